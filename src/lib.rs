@@ -1,0 +1,12 @@
+//! `scarce` pre-trains language models when **data is the limit and compute is not**.
+//!
+//! A *spec* is plain data that determines every number of a job. A *record* is what the job left
+//! behind. The *store* remembers records under the hash of their spec. The *lab* turns specs into
+//! records, from memory where it can. A *study* proposes specs and reads records. A *report* shows
+//! them. ARCHITECTURE.md has the layered picture.
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+
+pub use error::{Error, Result};

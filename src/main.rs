@@ -1,0 +1,3 @@
+//! The `scarce` command.
+
+fn main() {}

@@ -8,5 +8,8 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+#[cfg(test)]
+mod golden;
+pub mod spec;
 
 pub use error::{Error, Result};

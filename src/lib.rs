@@ -11,5 +11,6 @@ pub mod error;
 #[cfg(test)]
 mod golden;
 pub mod spec;
+pub mod store;
 
 pub use error::{Error, Result};

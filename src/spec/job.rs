@@ -11,6 +11,7 @@ use super::train::{Precision, TrainSpec};
 /// A job for the lab: plain data that determines every number of the record it leaves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "jobs are few and live briefly")]
 pub enum Job {
     /// Train one model.
     Train(TrainSpec),

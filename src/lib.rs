@@ -10,6 +10,8 @@
 pub mod error;
 #[cfg(test)]
 mod golden;
+pub mod model;
+pub mod optim;
 pub mod spec;
 pub mod store;
 

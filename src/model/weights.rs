@@ -67,10 +67,13 @@ impl Weights {
         });
     }
 
-    /// The memory of values and packed copies in bytes.
+    /// The memory of values and packed copies of a model in bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        4 * self.values.len() + self.packed.iter().map(|p| p.weights.bytes()).sum::<usize>()
+    pub fn planned_bytes(model: &Model) -> usize {
+        // Zeroed buffers are not touched by the system before they are used: asking is cheap.
+        let weights = Self::zeroed(model);
+        let packed: usize = weights.packed.iter().map(|packed| packed.weights.bytes()).sum();
+        4 * weights.values.len() + packed
     }
 
     pub(super) fn block(&self, layer: usize) -> Block<'_> {

@@ -8,5 +8,6 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod eval;
 
 pub use error::{Error, Result};

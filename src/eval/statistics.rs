@@ -336,7 +336,8 @@ mod tests {
 
     #[test]
     fn a_verdict_needs_the_whole_interval_on_one_side() {
-        let verdict = |low, high| Verdict::from_interval(Some(Interval { low, high, level: LEVEL }));
+        let verdict =
+            |low, high| Verdict::from_interval(Some(Interval { low, high, level: LEVEL }));
         assert_eq!(verdict(-0.2, -0.1), Verdict::Better);
         assert_eq!(verdict(0.1, 0.2), Verdict::Worse);
         assert_eq!(verdict(-0.2, 0.001), Verdict::NotDistinguishable);

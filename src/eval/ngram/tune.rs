@@ -5,8 +5,8 @@
 //! order, shortest context first, finds the valley; a compass search with shrinking steps finds its
 //! floor. Contexts of j tokens start from the constants found for j - 1.
 
-use super::counts::Counts;
-use super::{Order, Seen};
+use super::Order;
+use super::counts::{Counts, Seen};
 
 /// The coarse grid.
 const DISCOUNTS: [f64; 10] = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
@@ -22,18 +22,24 @@ const LOG_STRENGTH_STEP: f64 = 0.7;
 const HALVINGS: usize = 4;
 const SWEEPS_PER_STEP_MAX: usize = 8;
 
-/// Factors of a likelihood that are multiplied before one logarithm is taken. A probability is at
-/// least about 1e-30 within the limits above, so eight of them stay far from underflow.
+/// Where the search of a new order starts.
+const START: Order = Order { discount: 0.5, strength: 1.0 };
+
+/// Probabilities that are multiplied before one logarithm is taken. The product of eight underflows
+/// only in trials far from any optimum; their loss is then infinite, and they lose.
 const FACTORS_PER_LOGARITHM: usize = 8;
 
 /// The constants of the context length with the lowest loss on `tuning`, and that loss (nats).
 pub(super) fn best_orders(counts: &Counts, tuning: &[&[u32]]) -> (Vec<Order>, f64) {
-    let mut search = Search::new(counts, tuning);
+    let mut orders = vec![START];
     let mut best: Option<(Vec<Order>, f64)> = None;
-    for context_tokens in 1..=counts.context_tokens_max() {
-        let loss = search.tune(context_tokens);
+    for _ in 1..=counts.context_tokens_max() {
+        orders.push(START);
+        let mut search = Search::new(counts, tuning, orders);
+        let loss = search.tune();
+        orders = search.orders;
         if best.as_ref().is_none_or(|(_, lowest)| loss < *lowest) {
-            best = Some((search.orders.clone(), loss));
+            best = Some((orders.clone(), loss));
         }
     }
     best.expect("at least one context length was tuned")
@@ -48,11 +54,10 @@ struct Search {
 }
 
 impl Search {
-    fn new(counts: &Counts, tuning: &[&[u32]]) -> Self {
-        let longest = counts.context_tokens_max();
-        let mut seen = vec![Vec::new(); longest + 1];
+    fn new(counts: &Counts, tuning: &[&[u32]], orders: Vec<Order>) -> Self {
+        let mut seen = vec![Vec::new(); orders.len()];
         for window in tuning {
-            let mut state = counts.start(longest);
+            let mut state = counts.start(orders.len() - 1);
             for (position, &token) in window.iter().enumerate() {
                 if position > 0 {
                     for (context_tokens, seen) in seen.iter_mut().enumerate() {
@@ -63,13 +68,11 @@ impl Search {
             }
         }
         assert!(!seen[0].is_empty(), "tuning an n-gram needs a window of two tokens");
-        let start = Order { discount: 0.5, strength: 1.0 };
-        Self { seen, uniform: 1.0 / counts.vocabulary() as f64, orders: vec![start] }
+        Self { seen, uniform: 1.0 / counts.vocabulary() as f64, orders }
     }
 
-    /// Tunes contexts of up to `context_tokens` tokens; returns the loss in nats per token.
-    fn tune(&mut self, context_tokens: usize) -> f64 {
-        self.orders.resize(context_tokens + 1, Order { discount: 0.5, strength: 1.0 });
+    /// Tunes all orders from where they stand; returns the loss in nats per token.
+    fn tune(&mut self) -> f64 {
         let mut loss = self.loss(0, &self.shorter(0));
         for _ in 0..COARSE_ROUNDS {
             for context_tokens in 0..self.orders.len() {
@@ -158,9 +161,8 @@ impl Search {
     fn loss(&self, context_tokens: usize, shorter: &[f64]) -> f64 {
         let mut sum = 0.0;
         let mut block = [0.0; FACTORS_PER_LOGARITHM];
-        for (start, shorter) in
-            (0..).step_by(FACTORS_PER_LOGARITHM).zip(shorter.chunks(FACTORS_PER_LOGARITHM))
-        {
+        for (index, shorter) in shorter.chunks(FACTORS_PER_LOGARITHM).enumerate() {
+            let start = index * FACTORS_PER_LOGARITHM;
             let block = &mut block[..shorter.len()];
             block.copy_from_slice(shorter);
             for (order, seen) in self.orders.iter().zip(&self.seen).skip(context_tokens) {

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod eval;
 #[cfg(test)]
 mod golden;
 pub mod model;

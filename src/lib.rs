@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod data;
 pub mod error;
 pub mod eval;
 #[cfg(test)]

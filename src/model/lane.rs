@@ -165,17 +165,22 @@ impl Lane {
         cross_entropy::forward(model.kernels, x, head, sequence.targets, log_probs, scratch)
     }
 
-    /// Logits of all positions into `logits` `[T, V]`.
-    pub fn logits(
+    /// Takes a sequence through all blocks, for [`Lane::project`] to make logits of.
+    pub fn hidden(&mut self, model: &Model, weights: &Weights, sequence: Sequence<'_>) {
+        self.forward(model, weights, sequence, None);
+    }
+
+    /// Logits of some positions of the last sequence into `logits` `[rows, V]`.
+    pub fn project(
         &mut self,
         model: &Model,
         weights: &Weights,
-        sequence: Sequence<'_>,
+        rows: std::ops::Range<usize>,
         logits: &mut [f32],
     ) {
-        self.forward(model, weights, sequence, None);
-        let (x, head) = (&self.final_normed, weights.head());
-        linear::forward(model.kernels, x, head, logits, &mut self.scratch);
+        let width = model.spec.width as usize;
+        let x = &self.final_normed[rows.start * width..rows.end * width];
+        linear::forward(model.kernels, x, weights.head(), logits, &mut self.scratch);
     }
 
     /// Adds the gradient of `scale` times the summed loss of the sequence to `gradient` (all

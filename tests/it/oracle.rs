@@ -115,7 +115,8 @@ fn logits_are_those_of_transformers() {
             let targets = shifted(tokens);
             let sequence = Sequence { tokens, targets: &targets, starts: None };
             let mut logits = vec![0.0; tokens.len() * model.spec.vocabulary as usize];
-            lane.logits(&model, &weights, sequence, &mut logits);
+            lane.hidden(&model, &weights, sequence);
+            lane.project(&model, &weights, 0..tokens.len(), &mut logits);
             for logit in logits {
                 largest = largest.max((logit - expected.next().unwrap()).abs());
             }

@@ -13,5 +13,6 @@ pub mod error;
 mod golden;
 pub mod spec;
 pub mod store;
+pub mod token;
 
 pub use error::{Error, Result};

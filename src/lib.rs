@@ -16,5 +16,6 @@ pub mod model;
 pub mod optim;
 pub mod spec;
 pub mod store;
+pub mod token;
 
 pub use error::{Error, Result};

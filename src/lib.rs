@@ -9,5 +9,6 @@
 
 pub mod error;
 pub mod eval;
+pub mod report;
 
 pub use error::{Error, Result};

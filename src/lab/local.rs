@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use super::context::Corpora;
 use super::progress::{Overview, Report, Running};
 use super::{Lab, planned_steps};
-use crate::spec::{Job, JobId};
+use crate::eval::Ledger;
+use crate::spec::{Job, JobId, Split};
 use crate::store::{Record, Store};
 use crate::{Error, Result};
 
@@ -146,6 +147,10 @@ impl Lab for LocalLab<'_> {
                 })
             })
             .collect()
+    }
+
+    fn ledger(&self, id: JobId, split: Split) -> Result<Ledger> {
+        super::ledger(&self.store, id, split)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The lab turns specs into records: from memory where it can, else by running them.
 //!
-//! [`Lab::obtain`] is the only verb. [`LocalLab`] runs what is missing in worker processes on this
+//! Studies know only the trait [`Lab`]. [`LocalLab`] runs what is missing in worker processes on this
 //! machine; [`work`] is what a worker does with one job, and also the plain form of one run.
 //! Nothing here prints: progress goes to whoever asked.
 
@@ -13,7 +13,8 @@ mod train;
 mod work;
 
 use crate::Result;
-use crate::spec::Job;
+use crate::eval::Ledger;
+use crate::spec::{Job, JobId, Split};
 use crate::store::Record;
 
 pub use context::{Corpora, kernels, numerics};
@@ -29,4 +30,7 @@ pub trait Lab {
     /// # Errors
     /// If a job cannot be run, or [`crate::Error::interrupted`]: what was finished is kept.
     fn obtain(&mut self, jobs: &[Job]) -> Result<Vec<Record>>;
+
+    /// The token ledger that a record keeps of a split.
+    fn ledger(&self, id: JobId, split: Split) -> Result<Ledger>;
 }

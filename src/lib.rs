@@ -9,8 +9,11 @@
 
 pub mod data;
 pub mod error;
+pub mod eval;
 #[cfg(test)]
 mod golden;
+pub mod model;
+pub mod optim;
 pub mod spec;
 pub mod store;
 pub mod token;

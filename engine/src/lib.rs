@@ -21,3 +21,7 @@ pub mod random;
 mod reduce;
 #[doc(hidden)]
 pub mod testing;
+
+/// The version of the numerics: raised when a kernel changes results, so that a run is never
+/// continued with other arithmetic than it was started with.
+pub const NUMERICS_VERSION: u32 = 1;

@@ -19,6 +19,7 @@ mod manifest;
 mod metrics;
 mod reads;
 mod record;
+mod usage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub use clock::{unix_seconds, utc};
 pub use draft::{Draft, Published};
 pub use metrics::MetricsLog;
 pub use reads::TestRead;
+pub use usage::{cpu_seconds, peak_memory_bytes};
 pub use record::{Cost, Loss, Machine, Measured, Numerics, Outcome, Record};
 
 /// The version of the directory layout that this program writes and the newest that it reads.

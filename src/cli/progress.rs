@@ -31,9 +31,8 @@ impl Bar {
             Report::Done { done, total, loss_nats } => {
                 let share = *done as f64 / (*total).max(1) as f64;
                 let here = (*done - done_before.min(*done)) as f64;
-                let left = (here > 0.0).then(|| {
-                    start.elapsed().as_secs_f64() * (*total - *done) as f64 / here
-                });
+                let left = (here > 0.0)
+                    .then(|| start.elapsed().as_secs_f64() * (*total - *done) as f64 / here);
                 let loss = loss_nats.map_or_else(String::new, |loss| format!(", loss {loss:.3}"));
                 self.show(share, left, &format!("step {done} of {total}{loss}"));
             }

@@ -13,9 +13,8 @@ impl Interrupt {
     /// Listens to the signals from now on.
     pub(super) fn listen() -> Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
-        let failed = |cause: std::io::Error| {
-            Error::data(format!("failed to listen to signals: {cause}"))
-        };
+        let failed =
+            |cause: std::io::Error| Error::data(format!("failed to listen to signals: {cause}"));
         #[cfg(unix)]
         {
             use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};

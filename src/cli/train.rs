@@ -116,8 +116,8 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     let steps = planned_steps(spec, corpora)?;
     let kernels = kernels(spec.precision)?;
     let plan = Plan::new(spec, steps, kernels, options.threads);
-    let known = arguments.places.store.exists()
-        && Store::open(&arguments.places.store)?.has(job.id());
+    let known =
+        arguments.places.store.exists() && Store::open(&arguments.places.store)?.has(job.id());
     if arguments.json {
         print::json(&json!({
             "id": job.id(), "known": known, "spec": job, "steps": plan.steps,

@@ -151,7 +151,9 @@ impl Ledger {
             Ok(words.map(|b| [b[0], b[1], b[2], b[3]]).collect())
         };
         let blocks: Vec<u32> = words("blocks")?.into_iter().map(u32::from_le_bytes).collect();
-        if blocks.windows(2).any(|pair| pair[1] < pair[0] || pair[1] - pair[0] > blocks.len() as u32)
+        if blocks
+            .windows(2)
+            .any(|pair| pair[1] < pair[0] || pair[1] - pair[0] > blocks.len() as u32)
             || blocks.first().is_some_and(|&first| first as usize > blocks.len())
         {
             return Err(bad(&"its blocks are not in order"));
@@ -159,8 +161,10 @@ impl Ledger {
         let bytes = of("bytes").and_then(|text| text.parse().ok());
         let mut ledger = Self::new(Tokens { blocks, bytes });
         for name in of("columns").unwrap_or_default().split_whitespace() {
-            let column: Vec<f32> =
-                words(&format!("log_probability.{name}"))?.into_iter().map(f32::from_le_bytes).collect();
+            let column: Vec<f32> = words(&format!("log_probability.{name}"))?
+                .into_iter()
+                .map(f32::from_le_bytes)
+                .collect();
             if column.len() != ledger.tokens.blocks.len() {
                 return Err(bad(&format!("column `{name}` has another length")));
             }

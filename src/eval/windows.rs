@@ -128,8 +128,7 @@ impl<'a> Windows<'a> {
                 if position > start {
                     predicted.blocks.push(block);
                     let bytes = self.split.token_bytes(token).map(u64::from);
-                    predicted.bytes =
-                        predicted.bytes.zip(bytes).map(|(sum, bytes)| sum + bytes);
+                    predicted.bytes = predicted.bytes.zip(bytes).map(|(sum, bytes)| sum + bytes);
                 }
             }
         }

@@ -70,9 +70,8 @@ pub fn kernels(precision: Precision) -> Result<Kernels> {
         Some(isa) if isa <= here => Ok(Kernels::new(isa, precision)),
         Some(_) => Err(Error::usage(format!("SCARCE_ISA={name}: this machine has no {name}"))
             .hint(format!("the best it has is {}", here.name()))),
-        None => Err(Error::usage(format!("SCARCE_ISA={name}: no such instruction set")).hint(
-            "f32-reference, portable, avx2, avx512, avx512-bf16 or amx",
-        )),
+        None => Err(Error::usage(format!("SCARCE_ISA={name}: no such instruction set"))
+            .hint("f32-reference, portable, avx2, avx512, avx512-bf16 or amx")),
     }
 }
 

@@ -80,7 +80,8 @@ impl<'a> LocalLab<'a> {
             Job::Train(spec) => {
                 let batch = f64::from(spec.optim.batch_sequences());
                 let sequence = spec.data.sequence_tokens;
-                let tokens = planned_steps(spec, self.corpora)? as f64 * batch * f64::from(sequence);
+                let tokens =
+                    planned_steps(spec, self.corpora)? as f64 * batch * f64::from(sequence);
                 tokens * spec.model.flops_per_token(sequence) as f64
             }
             // Small beside training: enough that the bar moves.
@@ -200,8 +201,10 @@ impl Crew<'_, '_> {
         let mut stopping: Option<Error> = None;
         while !self.active.is_empty() || (stopping.is_none() && !self.queue.is_empty()) {
             if stopping.is_none() && (self.lab.interrupted)() {
-                stopping = Some(Error::interrupted("stopped")
-                    .hint("finished records are kept; the same command goes on from there"));
+                stopping = Some(
+                    Error::interrupted("stopped")
+                        .hint("finished records are kept; the same command goes on from there"),
+                );
             }
             match &stopping {
                 Some(_) => self.active.values_mut().for_each(|worker| drop(worker.input.take())),
@@ -238,7 +241,8 @@ impl Crew<'_, '_> {
         let mut child = command(program, &self.lab.store, self.lab.corpora, &self.lab.options)
             .spawn()
             .map_err(|cause| Error::io("start", program, &cause))?;
-        let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (input, output, errors) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (sender, id) = (self.sender.clone(), task.id);
         std::thread::spawn(move || {
             // Errors are short; a worker that filled the pipe would block, so drain it aside.
@@ -255,8 +259,7 @@ impl Crew<'_, '_> {
             }
             let _ = sender.send(Message::End(id, errors.join().unwrap_or_default()));
         });
-        let mut worker =
-            Worker { task, child, input, done: 0, total: 0, loss_nats: None };
+        let mut worker = Worker { task, child, input, done: 0, total: 0, loss_nats: None };
         let mut line = serde_json::to_vec(&worker.task.job).expect("jobs are plain data");
         line.push(b'\n');
         if let Some(input) = &mut worker.input {
@@ -324,11 +327,9 @@ impl Crew<'_, '_> {
                 loss_nats: worker.loss_nats,
             })
             .collect();
-        let partly = |worker: &Worker| {
-            worker.task.flops * worker.done as f64 / (worker.total.max(1)) as f64
-        };
-        let done_flops =
-            self.finished_flops + self.active.values().map(partly).sum::<f64>();
+        let partly =
+            |worker: &Worker| worker.task.flops * worker.done as f64 / (worker.total.max(1)) as f64;
+        let done_flops = self.finished_flops + self.active.values().map(partly).sum::<f64>();
         let share = done_flops / self.whole_flops.max(1.0);
         let elapsed = self.start.elapsed().as_secs_f64();
         (self.lab.listener)(&Overview {

@@ -6,14 +6,14 @@ use scarce_engine::isa::{Isa, Kernels, Precision};
 
 use super::context::numerics;
 use super::work::{Bench, ledger_file};
-use crate::data::Corpus;
+use crate::Result;
+use crate::data::{Corpus, Sampler, SamplerPlan};
 use crate::eval::ngram::Ngram;
 use crate::eval::{Windows, ngram_ledger};
-use crate::spec::{Job, NgramSpec, Split};
+use crate::spec::{Job, NgramSpec, OrderMode, Split};
 use crate::store::{
     Cost, Machine, Measured, Outcome, Record, cpu_seconds, peak_memory_bytes, unix_seconds,
 };
-use crate::Result;
 
 pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     let job = Job::Ngram(spec.clone());
@@ -21,7 +21,7 @@ pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     let start = (Instant::now(), cpu_seconds());
     let corpus = bench.corpora.get(spec.corpus)?;
     let positions = spec.sequence_tokens as usize;
-    let train = crate::data::budget_sequences(corpus, spec.sequence_tokens, spec.budget_tokens)?;
+    let train = budget(corpus, spec)?;
     let tuning = all_windows(corpus, Split::Val, positions)?;
     let train: Vec<&[u32]> = train.iter().map(Vec::as_slice).collect();
     let tuning: Vec<&[u32]> = tuning.iter().map(Vec::as_slice).collect();
@@ -56,6 +56,24 @@ pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     draft.add(&ledger_file(spec.split), &ledger.to_safetensors()?)?;
     draft.publish(&job, &record)?;
     Ok(())
+}
+
+/// The sequences of the budget: the same ones that a model with this budget trains on.
+fn budget(corpus: &Corpus, spec: &NgramSpec) -> Result<Vec<Vec<u32>>> {
+    let plan = SamplerPlan {
+        sequence_tokens: spec.sequence_tokens,
+        budget_tokens: spec.budget_tokens,
+        order: OrderMode::Sequences,
+        seed: 0,
+    };
+    let sampler = Sampler::new(corpus.split(Split::Train), plan)?;
+    let length = spec.sequence_tokens as usize;
+    let mut starts = vec![0; length];
+    let read = |index| {
+        let mut tokens = vec![0; length];
+        sampler.sequence(0, index, &mut tokens, &mut starts).map(|()| tokens)
+    };
+    (0..sampler.sequences()).map(read).collect()
 }
 
 fn all_windows(corpus: &Corpus, split: Split, positions: usize) -> Result<Vec<Vec<u32>>> {

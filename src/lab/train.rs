@@ -30,7 +30,7 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
     let job = Job::Train(spec.clone());
     let id = job.id();
     let pool = Pool::new(bench.options.threads);
-    let mut cohort = cohort(spec, bench, &pool)?;
+    let mut cohort = cohort(spec, bench.corpora, &pool)?;
     let class = numerics(cohort.model().kernels);
     let (journal, checkpoint) = Journal::open(held.folder(), id, &class, &mut |text| {
         (bench.report)(Report::Warning { text });
@@ -69,10 +69,10 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
     publish(&job, &record, (&cohort, &mut journal, ledger.as_ref()), bench)
 }
 
-fn cohort<'a>(spec: &TrainSpec, bench: &Bench<'a>, pool: &'a Pool) -> Result<Cohort<'a>> {
+fn cohort<'c>(spec: &TrainSpec, corpora: &'c super::Corpora, pool: &'c Pool) -> Result<Cohort<'c>> {
     let kernels = kernels(spec.precision)?;
     let model = Model::new(&spec.model, spec.data.sequence_tokens as usize, kernels);
-    let feed = feed(spec, bench.corpora)?;
+    let feed = feed(spec, corpora)?;
     Ok(Cohort::new(model, vec![(spec.clone(), feed)], pool))
 }
 
@@ -208,7 +208,7 @@ pub fn replay(
     let expected = store.read_file(id, "weights.safetensors")?;
     let bench = Bench { store, corpora, options, report, interrupted: &|| false };
     let pool = Pool::new(options.threads);
-    let mut cohort = cohort(&spec, &bench, &pool)?;
+    let mut cohort = cohort(&spec, corpora, &pool)?;
     let class = numerics(cohort.model().kernels);
     if class != record.numerics {
         return Err(Error::usage(format!(

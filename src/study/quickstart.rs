@@ -6,8 +6,8 @@
 //!
 //! Sizes and the plan are those of a prototype whose losses are known; see docs/LOG.md.
 
-use crate::eval::statistics::PairedDifference;
 use crate::eval::Ledger;
+use crate::eval::statistics::PairedDifference;
 use crate::lab::Lab;
 use crate::spec::{
     CorpusFacts, EvaluateSpec, Job, JobId, NgramSpec, Request, Split, TrainSpec, resolve,
@@ -125,7 +125,8 @@ pub fn run(lab: &mut dyn Lab, corpus: &CorpusFacts, options: &Options) -> Result
     used.extend(members.iter().cloned());
 
     let recipes = plan.recipes(lab, (&small, &large), &members, &mut used)?;
-    let comparisons = compare(lab, &recipes, &plan.best_standard(lab)?)?;
+    let best_standard = plan.best_standard(lab)?;
+    let comparisons = compare(lab, &recipes, &best_standard)?;
     used.sort_by_key(|record| record.id);
     used.dedup_by_key(|record| record.id);
     Ok(Outcome { recipes, comparisons, tunings: vec![small, large], records: used })
@@ -288,12 +289,9 @@ fn row(name: String, records: Vec<JobId>, evaluation: &Record) -> Result<Recipe>
 
 /// The three differences of the story, and two more that readers ask for.
 fn compare(lab: &dyn Lab, recipes: &[Recipe], best_standard: &str) -> Result<Vec<Comparison>> {
-    let find = |name: &str| {
-        recipes.iter().find(|recipe| recipe.name == name).expect("all rows are there")
-    };
-    let ledger = |recipe: &Recipe| -> Result<Ledger> {
-        lab.ledger(recipe.evaluation, Split::Test)
-    };
+    let find =
+        |name: &str| recipes.iter().find(|recipe| recipe.name == name).expect("all rows are there");
+    let ledger = |recipe: &Recipe| -> Result<Ledger> { lab.ledger(recipe.evaluation, Split::Test) };
     let ensemble = format!("ensemble-{MEMBERS}");
     let pairs = [
         ("standard-32", best_standard),
@@ -307,8 +305,7 @@ fn compare(lab: &dyn Lab, recipes: &[Recipe], best_standard: &str) -> Result<Vec
         if left.name == right.name {
             continue;
         }
-        let difference =
-            ledger(left)?.difference(&left.column, &ledger(right)?, &right.column)?;
+        let difference = ledger(left)?.difference(&left.column, &ledger(right)?, &right.column)?;
         let (left, right) = (left.name.clone(), right.name.clone());
         comparisons.push(Comparison { left, right, difference });
     }

@@ -17,10 +17,7 @@ pub struct Feed<'a> {
 
 impl<'a> Feed<'a> {
     /// Plans the sequences of a run; `corpus` finds corpora by their ids.
-    pub fn new(
-        spec: &TrainSpec,
-        corpus: impl Fn(CorpusId) -> Result<&'a Corpus>,
-    ) -> Result<Self> {
+    pub fn new(spec: &TrainSpec, corpus: impl Fn(CorpusId) -> Result<&'a Corpus>) -> Result<Self> {
         let data = &spec.data;
         let plan = |budget_tokens| SamplerPlan {
             sequence_tokens: data.sequence_tokens,

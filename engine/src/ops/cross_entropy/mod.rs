@@ -178,15 +178,16 @@ mod tests {
                     let arithmetic = kernels.arithmetic();
                     let what = format!("cross-entropy {:?} {}", [t, v, c], arithmetic.name());
                     let results = run(kernels, &x, &w, &targets);
-                    let bound =
-                        |size: f64| sum_bound(c + t, size) + operand_rounding(precision, size);
+                    let bound = |terms: usize, size: f64| {
+                        sum_bound(c + terms, size) + operand_rounding(precision, size)
+                    };
                     // A logit is a sum of c products of about 1; its error is that of log p, and
-                    // relative to p that of gradients.
+                    // relative to p that of gradients. dx sums over the vocabulary.
                     let logit = 3.0 * (c as f64).sqrt();
-                    check(&format!("{what} log p"), &results[0], &log_probs, |_| bound(logit));
-                    check(&format!("{what} dx"), &results[1], &dx, |_| bound(logit));
+                    check(&format!("{what} log p"), &results[0], &log_probs, |_| bound(0, logit));
+                    check(&format!("{what} dx"), &results[1], &dx, |_| bound(v, logit));
                     let size = 1.0 + logit * (t as f64).sqrt();
-                    check(&format!("{what} dw"), &results[2], &dw, |_| bound(size));
+                    check(&format!("{what} dw"), &results[2], &dw, |_| bound(t, size));
                     let (known, first) = first.get_or_insert((arithmetic, results.clone()));
                     if *known == arithmetic {
                         for (result, first) in results.iter().zip(first) {

@@ -148,7 +148,7 @@ pub(super) fn forward(
                 let stride = shape.output_width();
                 let o = &mut o[block.rows.start * stride + head * d..];
                 let out = Out { data: &mut *o, row_stride: stride, add: false };
-                let v = values.depth(block.keys.clone());
+                let v = values.rows(block.keys.clone());
                 product::multiply(kernels, block.scores(scores), v, out, cut.again());
                 divide_rows(kernels, &sums[..block.rows.len()], o, stride, d);
             }
@@ -267,7 +267,7 @@ impl GroupBackward<'_> {
         let p = block.scores(space.p);
         let ds = block.scores(space.ds);
         let dq = heads.write(dqkv, head * d, rows.start, false);
-        product::multiply(kernels, ds, self.keys_along.depth(seen.clone()), dq, cut.again());
+        product::multiply(kernels, ds, self.keys_along.rows(seen.clone()), dq, cut.again());
         let panels = &mut space.panels[..product::packed_len(kernels, rows.len(), d)];
         product::pack(kernels, q, panels);
         let right = Packed::new(kernels, panels, rows.len(), d);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::units::{BLOCK, Unit, transpose};
+use super::units::{BLOCK, Unit, transposed};
 use super::{Matrix, PANEL};
 use crate::isa::{Kernels, multiversion};
 
@@ -127,8 +127,7 @@ multiversion! {
                             unit.along(column, &mut units[..column.len().div_ceil(unit.depth())]);
                         }
                     }
-                    transpose(&mut block);
-                    for (row, units) in rows.chunks_exact_mut(PANEL).zip(&block) {
+                    for (row, units) in rows.chunks_exact_mut(PANEL).zip(&transposed(&block)) {
                         row[half * BLOCK..][..BLOCK].copy_from_slice(units);
                     }
                 }

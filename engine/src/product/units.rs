@@ -96,14 +96,10 @@ fn pair(low: f32, high: f32) -> f32 {
     f32::from_bits(round_to_bf16(low).to_bits() >> 16 | round_to_bf16(high).to_bits())
 }
 
-/// Transposes a block of 16 by 16 units.
+/// A block of 16 by 16 units, transposed.
 #[inline(always)]
-pub(super) fn transpose(block: &mut [[f32; BLOCK]; BLOCK]) {
-    for i in 0..BLOCK {
-        for j in 0..i {
-            (block[i][j], block[j][i]) = (block[j][i], block[i][j]);
-        }
-    }
+pub(super) fn transposed(block: &[[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
+    std::array::from_fn(|i| std::array::from_fn(|j| block[j][i]))
 }
 
 #[cfg(test)]
@@ -142,7 +138,7 @@ mod tests {
         let mut block = [[0.0; BLOCK]; BLOCK];
         let all = || (0..BLOCK * BLOCK).map(|at| (at / BLOCK, at % BLOCK));
         all().for_each(|(i, j)| block[i][j] = (i * BLOCK + j) as f32);
-        transpose(&mut block);
+        let block = transposed(&block);
         for (i, j) in all() {
             assert_eq!(block[i][j].to_bits(), ((j * BLOCK + i) as f32).to_bits());
         }

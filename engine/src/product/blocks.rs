@@ -6,15 +6,12 @@
 
 use std::ops::Range;
 
-use super::left::{self, Layout, STRIP_LEN, STRIP_ROWS, STRIP_UNITS};
+use super::left::{self, BLOCK_ROWS, Layout, STRIP_LEN, STRIP_ROWS, STRIP_UNITS};
 use super::units::Unit;
 use super::{Matrix, Out, PANEL, Packed, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
-use crate::isa::{Isa, Kernels};
-
-/// Rows of the left operand in a block.
-const BLOCK_ROWS: usize = 22 * STRIP_ROWS;
+use crate::isa::{Arithmetic, Isa, Kernels};
 
 /// One strip times one panel: what a tile kernel computes.
 ///
@@ -91,8 +88,8 @@ impl Block<'_> {
         c_stride: usize,
     ) {
         assert!(panel.len() >= self.units * PANEL && self.units <= STRIP_UNITS);
-        for (index, strip) in self.strips.chunks_exact(STRIP_LEN).enumerate() {
-            let rows = left::strip_rows(self.rows, index);
+        let strips = self.strips.chunks_exact(STRIP_LEN);
+        for (rows, strip) in left::strip_rows(self.rows).zip(strips) {
             let c = &mut c[rows.start * c_stride..];
             assert!(c.len() >= (rows.len() - 1) * c_stride + width && rows.len() <= STRIP_ROWS);
             let tile = Tile {
@@ -163,12 +160,14 @@ fn c_rows(rows: usize, stride: usize, width: usize) -> impl Iterator<Item = Rang
 unsafe fn multiply_tile(kernels: Kernels, tile: &Tile) {
     // SAFETY: the caller vouches for the tile, and `Kernels` for the instruction set.
     unsafe {
-        match kernels.isa() {
-            Isa::Portable => portable::multiply(tile),
+        match (kernels.arithmetic(), kernels.isa()) {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::multiply(tile),
+            (Arithmetic::Bf16Dot | Arithmetic::Bf16Amx, _) => avx512::multiply_pairs(tile),
+            (_, Isa::Portable) => portable::multiply(tile),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => avx512::multiply(tile),
+            (_, Isa::Avx2) => avx2::multiply(tile),
+            #[cfg(target_arch = "x86_64")]
+            (_, Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx) => avx512::multiply(tile),
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("kernels of another architecture"),
         }

@@ -13,6 +13,9 @@ use crate::isa::{Kernels, multiversion};
 /// registers of AVX-512.
 pub(super) const STRIP_ROWS: usize = 12;
 
+/// The most rows in a block of strips: with the most depth, 280 KiB, part of the second-level cache.
+pub(super) const BLOCK_ROWS: usize = 22 * STRIP_ROWS;
+
 /// The most units of depth in a strip: a panel of B then has 32 KiB and stays in the first-level cache.
 pub(super) const STRIP_UNITS: usize = 256;
 
@@ -43,13 +46,16 @@ pub(super) fn strips(rows: usize) -> usize {
     rows.div_ceil(STRIP_ROWS)
 }
 
-/// The rows of strip `index` when `rows` rows are spread evenly over the strips.
-pub(super) fn strip_rows(rows: usize, index: usize) -> Range<usize> {
-    let strips = strips(rows);
-    index * rows / strips..(index + 1) * rows / strips
+/// Which rows the strips of `rows` rows have: spread evenly, so that no tile is much smaller.
+#[inline(always)]
+pub(super) fn strip_rows(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let strips = strips(rows).max(1);
+    let (least, larger) = (rows / strips, rows % strips);
+    let start = move |index: usize| index * least + index.min(larger);
+    (0..strips).map(move |index| start(index)..start(index + 1))
 }
 
-/// Copies the columns `columns` of the rows `rows` of a matrix into strips.
+/// Copies the columns `columns` of the rows `rows`, at most `BLOCK_ROWS`, of a matrix into strips.
 pub(super) fn copy(
     kernels: Kernels,
     matrix: &Matrix<'_>,
@@ -58,13 +64,9 @@ pub(super) fn copy(
     strips: &mut [f32],
 ) {
     let unit = Unit::of(kernels);
-    for (index, strip) in strips.chunks_exact_mut(STRIP_LEN).enumerate() {
-        let within = strip_rows(rows.len(), index);
-        let rows = rows.start + within.start..rows.start + within.end;
-        match Layout::of(matrix) {
-            Layout::ByRows => copy_rows(kernels, matrix, unit, rows, columns.clone(), strip),
-            Layout::ByColumns => copy_columns(kernels, matrix, unit, rows, columns.clone(), strip),
-        }
+    match Layout::of(matrix) {
+        Layout::ByRows => copy_rows(kernels, matrix, unit, rows, columns, strips),
+        Layout::ByColumns => copy_columns(kernels, matrix, unit, rows, columns, strips),
     }
 }
 
@@ -74,35 +76,43 @@ multiversion! {
         unit: Unit,
         rows: Range<usize>,
         columns: Range<usize>,
-        strip: &mut [f32],
+        strips: &mut [f32],
     ) {
         let units = columns.len().div_ceil(unit.depth());
-        for (row, copy) in rows.zip(strip.chunks_exact_mut(ROW_STRIDE)) {
-            let start = row * matrix.row_stride + columns.start;
-            unit.along(&matrix.data[start..][..columns.len()], &mut copy[..units]);
+        let strips = strips.chunks_exact_mut(STRIP_LEN);
+        for (within, strip) in strip_rows(rows.len()).zip(strips) {
+            for (row, copy) in within.zip(strip.chunks_exact_mut(ROW_STRIDE)) {
+                let start = (rows.start + row) * matrix.row_stride + columns.start;
+                unit.along(&matrix.data[start..][..columns.len()], &mut copy[..units]);
+            }
         }
     }
 }
 
 multiversion! {
+    /// Column by column over all strips, so that the source is read from front to back.
     fn copy_columns(
         matrix: &Matrix<'_>,
         unit: Unit,
         rows: Range<usize>,
         columns: Range<usize>,
-        strip: &mut [f32],
+        strips: &mut [f32],
     ) {
-        let units = columns.len().div_ceil(unit.depth());
+        let mut buffer = [0.0; BLOCK_ROWS];
+        let buffer = &mut buffer[..rows.len()];
         let column = |k: usize| &matrix.data[k * matrix.column_stride + rows.start..][..rows.len()];
-        for (u, copy) in strip.chunks_exact_mut(STRIP_ROWS).take(units).enumerate() {
-            let k = columns.start + u * unit.depth();
+        for (u, k) in columns.clone().step_by(unit.depth()).enumerate() {
             let next = (k + 1 < columns.end && unit == Unit::Pair).then(|| column(k + 1));
-            if rows.len() == STRIP_ROWS {
-                // A length known to the compiler, as most strips have it.
-                let column: &[f32; STRIP_ROWS] = column(k).try_into().expect("the strip's rows");
-                unit.across(column, next, copy);
-            } else {
-                unit.across(column(k), next, &mut copy[..rows.len()]);
+            unit.across(column(k), next, buffer);
+            let strips = strips.chunks_exact_mut(STRIP_LEN);
+            for (within, strip) in strip_rows(rows.len()).zip(strips) {
+                let source = &buffer[within];
+                let copy = &mut strip[u * STRIP_ROWS..][..STRIP_ROWS];
+                match <&[f32; STRIP_ROWS]>::try_from(source) {
+                    // Most strips are whole, and then the length is known to the compiler.
+                    Ok(source) => copy.copy_from_slice(source),
+                    Err(_) => copy[..source.len()].copy_from_slice(source),
+                }
             }
         }
     }

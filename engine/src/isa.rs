@@ -85,7 +85,8 @@ pub enum Arithmetic {
     F32,
     /// As `F32`, after rounding both operands to bf16.
     Bf16Rounded,
-    /// Pairs of bf16 products as `vdpbf16ps` adds them.
+    /// Pairs of bf16 products as `vdpbf16ps` adds them: of each pair the second product first, by
+    /// fused multiply-adds, with subnormal numbers taken as zero.
     Bf16Dot,
     /// Pairs of bf16 products as `tdpbf16ps` adds them.
     Bf16Amx,
@@ -135,7 +136,9 @@ impl Kernels {
     pub fn arithmetic(self) -> Arithmetic {
         match (self.precision, self.isa) {
             (Precision::F32, _) => Arithmetic::F32,
-            (Precision::Bf16, _) => Arithmetic::Bf16Rounded,
+            (Precision::Bf16, Isa::Portable | Isa::Avx2 | Isa::Avx512) => Arithmetic::Bf16Rounded,
+            (Precision::Bf16, Isa::Avx512Bf16) => Arithmetic::Bf16Dot,
+            (Precision::Bf16, Isa::Amx) => Arithmetic::Bf16Amx,
         }
     }
 }

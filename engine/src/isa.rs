@@ -1,0 +1,201 @@
+//! Instruction sets, precisions, and the choice of kernels that follows from the two.
+//!
+//! In `f32` every kernel gives the same bits on every instruction set. In `bf16` there are three
+//! arithmetics, because the hardware sums the two products of a bf16 pair in its own ways:
+//! [`Arithmetic`] names which one a run has used.
+
+/// The instruction sets with kernels of their own, each containing those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// Plain Rust without assumptions about the CPU.
+    Portable,
+    /// AVX2 with fused multiply-add.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    Avx512,
+    /// AVX-512 with products of bf16 pairs (`vdpbf16ps`).
+    Avx512Bf16,
+    /// Tile products of bf16 (AMX).
+    Amx,
+}
+
+impl Isa {
+    /// Every instruction set, the smallest first.
+    pub const ALL: [Isa; 5] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Amx];
+
+    /// The largest set that this CPU and operating system support.
+    pub fn detect() -> Isa {
+        #[cfg(target_arch = "x86_64")]
+        {
+            detect_x86()
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            Isa::Portable
+        }
+    }
+
+    /// The set with this name, as users write it: `portable`, `avx2`, `avx512`, `avx512-bf16`
+    /// or `amx`.
+    pub fn parse(name: &str) -> Option<Isa> {
+        Isa::ALL.into_iter().find(|isa| isa.name() == name)
+    }
+
+    /// The name as users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Avx512Bf16 => "avx512-bf16",
+            Isa::Amx => "amx",
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detect_x86() -> Isa {
+    use std::arch::is_x86_feature_detected as has;
+    if !(has!("avx2") && has!("fma")) {
+        return Isa::Portable;
+    }
+    if !(has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl")) {
+        return Isa::Avx2;
+    }
+    if !has!("avx512bf16") {
+        return Isa::Avx512;
+    }
+    Isa::Avx512Bf16
+}
+
+/// In what the operands of matrix products are held. Sums, normalization, softmax, loss, master
+/// weights and optimizer state are f32 in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precision {
+    /// Operands are f32.
+    F32,
+    /// Operands are rounded to bf16, to nearest, ties to even.
+    Bf16,
+}
+
+/// Which bits a matrix product has. Runs with equal arithmetic have equal bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Arithmetic {
+    /// Each element is summed over the depth in order, one fused multiply-add at a time.
+    F32,
+    /// As `F32`, after rounding both operands to bf16.
+    Bf16Rounded,
+    /// Pairs of bf16 products as `vdpbf16ps` adds them.
+    Bf16Dot,
+    /// Pairs of bf16 products as `tdpbf16ps` adds them.
+    Bf16Amx,
+}
+
+impl Arithmetic {
+    /// The name as records show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arithmetic::F32 => "f32",
+            Arithmetic::Bf16Rounded => "bf16-rounded",
+            Arithmetic::Bf16Dot => "bf16-dot",
+            Arithmetic::Bf16Amx => "bf16-amx",
+        }
+    }
+}
+
+/// The choice of kernels: a proof that the CPU has the instruction set, and the precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernels {
+    isa: Isa,
+    precision: Precision,
+}
+
+impl Kernels {
+    /// Kernels for an instruction set and a precision.
+    ///
+    /// # Panics
+    /// If this machine lacks `isa`; compare with [`Isa::detect`] first.
+    pub fn new(isa: Isa, precision: Precision) -> Kernels {
+        let here = Isa::detect();
+        assert!(isa <= here, "this machine has no {}, only {}", isa.name(), here.name());
+        Kernels { isa, precision }
+    }
+
+    /// The instruction set.
+    pub fn isa(self) -> Isa {
+        self.isa
+    }
+
+    /// The precision of the operands of products.
+    pub fn precision(self) -> Precision {
+        self.precision
+    }
+
+    /// Which bits the products have.
+    pub fn arithmetic(self) -> Arithmetic {
+        match (self.precision, self.isa) {
+            (Precision::F32, _) => Arithmetic::F32,
+            (Precision::Bf16, _) => Arithmetic::Bf16Rounded,
+        }
+    }
+}
+
+/// Compiles one plain Rust body for each instruction set and picks one at run time.
+///
+/// The body uses no intrinsics: the compiler vectorizes it. As Rust neither contracts nor reorders
+/// floating-point operations, all versions give the same bits. Functions that the body calls must
+/// be `#[inline(always)]` to be compiled along with it.
+macro_rules! multiversion {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?
+     $body:block) => {
+        $(#[$meta])*
+        $vis fn $name(kernels: $crate::isa::Kernels, $($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            fn portable($($arg: $ty),*) $(-> $ret)? $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $ty),*) $(-> $ret)? {
+                portable($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            fn avx512($($arg: $ty),*) $(-> $ret)? {
+                portable($($arg),*)
+            }
+            match kernels.isa() {
+                $crate::isa::Isa::Portable => portable($($arg),*),
+                // SAFETY: `Kernels` exists only for instruction sets that this CPU has.
+                #[cfg(target_arch = "x86_64")]
+                $crate::isa::Isa::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: as above; the larger sets contain AVX-512.
+                #[cfg(target_arch = "x86_64")]
+                _ => unsafe { avx512($($arg),*) },
+                #[cfg(not(target_arch = "x86_64"))]
+                _ => unreachable!("kernels of another architecture"),
+            }
+        }
+    };
+}
+pub(crate) use multiversion;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_parsed_back() {
+        for isa in Isa::ALL {
+            assert_eq!(Isa::parse(isa.name()), Some(isa));
+        }
+        assert_eq!(Isa::parse("AVX2"), None);
+    }
+
+    #[test]
+    fn f32_has_one_arithmetic_on_all_instruction_sets() {
+        for isa in Isa::ALL.into_iter().filter(|isa| *isa <= Isa::detect()) {
+            assert_eq!(Kernels::new(isa, Precision::F32).arithmetic(), Arithmetic::F32);
+        }
+        let portable = Kernels::new(Isa::Portable, Precision::Bf16);
+        assert_eq!(portable.arithmetic(), Arithmetic::Bf16Rounded);
+    }
+}

@@ -1,0 +1,1 @@
+//! Checks of kernels against references.

@@ -1,4 +1,4 @@
-//! Held-out losses: what a model, an ensemble or a count-based baseline reaches, and how sure we are.
+//! Held-out losses: what a model, an ensemble or plain counting reaches, and how sure we are.
 
 mod ledger;
 pub mod ngram;

@@ -253,7 +253,8 @@ fn resampled_mean(sums: &[f64], counts: &[f64], resample: u64) -> f64 {
         // Two draws from one word: 32 bits choose among far fewer clusters without visible bias.
         let halves = if clusters % 2 == 1 && word + 1 == words { 1 } else { 2 };
         for half in 0..halves {
-            let index = (((bits >> (32 * half)) & 0xFFFF_FFFF) * clusters as u64 >> 32) as usize;
+            let draw = (bits >> (32 * half)) & 0xFFFF_FFFF;
+            let index = ((draw * clusters as u64) >> 32) as usize;
             loss += sums[index];
             tokens += counts[index];
         }

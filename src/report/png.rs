@@ -60,11 +60,11 @@ mod tests {
             let mut scene = Scene::new(600.0, 40.0, "text");
             scene.text((0.0, 30.0), format!("|{sample}|"), style);
             let tree = tree(&scene.to_svg(Colors::Light));
-            let texts = tree.root().children().iter().filter_map(|node| match node {
+            let mut texts = tree.root().children().iter().filter_map(|node| match node {
                 usvg::Node::Text(text) => Some(text.flattened().stroke_bounding_box()),
                 _ => None,
             });
-            let drawn = f64::from(texts.last().expect("the text is drawn").width());
+            let drawn = f64::from(texts.next_back().expect("the text is drawn").width());
             let believed = font::text_width(&format!("|{sample}|"), 20.0);
             // The bars have a blank margin on their outer sides.
             assert!(drawn < believed && drawn > believed - 12.0, "{sample}: {drawn} {believed}");

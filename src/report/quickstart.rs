@@ -173,7 +173,7 @@ impl QuickstartReport {
             let in_errors =
                 difference.t().map_or_else(|| number::MISSING.into(), |t| format!("{t:+.1}"));
             table.push([
-                format!("{} - {}", row.left, row.right),
+                format!("{} minus {}", row.left, row.right),
                 number::signed(difference.estimate.mean),
                 in_errors,
                 number::interval(difference.bootstrap),
@@ -198,7 +198,8 @@ impl QuickstartReport {
         table
     }
 
-    /// The answer for programs. A diverged run has `null` for its numbers, unknown floors are `null`.
+    /// The answer for programs. What is not known is `null`: all numbers of a diverged run, the
+    /// floor of ordinary text.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let recipe = |row: &RecipeRow| {
@@ -398,10 +399,10 @@ mod tests {
     fn differences_come_with_interval_and_verdict() {
         let text = examples::language().comparison_table().to_text();
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap();
-        let ensemble = line("ensemble-3 - larger");
+        let ensemble = line("ensemble-3 minus larger");
         assert!(ensemble.contains("-0.0446") && ensemble.ends_with("better"), "{text}");
-        assert!(line("standard-32 - standard-16").ends_with("worse"), "{text}");
-        assert!(line("larger - regularized").ends_with("no difference seen"), "{text}");
+        assert!(line("standard-32 minus standard-16").ends_with("worse"), "{text}");
+        assert!(line("larger minus regularized").ends_with("no difference seen"), "{text}");
     }
 
     #[test]

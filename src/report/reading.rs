@@ -1,6 +1,6 @@
 //! The result in plain sentences, each as strong as its interval allows.
 
-use super::number::{interval, signed};
+use super::number::interval;
 use super::quickstart::{ComparisonRow, QuickstartReport, RecipeRow};
 use crate::eval::statistics::{Interval, Verdict};
 
@@ -20,8 +20,8 @@ pub fn paragraph(report: &QuickstartReport) -> String {
         sentences.push(format!("Diverged and left no loss: {}.", diverged.join(", ")));
     }
     sentences.push(
-        "All differences are paired over the same test blocks; they hold for these seeds, and \
-         another seed would move each of them."
+        "Differences are in nats per token, in brackets their 95 % intervals over blocks of the \
+         test split; they hold for these seeds, and other seeds would move them."
             .to_owned(),
     );
     sentences.join(" ")
@@ -67,10 +67,9 @@ fn comparison(row: &ComparisonRow) -> String {
     let difference = &row.difference;
     let mean = difference.estimate.mean;
     // A difference that is said in words, "better by", is said without a sign.
-    let size = |Interval { low, high, level }: Interval| {
+    let size = |Interval { low, high, .. }: Interval| {
         let (least, most) = (low.abs().min(high.abs()), low.abs().max(high.abs()));
-        let percent = 100.0 * level;
-        format!("{:.4} nats per token ({percent} % interval {least:.4} to {most:.4})", mean.abs())
+        format!("{:.4} ({least:.4} to {most:.4})", mean.abs())
     };
     let answer = match (difference.verdict(), difference.bootstrap) {
         (_, None) => format!("a single test block cannot tell {left} from {right}."),
@@ -78,11 +77,9 @@ fn comparison(row: &ComparisonRow) -> String {
             format!("{left} is better than {right} by {}.", size(ends))
         }
         (Verdict::Worse, Some(ends)) => format!("{left} is worse than {right} by {}.", size(ends)),
-        (Verdict::NotDistinguishable, ends) => format!(
-            "no difference seen between {left} and {right} ({}, 95 % interval {}).",
-            signed(mean),
-            interval(ends)
-        ),
+        (Verdict::NotDistinguishable, ends) => {
+            format!("no difference seen between {left} and {right}: {}.", interval(ends))
+        }
     };
     format!("{} {}", row.question, capitalized(&answer))
 }
@@ -107,11 +104,11 @@ mod tests {
     fn sentences_are_as_strong_as_their_intervals() {
         let text = paragraph(&examples::language());
         assert!(text.starts_with(
-            "The lowest test loss in the table is 2.7066 nats per token, by ensemble-3, 0.3858 above"
+            "The lowest test loss in the table is 2.7066 nats per token, by ensemble-3, 0.3858"
         ));
         assert!(text.contains("Do more epochs hurt? standard-32 is worse than standard-16 by"));
-        assert!(text.contains("ensemble-3 is better than larger by 0.0446 nats"), "{text}");
-        assert!(text.contains("No difference seen between larger and regularized ("), "{text}");
+        assert!(text.contains("ensemble-3 is better than larger by 0.0446 (0.04"), "{text}");
+        assert!(text.contains("No difference seen between larger and regularized: -0.0"), "{text}");
         assert!(!paragraph(&examples::books()).contains("floor"));
     }
 
@@ -126,7 +123,7 @@ mod tests {
         assert!(text.contains("Diverged and left no loss: standard-4."), "{text}");
         report.recipes.clear();
         report.comparisons.clear();
-        assert!(paragraph(&report).starts_with("All differences"));
+        assert!(paragraph(&report).starts_with("Differences are"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A small builder of vector pictures: lines, shapes and text, written as SVG.
 //!
 //! Lengths are in picture units with the origin at the top left and y downwards. A picture is 480
-//! units wide; printed at the width of a journal column (85 mm) a unit is half a point, so that text
-//! of size 13 is 6.5 points high.
+//! units wide; printed at the width of a journal column (85 mm) a unit is half a point, so that
+//! text of size 13 is 6.5 points high.
 
 use std::fmt::Write as _;
 
@@ -231,7 +231,7 @@ impl Item {
 }
 
 fn write_style(svg: &mut String, colors: Colors, fill: Option<Paint>, stroke: Option<Stroke>) {
-    // A style attribute, because custom properties are not resolved in every presentation attribute.
+    // A style attribute, because not every viewer resolves properties in presentation attributes.
     let fill = fill.map_or_else(|| "none".to_owned(), |paint| colors.css(paint));
     let _ = write!(svg, " style=\"fill:{fill}");
     if let Some(stroke) = stroke {

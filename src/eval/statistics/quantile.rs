@@ -9,8 +9,8 @@ const STEPS_MAX: usize = 200;
 
 /// The t with P(|T| <= t) = `level` for Student's distribution with `degrees` degrees of freedom.
 ///
-/// Whole degrees of freedom (blocks - 1) allow a finite sum in theta = atan(t / sqrt(degrees)), with
-/// positive terms only and no gamma function (Abramowitz and Stegun 26.7.3 and 26.7.4).
+/// Whole degrees of freedom (blocks - 1) allow a finite sum in theta = atan(t / sqrt(degrees)),
+/// with positive terms only and no gamma function (Abramowitz and Stegun 26.7.3 and 26.7.4).
 ///
 /// # Panics
 /// Unless 0 < `level` < 1 and `degrees` >= 1.
@@ -105,18 +105,18 @@ mod tests {
     fn t_agrees_with_forty_digit_arithmetic() {
         // Roots of the regularized incomplete beta function, from mpmath with 40 digits.
         check(two_sided_t(0.9, 3), 2.353_363_434_801_823_9);
-        check(two_sided_t(0.5, 4), 0.740_697_084_112_682_63);
+        check(two_sided_t(0.5, 4), 0.740_697_084_112_682_6);
         check(two_sided_t(0.95, 5), 2.570_581_835_636_315_5);
-        check(two_sided_t(0.95, 10), 2.228_138_851_986_274_7);
+        check(two_sided_t(0.95, 10), 2.228_138_851_986_275);
         check(two_sided_t(0.99, 30), 2.749_995_653_567_225_3);
         check(two_sided_t(0.99, 99), 2.626_405_457_280_827_5);
         check(two_sided_t(0.95, 511), 1.964_617_222_330_404);
-        check(two_sided_t(0.99, 100_000), 2.575_878_469_908_375_3);
+        check(two_sided_t(0.99, 100_000), 2.575_878_469_908_375);
     }
 
     #[test]
     fn z_agrees_with_forty_digit_arithmetic_and_is_the_limit_of_t() {
-        check(two_sided_z(0.5), 0.674_489_750_196_081_74);
+        check(two_sided_z(0.5), 0.674_489_750_196_081_7);
         check(two_sided_z(0.95), 1.959_963_984_540_054_2);
         check(two_sided_z(0.9999), 3.890_591_886_413_094);
         let z = two_sided_z(0.95);

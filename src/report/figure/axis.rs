@@ -16,8 +16,8 @@ pub(super) struct Axis {
 pub(super) type Tick = (f64, String);
 
 impl Axis {
-    /// A linear axis that shows `low` to `high`, widened by `padding` (a share of the range) on both
-    /// sides, between the places `from` and `to`. An empty range is given some width.
+    /// A linear axis that shows `low` to `high`, widened by `padding` (a share of the range) on
+    /// both sides, between the places `from` and `to`. An empty range is given some width.
     pub(super) fn linear(low: f64, high: f64, padding: f64, from: f64, to: f64) -> Self {
         let range = high - low;
         let range = if range > 0.0 { range } else { (high.abs() * 0.01).max(1e-3) };

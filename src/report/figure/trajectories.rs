@@ -137,26 +137,25 @@ fn draw_axes(scene: &mut Scene, plot: &Plot) {
     scene.text((center, plot.bottom + 32.0), unit, style(Anchor::Middle));
 }
 
-/// The part of a curve from where it enters the panel; its end always lies within.
+/// The part of a curve that lies below the upper rim of the panel; its end always does.
 fn clipped(points: &[(f64, f64)], plot: &Plot) -> Vec<(f64, f64)> {
     let places: Vec<(f64, f64)> =
         points.iter().map(|&(tokens, loss)| (plot.x.place(tokens), plot.y.place(loss))).collect();
-    let outside = |place: &(f64, f64)| place.1 < plot.top || place.0 < plot.left;
+    let above = |place: (f64, f64)| place.1 < plot.top;
     let mut path = Vec::new();
     for (index, &place) in places.iter().enumerate() {
-        let before = index.checked_sub(1).map(|before| places[before]);
-        match before {
-            // Where the curve crosses the upper rim, between a point above it and one below.
-            Some(before) if outside(&before) != outside(&place) && before.1 != place.1 => {
-                let share = (plot.top - before.1) / (place.1 - before.1);
-                let crossing = (before.0 + share * (place.0 - before.0), plot.top);
-                if (0.0..=1.0).contains(&share) && crossing.0 >= plot.left {
-                    path.push(crossing);
-                }
-            }
-            _ => {}
+        let before = if index > 0 { places[index - 1] } else { place };
+        if above(before) != above(place) {
+            let at = |share: f64| {
+                let between = |from: f64, to: f64| from + share * (to - from);
+                (between(before.0, place.0), between(before.1, place.1))
+            };
+            let crossing = at((plot.top - before.1) / (place.1 - before.1));
+            // The axis begins with the first visible point; what comes before is cut off as well.
+            let at_left = at((plot.left - before.0) / (place.0 - before.0));
+            path.push(if crossing.0 >= plot.left { crossing } else { at_left });
         }
-        if !outside(&place) {
+        if !above(place) {
             path.push(place);
         }
     }

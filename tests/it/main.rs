@@ -5,3 +5,9 @@
 
 /// Answers of PyTorch and transformers.
 mod oracle;
+
+/// Running the real program.
+mod program;
+
+/// Kills, interrupts, damage: the trajectory stays the same.
+mod resume;

@@ -318,6 +318,35 @@ impl Session {
     }
 }
 
+/// Four products of tiles in each of `rounds` rounds, on registers only: for measuring the peak.
+///
+/// # Safety
+/// This process may use AMX.
+pub(crate) unsafe fn multiply_registers(rounds: usize) {
+    if rounds == 0 {
+        return;
+    }
+    // SAFETY: reads the configuration only, which zeroes the tiles; the caller vouches for AMX.
+    unsafe {
+        asm!(
+            "ldtilecfg [{configuration}]",
+            "2:",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "dec {rounds}",
+            "jnz 2b",
+            "tilerelease",
+            configuration = in(reg) &raw const CONFIGURATION,
+            rounds = inout(reg) rounds => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        );
+    }
+}
+
 /// Whether this process may use AMX with bf16: the CPU has it, and the operating system has granted
 /// the tile state, for which this asks.
 pub(crate) fn is_usable() -> bool {

@@ -29,8 +29,22 @@ pub fn instruction_sets() -> Vec<Isa> {
 }
 
 /// All kernels of this machine in a precision.
+#[cfg(not(test))]
 pub fn kernels(precision: Precision) -> Vec<Kernels> {
     instruction_sets().into_iter().map(|isa| Kernels::new(isa, precision)).collect()
+}
+
+/// All kernels in a precision: those of this machine, and AMX, if need be by emulation.
+#[cfg(test)]
+pub fn kernels(precision: Precision) -> Vec<Kernels> {
+    let mut kernels: Vec<Kernels> =
+        instruction_sets().into_iter().map(|isa| Kernels::new(isa, precision)).collect();
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if precision == Precision::Bf16 && Isa::detect() < Isa::Amx {
+        println!("EMULATED: AMX");
+        kernels.extend(Kernels::emulated_amx(precision));
+    }
+    kernels
 }
 
 /// `count` normally distributed test values, the same for the same seed.

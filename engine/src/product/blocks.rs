@@ -30,8 +30,8 @@ pub(super) struct Tile {
     pub(super) add: bool,
 }
 
-/// The f32 that the strips of a left operand `[rows, depth]` take.
-pub(super) fn left_len(rows: usize, _depth: usize) -> usize {
+/// The f32 that the strips of a left operand of `rows` rows take.
+pub(super) fn left_len(rows: usize) -> usize {
     left::strips(rows.min(BLOCK_ROWS)) * STRIP_LEN
 }
 
@@ -162,7 +162,7 @@ unsafe fn multiply_tile(kernels: Kernels, tile: &Tile) {
     unsafe {
         match (kernels.arithmetic(), kernels.isa()) {
             #[cfg(target_arch = "x86_64")]
-            (Arithmetic::Bf16Dot | Arithmetic::Bf16Amx, _) => avx512::multiply_pairs(tile),
+            (Arithmetic::Bf16Dot, _) => avx512::multiply_pairs(tile),
             (_, Isa::Portable) => portable::multiply(tile),
             #[cfg(target_arch = "x86_64")]
             (_, Isa::Avx2) => avx2::multiply(tile),

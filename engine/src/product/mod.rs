@@ -9,8 +9,11 @@
 //!
 //! - `left`, `right`: the operands' packed forms, made of `units` of the depth.
 //! - `blocks`: the loops over blocks and tiles.
-//! - `portable`, `avx2`, `avx512`: the tile kernels.
+//! - `portable`, `avx2`, `avx512`: the kernels of one tile of C.
+//! - `amx`: the same on another layout, for the tile unit.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -26,7 +29,7 @@ mod units;
 pub(crate) use right::{Packed, pack, packed_len};
 
 use crate::buffer::{Cutter, cut_bytes};
-use crate::isa::Kernels;
+use crate::isa::{Arithmetic, Kernels};
 
 /// Columns of a panel of the packed right operand.
 pub(crate) const PANEL: usize = 32;
@@ -91,8 +94,16 @@ pub(crate) struct Out<'a> {
 }
 
 /// Bytes of scratch that `multiply` takes for a left operand `[rows, depth]`.
-pub(crate) fn scratch_bytes(_kernels: Kernels, rows: usize, depth: usize) -> usize {
-    cut_bytes(blocks::left_len(rows, depth))
+pub(crate) fn scratch_bytes(kernels: Kernels, rows: usize, depth: usize) -> usize {
+    cut_bytes(left_len(kernels, rows, depth))
+}
+
+fn left_len(kernels: Kernels, rows: usize, depth: usize) -> usize {
+    match kernels.arithmetic() {
+        #[cfg(target_arch = "x86_64")]
+        Arithmetic::Bf16Amx => amx::left_len(rows, depth),
+        _ => blocks::left_len(rows),
+    }
 }
 
 /// C = A B or C += A B.
@@ -117,6 +128,10 @@ pub(crate) fn multiply(
         }
         return;
     }
-    let strips = scratch.floats(blocks::left_len(rows, left.columns));
-    blocks::multiply(kernels, left, right, out, strips);
+    let strips = scratch.floats(left_len(kernels, rows, left.columns));
+    match kernels.arithmetic() {
+        #[cfg(target_arch = "x86_64")]
+        Arithmetic::Bf16Amx => amx::multiply(kernels, left, right, out, strips),
+        _ => blocks::multiply(kernels, left, right, out, strips),
+    }
 }

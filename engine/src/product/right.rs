@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::units::{BLOCK, Unit, transposed};
 use super::{Matrix, PANEL};
-use crate::isa::{Kernels, multiversion};
+use crate::isa::{Arithmetic, Kernels, multiversion};
 
 /// The right operand, packed: a sequence of panels, each `[units of the depth, PANEL]` row-major.
 #[derive(Clone, Copy)]
@@ -67,7 +69,12 @@ pub(crate) fn packed_len(kernels: Kernels, depth: usize, columns: usize) -> usiz
 }
 
 fn panel_len(kernels: Kernels, depth: usize) -> usize {
-    depth.div_ceil(Unit::of(kernels).depth()) * PANEL
+    let units = depth.div_ceil(Unit::of(kernels).depth());
+    match kernels.arithmetic() {
+        #[cfg(target_arch = "x86_64")]
+        Arithmetic::Bf16Amx => units.next_multiple_of(amx::STEP_UNITS) * PANEL,
+        _ => units * PANEL,
+    }
 }
 
 /// Packs a matrix `[depth, columns]` into panels, rounding as the arithmetic asks.

@@ -16,18 +16,23 @@ fn naive(
 ) {
     for (at, c) in c.iter_mut().enumerate().take(m * n) {
         let (i, j) = (at / n, at % n);
-        let rounded = |depth| (round_to_bf16(a(i, depth)), round_to_bf16(b(depth, j)));
-        for step in 0..k {
-            let (a, b) = match arithmetic {
-                Arithmetic::F32 => (a(i, step), b(step, j)),
-                Arithmetic::Bf16Rounded => rounded(step),
-                // The order within a pair is reversed; the second half of a last pair is zero.
-                Arithmetic::Bf16Dot if step % 2 == 0 && step + 1 == k => rounded(step),
-                Arithmetic::Bf16Dot => rounded(step ^ 1),
-                Arithmetic::Bf16Amx => unreachable!("not yet"),
-            };
-            *c = a.mul_add(b, *c);
-        }
+        let add_exact = |sum: f32, depth| a(i, depth).mul_add(b(depth, j), sum);
+        let add =
+            |sum: f32, depth| round_to_bf16(a(i, depth)).mul_add(round_to_bf16(b(depth, j)), sum);
+        *c = match arithmetic {
+            Arithmetic::F32 => (0..k).fold(*c, add_exact),
+            Arithmetic::Bf16Rounded => (0..k).fold(*c, add),
+            // The second of each pair first.
+            Arithmetic::Bf16Dot => {
+                let pairs = (0..k).step_by(2);
+                pairs.flat_map(|first| (first..k.min(first + 2)).rev()).fold(*c, add)
+            }
+            // Of every 32, the first ones and the second ones of pairs.
+            Arithmetic::Bf16Amx => (0..k).step_by(32).fold(*c, |sum, first| {
+                let half = |from| (from..k.min(first + 32)).step_by(2).fold(0.0, add);
+                sum + (half(first) + half(first + 1))
+            }),
+        };
     }
 }
 
@@ -114,4 +119,32 @@ fn every_number_of_rows_has_its_kernel() {
         check_product([rows, 5, 40], [false, false], true);
         check_product([rows, 5, 40], [true, false], false);
     }
+}
+
+/// Small numbers whose products are subnormal, which the hardware takes as zero.
+#[test]
+fn pairs_flush_subnormal_numbers() {
+    for kernels in kernels(Precision::Bf16) {
+        let flushes = matches!(kernels.arithmetic(), Arithmetic::Bf16Dot | Arithmetic::Bf16Amx);
+        let tiny = [1e-20; 4];
+        let mut panels = vec![0.0; packed_len(kernels, 2, 2)];
+        pack(kernels, Matrix::new(&tiny, 2, 2, 2), &mut panels);
+        let packed = Packed::new(kernels, &panels, 2, 2);
+        let mut scratch = Scratch::with_bytes(scratch_bytes(kernels, 2, 2));
+        let bytes = scratch.bytes();
+        let mut c = [0.0; 4];
+        let out = Out { data: &mut c, row_stride: 2, add: false };
+        multiply(kernels, Matrix::new(&tiny, 2, 2, 2), packed, out, scratch.cut("a test", bytes));
+        assert!(c.iter().all(|c| (*c > 0.0) != flushes), "{kernels:?}: {c:?}");
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn a_session_of_the_tile_unit_ends_with_its_release() {
+    if crate::isa::Isa::detect() == crate::isa::Isa::Amx {
+        return;
+    }
+    check_product([33, 65, 33], [false, false], false);
+    assert!(amx::emulator::is_released());
 }

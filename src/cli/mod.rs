@@ -3,7 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 a bug, 2 usage or spec, 3 data, 4 diverged, 85 interrupted and resumable.
 
-//mod bench;
+mod bench;
 mod doctor;
 mod eval;
 mod options;
@@ -47,7 +47,7 @@ enum Verb {
     /// Check a record's files, or train it again and compare
     Verify(runs::VerifyArgs),
     /// Measure this machine and this program
-    //Bench(bench::BenchArgs),
+    Bench(bench::BenchArgs),
     /// Say what was detected and which kernels are used
     Doctor(doctor::DoctorArgs),
     /// Work on one job for a lab (internal)
@@ -86,7 +86,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Runs(arguments) => runs::list(&arguments).map(done),
         Verb::Show(arguments) => runs::show(&arguments).map(done),
         Verb::Verify(arguments) => runs::verify(&arguments).map(done),
-        //Verb::Bench(arguments) => bench::run(&arguments).map(done),
+        Verb::Bench(arguments) => bench::run(&arguments).map(done),
         Verb::Doctor(arguments) => doctor::run(&arguments).map(done),
         Verb::Worker(arguments) => worker::run(&arguments).map(done),
     }

@@ -13,11 +13,11 @@ use serde_json::json;
 use super::options::processors;
 use super::print;
 use crate::data::{Corpus, CorpusWriter, InputFacts, Provenance, SplitPolicy, Splits, Vocabulary};
-use crate::lab::{kernels, numerics};
+use crate::lab::{Corpora, Lab, LocalLab, kernels, numerics};
 use crate::model::Model;
 use crate::report::table::{Align, Table};
-use crate::spec::{FeedForward, Precision, Request, Split, TrainSpec, resolve};
-use crate::store::{busy_seconds, cpu_seconds, peak_memory_bytes};
+use crate::spec::{CorpusFacts, FeedForward, Job, Precision, Request, Split, TrainSpec, resolve};
+use crate::store::{Store, busy_seconds, cpu_seconds, peak_memory_bytes};
 use crate::train::{Cohort, Feed};
 use crate::{Error, Result};
 
@@ -34,6 +34,18 @@ enum What {
     Train(TrainBench),
     /// Peak rates of this machine, and the matrix products' share of them
     Roofline(RooflineBench),
+    /// Four XS members, with one worker and then with two, one thread each
+    Workers(WorkersBench),
+}
+
+#[derive(Debug, Args)]
+struct WorkersBench {
+    /// Steps of each member
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    steps: u64,
+    /// Print one JSON line
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -84,7 +96,46 @@ pub(super) fn run(arguments: &BenchArgs) -> Result<()> {
     match &arguments.what {
         What::Train(arguments) => train(arguments),
         What::Roofline(arguments) => roofline(arguments),
+        What::Workers(arguments) => workers(arguments),
     }
+}
+
+/// Time of one worker over time of two, for four members that know nothing of each other.
+fn workers(arguments: &WorkersBench) -> Result<()> {
+    let folder = Folder::new()?;
+    let shape = shape("XS");
+    write_stream(&folder.0.join("corpus"), shape)?;
+    let corpora = Corpora::open(&[folder.0.join("corpus")])?;
+    let facts = super::options::facts(&corpora)?;
+    let per_epoch = facts.train_tokens as f64 / f64::from(shape[5] * shape[6]);
+    let mut jobs = Vec::new();
+    for seed in 0..4 {
+        let mut spec = bench_spec("bf16", shape, &facts)?;
+        spec.data.epochs = arguments.steps as f64 / per_epoch;
+        spec.seeds.init = seed;
+        jobs.push(Job::Train(spec));
+    }
+    let mut seconds = Vec::new();
+    for workers in [1, 2] {
+        let store = Store::open(&folder.0.join(format!("store-{workers}")))?;
+        let options = super::options::local_options(4, Some(workers), Some(1), false)?;
+        let mut lab = LocalLab::new(store, &corpora, options, |_| (), || false);
+        let start = Instant::now();
+        lab.obtain(&jobs)?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    let ratio = seconds[1] / seconds[0];
+    if arguments.json {
+        print::json(
+            &json!({ "seconds_one": seconds[0], "seconds_two": seconds[1], "ratio": ratio }),
+        );
+    } else {
+        print::data(&format!(
+            "four XS members of {} steps: one worker {:.2} s, two workers {:.2} s, ratio {ratio:.3}\n",
+            arguments.steps, seconds[0], seconds[1]
+        ));
+    }
+    Ok(())
 }
 
 /// One timed window.
@@ -98,11 +149,11 @@ fn train(arguments: &TrainBench) -> Result<()> {
     let start = Instant::now();
     let shape = shape(&arguments.config);
     let folder = Folder::new()?;
-    write_stream(&folder.0, shape)?;
-    let corpus = Corpus::open(&folder.0)?;
+    write_stream(&folder.0.join("corpus"), shape)?;
+    let corpus = Corpus::open(folder.0.join("corpus"))?;
     let threads = arguments.threads.map_or_else(processors, usize::from);
     let pool = Pool::new(threads);
-    let spec = bench_spec(arguments, shape, &corpus)?;
+    let spec = bench_spec(&arguments.precision, shape, &corpus.facts())?;
     let kernels = kernels(spec.precision)?;
     let model = Model::new(&spec.model, spec.data.sequence_tokens as usize, kernels);
     let mut members = Vec::new();
@@ -148,16 +199,16 @@ fn train(arguments: &TrainBench) -> Result<()> {
     Ok(())
 }
 
-fn bench_spec(arguments: &TrainBench, shape: [u32; 7], corpus: &Corpus) -> Result<TrainSpec> {
+fn bench_spec(precision: &str, shape: [u32; 7], corpus: &CorpusFacts) -> Result<TrainSpec> {
     let [layers, width, heads, inner, vocabulary, sequence, batch] = shape;
     let sets = [
         format!("data.sequence_tokens={sequence}"),
         format!("optim.batch_sequences={batch}"),
-        format!("precision={}", arguments.precision),
+        format!("precision={precision}"),
         "data.epochs=1000000".to_owned(),
         "optim.lr=1e-3".to_owned(),
     ];
-    let mut spec = resolve(&Request { file: None, sets: &sets }, &corpus.facts())?.spec;
+    let mut spec = resolve(&Request { file: None, sets: &sets }, corpus)?.spec;
     spec.model.layers = layers;
     spec.model.width = width;
     (spec.model.heads, spec.model.kv_heads) = (heads, heads);
@@ -198,6 +249,7 @@ impl Folder {
         if path.exists() {
             return Err(Error::usage(format!("`{}` is in the way", path.display())));
         }
+        std::fs::create_dir(&path).map_err(|cause| Error::io("create", &path, &cause))?;
         Ok(Self(path))
     }
 }

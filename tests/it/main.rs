@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its files fails")]
 
+/// Bad input: messages, hints, exit codes, nothing half written.
+mod bad_input;
+
 /// Answers of PyTorch and transformers.
 mod oracle;
 

@@ -7,6 +7,7 @@
 mod corpus;
 mod decimal;
 pub mod hash;
+mod input;
 mod language;
 mod manifest;
 mod mixture;

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod data;
 pub mod error;
 #[cfg(test)]

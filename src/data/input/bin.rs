@@ -50,6 +50,16 @@ pub(super) fn visit(
     }
 }
 
+/// The vocabulary that the file's kind implies: none for nanoGPT's.
+pub fn declared_vocabulary(input: &InputFile) -> Result<Option<u32>> {
+    let layout = layout(input).map_err(|error| error.within(input.path.display()))?;
+    Ok(match (layout.start, layout.width) {
+        (0, _) => None,
+        (_, TokenWidth::U16) => Some(50_257),
+        (_, TokenWidth::U32) => Some(128_256),
+    })
+}
+
 /// Reads the header, if there is one, and compares it with the file's length.
 fn layout(input: &InputFile) -> Result<Layout> {
     let failed = |cause: std::io::Error| Error::data(format!("failed to read: {cause}"));
@@ -199,7 +209,7 @@ fn visit_whole(
     observer: &mut dyn Observer,
 ) -> Result<ControlFlow<()>> {
     let mut key = KeyHasher::default();
-    chunks(input, layout, reading.vocabulary, &mut (), &mut |tokens| {
+    let _ = chunks(input, layout, reading.vocabulary, &mut (), &mut |tokens| {
         key.update_tokens(tokens);
         Ok(ControlFlow::Continue(()))
     })?;
@@ -210,7 +220,7 @@ fn visit_whole(
     if visitor.document(head)?.is_break() {
         return Ok(ControlFlow::Break(()));
     }
-    chunks(input, layout, reading.vocabulary, observer, &mut |tokens| {
+    let _ = chunks(input, layout, reading.vocabulary, observer, &mut |tokens| {
         visitor.part(tokens)?;
         Ok(ControlFlow::Continue(()))
     })?;

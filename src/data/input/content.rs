@@ -1,11 +1,19 @@
 //! What documents are made of: text, or tokens that somebody else made.
 
+use super::files::InputFile;
+use super::stream::Observer;
+use super::{ReadCounts, Reading, Visitor, visit_text, visit_tokens};
+use crate::Result;
 use crate::data::hash::mix;
+use crate::token::Encoder;
 
 /// A growing piece of a document.
 pub trait Content: Default + Send + Sync + 'static {
     /// A borrowed part of it.
     type Part: ?Sized;
+
+    /// Whether it is text.
+    const IS_TEXT: bool;
 
     /// Bounds of the length of a section.
     const SECTION: (u64, u64);
@@ -36,10 +44,25 @@ pub trait Content: Default + Send + Sync + 'static {
 
     /// Calls `visit` with a hash of each word or token, in order.
     fn each_word(&self, visit: &mut dyn FnMut(u64));
+
+    /// The text; empty for tokens.
+    fn text(&self) -> &str;
+
+    /// The tokens of each content; texts need an encoder.
+    fn encode(contents: &[&Self], encoder: Option<&mut Encoder<'_>>) -> Result<Vec<Vec<u32>>>;
+
+    /// Reads files of this kind of content.
+    fn visit(
+        files: &[InputFile],
+        reading: &Reading,
+        visitor: &mut dyn Visitor<Self>,
+        observer: &mut dyn Observer,
+    ) -> Result<ReadCounts>;
 }
 
 impl Content for String {
     type Part = str;
+    const IS_TEXT: bool = true;
     const SECTION: (u64, u64) = (2 << 10, 64 << 10);
     const PIECE_MAX: usize = 256 << 10;
     const SHINGLE_WORDS: usize = 8;
@@ -86,10 +109,28 @@ impl Content for String {
             visit(word);
         }
     }
+
+    fn text(&self) -> &str {
+        self
+    }
+
+    fn encode(contents: &[&Self], encoder: Option<&mut Encoder<'_>>) -> Result<Vec<Vec<u32>>> {
+        encoder.expect("texts need an encoder").encode_batch(contents)
+    }
+
+    fn visit(
+        files: &[InputFile],
+        reading: &Reading,
+        visitor: &mut dyn Visitor<Self>,
+        observer: &mut dyn Observer,
+    ) -> Result<ReadCounts> {
+        visit_text(files, reading, visitor, observer)
+    }
 }
 
 impl Content for Vec<u32> {
     type Part = [u32];
+    const IS_TEXT: bool = false;
     const SECTION: (u64, u64) = (512, 16 << 10);
     const PIECE_MAX: usize = 64 << 10;
     const SHINGLE_WORDS: usize = 12;
@@ -123,6 +164,23 @@ impl Content for Vec<u32> {
 
     fn each_word(&self, visit: &mut dyn FnMut(u64)) {
         self.iter().for_each(|&token| visit(mix(u64::from(token) + 1) | 1));
+    }
+
+    fn text(&self) -> &str {
+        ""
+    }
+
+    fn encode(contents: &[&Self], _encoder: Option<&mut Encoder<'_>>) -> Result<Vec<Vec<u32>>> {
+        Ok(contents.iter().map(|&tokens| tokens.clone()).collect())
+    }
+
+    fn visit(
+        files: &[InputFile],
+        reading: &Reading,
+        visitor: &mut dyn Visitor<Self>,
+        observer: &mut dyn Observer,
+    ) -> Result<ReadCounts> {
+        visit_tokens(files, reading, visitor, observer)
     }
 }
 

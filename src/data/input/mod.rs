@@ -14,10 +14,11 @@ mod text;
 
 use std::ops::ControlFlow;
 
-use crate::{Error, Result};
+use crate::Result;
 
+pub use bin::declared_vocabulary;
 pub use content::Content;
-pub use files::{FileKind, InputFile, expand};
+pub use files::{FileKind, InputFile, Packing, expand};
 pub use stream::Observer;
 pub use text::InvalidUtf8;
 
@@ -82,7 +83,7 @@ pub fn visit_text(
             #[cfg(feature = "parquet")]
             FileKind::Parquet => parquet::visit(file, reading, visitor, observer, &mut counts),
             #[cfg(not(feature = "parquet"))]
-            FileKind::Parquet => Err(Error::usage("this program was built without Parquet")
+            FileKind::Parquet => Err(crate::Error::usage("this program was built without Parquet")
                 .hint("build it with `--features parquet`, or convert the file to JSON lines")),
             FileKind::Tokens => panic!("token files are visited by `visit_tokens`"),
         };

@@ -7,7 +7,7 @@ mod bench;
 mod doctor;
 mod eval;
 mod options;
-//mod prepare;
+mod prepare;
 mod print;
 mod progress;
 mod quickstart;
@@ -33,7 +33,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Turn text into a corpus
-    //Prepare(prepare::PrepareArgs),
+    Prepare(prepare::PrepareArgs),
     /// Train one model from a spec
     Train(train::TrainArgs),
     /// Measure trained models, alone and as an ensemble
@@ -79,7 +79,7 @@ pub fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match verb {
-        //Verb::Prepare(arguments) => prepare::run(arguments).map(done),
+        Verb::Prepare(arguments) => prepare::run(arguments).map(done),
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),

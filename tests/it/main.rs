@@ -14,3 +14,6 @@ mod program;
 
 /// Kills, interrupts, damage: the trajectory stays the same.
 mod resume;
+
+/// The rules of the house.
+mod tidy;

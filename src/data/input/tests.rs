@@ -84,7 +84,10 @@ fn check_error(name: &str, content: &[u8], part: &str) {
     assert_eq!(error.exit_code(), 3, "{text}");
 }
 
-const LINES: &str = "{\"text\": \"One.\"}\n\n{\"id\": 2, \"text\": \"Two é\\nlines\"}\n{\"text\": \"\"}\n{\"text\": \"Three\"}";
+const LINES: &str = concat!(
+    "{\"text\": \"One.\"}\n\n{\"id\": 2, \"text\": \"Two é\\nlines\"}\n",
+    "{\"text\": \"\"}\n{\"text\": \"Three\"}",
+);
 
 #[test]
 fn texts_are_read_from_every_packing() {

@@ -24,7 +24,8 @@ const STRIP_ROWS: usize = 32;
 /// Rows of the left operand in a block; with the most depth, 256 KiB.
 const BLOCK_ROWS: usize = 8 * STRIP_ROWS;
 
-/// The most units of depth in a block: a panel of B then has 32 KiB, of 48 in the first-level cache.
+/// The most units of depth in a block: a panel of B then has 32 of the 48 KiB of the first-level
+/// cache.
 const BLOCK_UNITS: usize = 256;
 
 /// f32-sized units in a tile.
@@ -81,7 +82,8 @@ multiversion! {
         strips: &mut [f32],
     ) {
         let step = STEP_UNITS * Unit::Pair.depth();
-        for (strip, first) in strips.chunks_exact_mut(strip_len).zip(rows.clone().step_by(STRIP_ROWS)) {
+        let firsts = rows.clone().step_by(STRIP_ROWS);
+        for (strip, first) in strips.chunks_exact_mut(strip_len).zip(firsts) {
             for i in 0..STRIP_ROWS {
                 let tiles = strip.chunks_exact_mut(2 * TILE).enumerate();
                 for (s, tiles) in tiles {
@@ -115,7 +117,8 @@ multiversion! {
         strip_len: usize,
         strips: &mut [f32],
     ) {
-        for (strip, first) in strips.chunks_exact_mut(strip_len).zip(rows.clone().step_by(STRIP_ROWS)) {
+        let firsts = rows.clone().step_by(STRIP_ROWS);
+        for (strip, first) in strips.chunks_exact_mut(strip_len).zip(firsts) {
             for (at, tile) in strip.chunks_exact_mut(TILE).enumerate() {
                 let (s, half) = (at / 2, at % 2);
                 let tile_rows = first + half * BLOCK..rows.end.min(first + (half + 1) * BLOCK);
@@ -126,7 +129,8 @@ multiversion! {
                         continue;
                     }
                     let column = |k: usize| {
-                        &matrix.data[k * matrix.column_stride + tile_rows.start..][..tile_rows.len()]
+                        let start = k * matrix.column_stride + tile_rows.start;
+                        &matrix.data[start..][..tile_rows.len()]
                     };
                     let next = (k + 1 < columns.end).then(|| column(k + 1));
                     Unit::Pair.across(column(k), next, &mut units[..tile_rows.len()]);

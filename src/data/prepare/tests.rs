@@ -375,10 +375,11 @@ fn a_full_disk_is_a_clean_error() {
 /// On real text: 11 books for training, 19 for validation and testing.
 #[test]
 fn books_are_prepared() {
-    let Some(directory) = std::env::var_os("SCARCE_DEV_DATA").map(PathBuf::from) else {
-        println!("SKIPPED: set SCARCE_DEV_DATA to the directory that holds the books");
+    let Some(directory) = std::env::var_os("SCARCE_DEV_DATA") else {
+        println!("SKIPPED: set SCARCE_DEV_DATA to the directory that holds data/books.*");
         return;
     };
+    let directory = PathBuf::from(directory).join("data");
     let desk = Desk::new();
     let options = PrepareOptions {
         val: vec![directory.join("books.val.jsonl.zst")],

@@ -1,0 +1,308 @@
+//! The manifest of a corpus: what its files hold, how they were made, and the corpus' identity.
+//!
+//! `docs/corpus-format.md` documents the JSON for readers in other languages.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::shard::{FileFacts, TokenWidth};
+use crate::spec::{CorpusId, Split};
+use crate::{Error, Result};
+
+/// The format version that this program writes. Raise it when an older program would misread a
+/// new corpus; adding a fact that may be ignored does not count.
+pub const CORPUS_FORMAT: u32 = 1;
+
+/// The file name of the manifest; its presence makes a directory a corpus.
+pub const MANIFEST_FILE: &str = "manifest.json";
+
+/// Far above any honest manifest, so that a hostile one cannot exhaust memory.
+const MANIFEST_BYTES_MAX: u64 = 16 << 20;
+
+/// Everything that is known of a corpus besides its tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Format version.
+    pub format: u32,
+    /// Content id: covers tokens, document offsets, tokenizer, vocabulary and separator.
+    pub id: CorpusId,
+    /// V, the number of tokens.
+    pub vocabulary: u32,
+    /// The token that starts every document; none if the tokens came without one.
+    pub separator: Option<u32>,
+    /// Integer type of the token files.
+    pub width: TokenWidth,
+    /// What the three splits hold.
+    pub splits: Splits<SplitFacts>,
+    /// The built-in language, if the corpus is in it.
+    pub synthetic: Option<SyntheticFacts>,
+    /// Where the tokenizer came from; none for the built-in language and for bare tokens.
+    pub tokenizer: Option<TokenizerFacts>,
+    /// How the splits were cut.
+    pub split_policy: SplitPolicy,
+    /// Text shared by the training and the held-out splits; none where it was not looked for.
+    pub duplicates: Option<Duplicates>,
+    /// What was read.
+    pub input: InputFacts,
+    /// Length and hash of every file.
+    pub files: BTreeMap<String, FileFacts>,
+    /// The program that wrote the corpus.
+    pub written_by: String,
+}
+
+/// One value per split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Splits<T> {
+    /// The training split's.
+    pub train: T,
+    /// The validation split's.
+    pub val: T,
+    /// The test split's.
+    pub test: T,
+}
+
+impl<T> Splits<T> {
+    /// One value per split, computed from the split.
+    pub fn from_fn(mut value: impl FnMut(Split) -> T) -> Self {
+        Self { train: value(Split::Train), val: value(Split::Val), test: value(Split::Test) }
+    }
+
+    /// The value of one split.
+    #[must_use]
+    pub fn get(&self, split: Split) -> &T {
+        match split {
+            Split::Train => &self.train,
+            Split::Val => &self.val,
+            Split::Test => &self.test,
+        }
+    }
+
+    /// The value of one split, to change it.
+    pub fn get_mut(&mut self, split: Split) -> &mut T {
+        match split {
+            Split::Train => &mut self.train,
+            Split::Val => &mut self.val,
+            Split::Test => &mut self.test,
+        }
+    }
+}
+
+/// The size of one split, and its exact floor where that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SplitFacts {
+    /// Documents, or sections of documents.
+    pub documents: u64,
+    /// Tokens, separators included.
+    pub tokens: u64,
+    /// Bytes of text; 0 if the tokens came without text.
+    pub bytes: u64,
+    /// The entropy floor in nats per predicted token (documents' first tokens are given).
+    pub floor_nats: Option<f64>,
+}
+
+/// The built-in language of a corpus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyntheticFacts {
+    /// The named size.
+    pub name: String,
+    /// Tokens of every document.
+    pub document_tokens: u32,
+}
+
+/// The tokenizer of a corpus of text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenizerFacts {
+    /// Text of the separator, such as `<|endoftext|>`.
+    pub separator: String,
+    /// Whether the byte lengths of tokens are exact (byte-level tokenizers) or estimates.
+    pub token_bytes_exact: bool,
+    /// How it was trained, if it was trained here.
+    pub trained: Option<TrainedFacts>,
+}
+
+/// How a tokenizer was trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainedFacts {
+    /// Bytes of the sample of the training split.
+    pub sample_bytes: u64,
+    /// Seed of the sample.
+    pub seed: u64,
+}
+
+/// How documents came into splits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum SplitPolicy {
+    /// Generated apart from each other (the built-in language).
+    Generated,
+    /// Documents went by a keyed hash of their content.
+    Documents {
+        /// Share of the input aimed at for validation; 0 if it came from files.
+        val_share: f64,
+        /// Share of the input aimed at for testing; 0 if it came from files.
+        test_share: f64,
+    },
+    /// There were few documents: long ones were cut into sections at paragraph ends, and held-out
+    /// sections are contiguous, with one section left out at each border.
+    Sections {
+        /// As for documents.
+        val_share: f64,
+        /// As for documents.
+        test_share: f64,
+        /// Bytes (or, for inputs of tokens, tokens) left out at the borders.
+        gap_bytes: u64,
+    },
+    /// Sequences in a fixed shuffled order: the last ones are held out (mission D2).
+    Sequences {
+        /// T, tokens per sequence.
+        sequence_tokens: u64,
+        /// Sequences of each held-out split.
+        held_out_sequences: u64,
+    },
+}
+
+/// Held-out text that also occurs in the training split.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Duplicates {
+    /// Held-out documents compared.
+    pub held_out_documents: u64,
+    /// Held-out documents whose whole text is also a training document.
+    pub exact_documents: u64,
+    /// Further held-out documents of which at least half of the shingles occur in training text.
+    pub near_documents: u64,
+    /// Share of all held-out shingles that occur in training text.
+    pub shared_shingles: f64,
+}
+
+/// What was read, for people; not part of the identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFacts {
+    /// Names of the files, without the directories above the given paths; at most 1,000.
+    pub files: Vec<String>,
+    /// How many files there were.
+    pub file_count: u64,
+    /// Documents without text, which were left out.
+    pub empty_documents: u64,
+    /// Characters put in place of invalid UTF-8.
+    pub replaced_characters: u64,
+}
+
+impl Manifest {
+    /// The content id that these facts imply.
+    #[must_use]
+    pub fn content_id(
+        vocabulary: u32,
+        separator: Option<u32>,
+        files: &BTreeMap<String, FileFacts>,
+    ) -> CorpusId {
+        let hash = |name: &str| files.get(name).map_or("none", |facts| facts.blake3.as_str());
+        let separator = separator.map_or("none".to_owned(), |token| token.to_string());
+        let mut text = format!(
+            "scarce corpus 1\nvocabulary {vocabulary}\nseparator {separator}\ntokenizer {}\n",
+            hash(TOKENIZER_FILE)
+        );
+        for split in Split::ALL {
+            let (tokens, documents) = (tokens_file(split), documents_file(split));
+            text += &format!("{split} {} {}\n", hash(&tokens), hash(&documents));
+        }
+        CorpusId::of(text.as_bytes())
+    }
+
+    /// Reads the manifest of a corpus directory and checks that it is consistent in itself.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(MANIFEST_FILE);
+        let mut text = String::new();
+        let file = File::open(&path).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::NotFound => Error::data(format!(
+                "`{}` is not a corpus: it has no manifest",
+                directory.display()
+            ))
+            .hint("`scarce prepare INPUT --out CORPUS` makes one"),
+            _ => Error::io("open", &path, &cause),
+        })?;
+        file.take(MANIFEST_BYTES_MAX)
+            .read_to_string(&mut text)
+            .map_err(|cause| Error::io("read", &path, &cause))?;
+        Self::parse(&text).map_err(|error| error.within(path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let invalid = |cause: serde_json::Error| Error::data(format!("not a manifest: {cause}"));
+        let version: Version = serde_json::from_str(text).map_err(invalid)?;
+        if version.format > CORPUS_FORMAT {
+            return Err(Error::data(format!(
+                "corpus format {} is newer than this program, which knows {CORPUS_FORMAT}",
+                version.format
+            ))
+            .hint("use the version of `scarce` that wrote it"));
+        }
+        let manifest: Self = serde_json::from_str(text).map_err(invalid)?;
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    /// Every number that is later used as a length is tied to the length of a file.
+    fn validate(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::data(format!("inconsistent manifest: {what}")));
+        if self.vocabulary == 0 || self.separator.is_some_and(|token| token >= self.vocabulary) {
+            return wrong(format!(
+                "vocabulary {}, separator {:?}",
+                self.vocabulary, self.separator
+            ));
+        }
+        if self.width != TokenWidth::for_vocabulary(self.vocabulary) {
+            return wrong(format!("width {:?} for vocabulary {}", self.width, self.vocabulary));
+        }
+        for split in Split::ALL {
+            let facts = self.splits.get(split);
+            if facts.documents == 0 || facts.tokens == 0 {
+                return wrong(format!("the {split} split is empty"));
+            }
+            let tokens_bytes = facts.tokens.checked_mul(self.width.bytes());
+            let documents_bytes = facts.documents.checked_add(1).and_then(|n| n.checked_mul(8));
+            for (name, bytes) in
+                [(tokens_file(split), tokens_bytes), (documents_file(split), documents_bytes)]
+            {
+                let listed = self.files.get(&name).map(|file| file.bytes);
+                if listed.is_none() || listed != bytes {
+                    return wrong(format!("`{name}` has {listed:?} bytes instead of {bytes:?}"));
+                }
+            }
+        }
+        if let Some(file) = self.files.get(TOKEN_BYTES_FILE)
+            && file.bytes != u64::from(self.vocabulary) * 2
+        {
+            return wrong(format!("`{TOKEN_BYTES_FILE}` has {} bytes", file.bytes));
+        }
+        if Self::content_id(self.vocabulary, self.separator, &self.files) != self.id {
+            return wrong("the id is not that of the listed files".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// File name of the tokenizer, in Hugging Face's format.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+
+/// File name of the tokens' byte lengths: one little-endian u16 per token.
+pub const TOKEN_BYTES_FILE: &str = "token_bytes.u16";
+
+/// File name of a split's tokens.
+#[must_use]
+pub fn tokens_file(split: Split) -> String {
+    format!("{split}.tokens")
+}
+
+/// File name of a split's document offsets: one more little-endian u64 than there are documents.
+#[must_use]
+pub fn documents_file(split: Split) -> String {
+    format!("{split}.documents")
+}

@@ -1,0 +1,278 @@
+//! Files of tokens and of document offsets: little-endian integers and nothing else.
+//!
+//! A shard is written once, hashed as it is written, and read with positioned reads, so that a file
+//! that shrinks while in use gives an error and not a crash (a memory map would raise SIGBUS).
+
+use std::fs::{File, Metadata};
+use std::io::{BufWriter, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The integer type of a token file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenWidth {
+    /// Two bytes, for vocabularies of at most 65,536.
+    U16,
+    /// Four bytes.
+    U32,
+}
+
+impl TokenWidth {
+    /// The narrowest type that holds every token of the vocabulary.
+    #[must_use]
+    pub fn for_vocabulary(vocabulary: u32) -> Self {
+        if vocabulary <= 1 << 16 { Self::U16 } else { Self::U32 }
+    }
+
+    /// Bytes per token.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::U16 => 2,
+            Self::U32 => 4,
+        }
+    }
+
+    /// Appends tokens in this width.
+    fn encode(self, tokens: &[u32], bytes: &mut Vec<u8>) {
+        match self {
+            Self::U16 => {
+                bytes.extend(tokens.iter().flat_map(|&token| (token as u16).to_le_bytes()));
+            }
+            Self::U32 => bytes.extend(tokens.iter().flat_map(|token| token.to_le_bytes())),
+        }
+    }
+
+    /// Widens the first tokens of `bytes` into `tokens`.
+    fn decode(self, bytes: &[u8], tokens: &mut [u32]) {
+        match self {
+            Self::U16 => {
+                for (token, pair) in tokens.iter_mut().zip(bytes.chunks_exact(2)) {
+                    *token = u32::from(u16::from_le_bytes([pair[0], pair[1]]));
+                }
+            }
+            Self::U32 => {
+                for (token, four) in tokens.iter_mut().zip(bytes.chunks_exact(4)) {
+                    *token = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+                }
+            }
+        }
+    }
+}
+
+/// Length and hash of a finished file, as the manifest lists them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileFacts {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// BLAKE3 hash of the content, 64 hexadecimal digits.
+    pub blake3: String,
+}
+
+/// A file that is hashed while it is written.
+pub(super) struct HashedFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+    hasher: blake3::Hasher,
+    bytes: u64,
+    buffer: Vec<u8>,
+}
+
+impl HashedFile {
+    pub(super) fn create(path: PathBuf) -> Result<Self> {
+        let file = File::create_new(&path).map_err(|cause| Error::io("create", &path, &cause))?;
+        let file = BufWriter::with_capacity(1 << 18, file);
+        Ok(Self { path, file, hasher: blake3::Hasher::new(), bytes: 0, buffer: Vec::new() })
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(|cause| Error::io("write", &self.path, &cause))
+    }
+
+    pub(super) fn write_tokens(&mut self, width: TokenWidth, tokens: &[u32]) -> Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        width.encode(tokens, &mut buffer);
+        let written = self.write(&buffer);
+        self.buffer = buffer;
+        written
+    }
+
+    /// Flushes to the disk itself: after this the content survives a power cut.
+    pub(super) fn finish(&mut self) -> Result<FileFacts> {
+        self.file
+            .flush()
+            .and_then(|()| self.file.get_ref().sync_all())
+            .map_err(|cause| Error::io("write", &self.path, &cause))?;
+        let blake3 = self.hasher.finalize().to_hex().to_string();
+        Ok(FileFacts { bytes: self.bytes, blake3 })
+    }
+}
+
+/// A file that was compared with its manifest and is held open.
+#[derive(Debug)]
+pub(super) struct CheckedFile {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    /// Seconds and nanoseconds of the last change, as the file system counts them.
+    modified: (i64, i64),
+}
+
+impl CheckedFile {
+    /// Opens `path` and compares its length and hash with what the manifest says.
+    pub(super) fn open(path: PathBuf, facts: &FileFacts) -> Result<Self> {
+        let mut file = File::open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
+        let metadata = file.metadata().map_err(|cause| Error::io("inspect", &path, &cause))?;
+        if !metadata.is_file() {
+            return Err(Error::data(format!("`{}` is not a regular file", path.display())));
+        }
+        if metadata.len() != facts.bytes {
+            return Err(damaged(
+                &path,
+                &format!("has {} bytes instead of {}", metadata.len(), facts.bytes),
+            ));
+        }
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; facts.bytes.clamp(1, 1 << 20) as usize];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => hasher.update(&buffer[..read]),
+                Err(cause) => return Err(Error::io("read", &path, &cause)),
+            };
+        }
+        if hasher.finalize().to_hex().as_str() != facts.blake3 {
+            return Err(damaged(&path, "does not have the content that its manifest lists"));
+        }
+        Ok(Self { path, file, bytes: facts.bytes, modified: modified(&metadata) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// An error if the file was cut, grew or was written to since it was opened.
+    pub(super) fn check_unchanged(&self) -> Result<()> {
+        let metadata =
+            self.file.metadata().map_err(|cause| Error::io("inspect", &self.path, &cause))?;
+        if metadata.len() == self.bytes && modified(&metadata) == self.modified {
+            return Ok(());
+        }
+        Err(damaged(&self.path, "was changed while it was in use"))
+    }
+
+    /// Fills `buffer` from byte `offset` on.
+    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(buffer, offset).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                damaged(&self.path, "was cut short while it was in use")
+            }
+            _ => Error::io("read", &self.path, &cause),
+        })
+    }
+
+    /// The whole content; its length was checked against the disk, so it cannot be made up.
+    pub(super) fn read_all(&self) -> Result<Vec<u8>> {
+        let mut content = vec![0; self.bytes as usize];
+        self.read_at(0, &mut content)?;
+        Ok(content)
+    }
+
+    /// Reads tokens from token index `start` on; every one is below `vocabulary`.
+    pub(super) fn read_tokens(
+        &self,
+        width: TokenWidth,
+        vocabulary: u32,
+        start: u64,
+        tokens: &mut [u32],
+    ) -> Result<()> {
+        const CHUNK_TOKENS: usize = 2048;
+        let mut bytes = [0; CHUNK_TOKENS * 4];
+        for (number, chunk) in (0..).zip(tokens.chunks_mut(CHUNK_TOKENS)) {
+            let length = chunk.len() * width.bytes() as usize;
+            let first = start + number * CHUNK_TOKENS as u64;
+            self.read_at(first * width.bytes(), &mut bytes[..length])?;
+            width.decode(&bytes[..length], chunk);
+            // A token outside the vocabulary would index outside the embedding table.
+            if let Some(token) = chunk.iter().find(|&&token| token >= vocabulary) {
+                let what = format!("holds token {token}, outside its vocabulary of {vocabulary}");
+                return Err(damaged(&self.path, &what));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn modified(metadata: &Metadata) -> (i64, i64) {
+    (metadata.mtime(), metadata.mtime_nsec())
+}
+
+fn damaged(path: &Path, what: &str) -> Error {
+    Error::data(format!("`{}` {what}", path.display()))
+        .hint("the corpus is damaged: write it again with `scarce prepare`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(directory: &Path, width: TokenWidth, tokens: &[u32]) -> (PathBuf, FileFacts) {
+        let path = directory.join("x.tokens");
+        let mut file = HashedFile::create(path.clone()).unwrap();
+        file.write_tokens(width, tokens).unwrap();
+        (path, file.finish().unwrap())
+    }
+
+    #[test]
+    fn tokens_survive_in_both_widths() {
+        for (width, top) in [(TokenWidth::U16, 65_535), (TokenWidth::U32, u32::MAX - 1)] {
+            let directory = tempfile::tempdir().unwrap();
+            let tokens: Vec<u32> = (0..5000).chain([top]).collect();
+            let (path, facts) = write(directory.path(), width, &tokens);
+            assert_eq!(facts.bytes, 5001 * width.bytes());
+            let file = CheckedFile::open(path, &facts).unwrap();
+            let mut read = vec![0; 4000];
+            file.read_tokens(width, top + 1, 1001, &mut read).unwrap();
+            assert_eq!(read, tokens[1001..]);
+            let error = file.read_tokens(width, top, 1001, &mut read).unwrap_err();
+            assert!(error.to_string().contains("outside its vocabulary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_or_changed_while_open_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, facts) = write(directory.path(), TokenWidth::U16, &[1; 3000]);
+        let file = CheckedFile::open(path.clone(), &facts).unwrap();
+        file.check_unchanged().unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(1000).unwrap();
+        let mut read = vec![0; 3000];
+        let error = file.read_tokens(TokenWidth::U16, 2, 0, &mut read).unwrap_err();
+        assert!(error.to_string().contains("was cut short while it was in use"), "{error}");
+        assert_eq!(error.exit_code(), 3);
+        assert!(file.check_unchanged().is_err());
+    }
+
+    #[test]
+    fn a_changed_byte_and_a_changed_length_are_found_on_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, facts) = write(directory.path(), TokenWidth::U16, &[1; 3000]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[77] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let error = CheckedFile::open(path.clone(), &facts).unwrap_err().to_string();
+        assert!(error.contains("x.tokens` does not have the content"), "{error}");
+        std::fs::write(&path, &bytes[..5998]).unwrap();
+        let error = CheckedFile::open(path, &facts).unwrap_err().to_string();
+        assert!(error.contains("has 5998 bytes instead of 6000"), "{error}");
+    }
+}

@@ -1,0 +1,124 @@
+//! The table of all spec keys: type, unit and meaning. Everything that lists, checks or explains
+//! keys is made from it.
+
+use serde_json::Value;
+
+/// What a field accepts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Accepts {
+    /// A whole number.
+    Count,
+    /// A finite real number; whole numbers are read as reals.
+    Real,
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// 64 hexadecimal digits.
+    Id,
+}
+
+/// One key of a training spec.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Dotted key; `*` stands for the number of a list element.
+    pub key: &'static str,
+    /// What it accepts.
+    pub accepts: Accepts,
+    /// What it means, with its unit and its place in the paper or in the mission's table.
+    pub meaning: &'static str,
+}
+
+const fn field(key: &'static str, accepts: Accepts, meaning: &'static str) -> Field {
+    Field { key, accepts, meaning }
+}
+
+use Accepts::{Count, Flag, Id, Real, Word};
+
+/// Every key of a training spec.
+pub const FIELDS: &[Field] = &[
+    field("data.budget_tokens", Count, "D: unique training tokens, a multiple of the sequence"),
+    field("data.corpus", Id, "content id of the corpus; filled in from `--corpus`"),
+    field("data.epochs", Real, "passes over the budget; a fraction is allowed [D4]"),
+    field("data.mask.kind", Word(&["across-documents", "within-documents"]), "attention [D1]"),
+    field("data.mixture.*.corpus", Id, "content id of a further corpus [D5]"),
+    field("data.mixture.*.share", Real, "its share of the sequences, in (0, 1) [D5]"),
+    field("data.order", Word(&["sequences", "documents"]), "what an epoch shuffles"),
+    field("data.sequence_tokens", Count, "T: tokens of a training sequence [D8]"),
+    field("evaluation.points", Count, "evaluations on `val` over the run [T5]"),
+    field("evaluation.sample_tokens", Count, "tokens of `val` read at each; the last reads all"),
+    field("model.dropout", Real, "share of activations dropped while training, in [0, 1)"),
+    field("model.feed_forward.kind", Word(&["swiglu"]), "second half of a block"),
+    field("model.feed_forward.width", Count, "inner width F"),
+    field("model.heads", Count, "query heads; divides the width"),
+    field("model.init.kind", Word(&["fan-in", "width"]), "how weights are drawn [M3]"),
+    field("model.init.scale", Real, "`width` rule: standard deviation times sqrt(width)"),
+    field("model.init.shared_head", Flag, "`fan-in` rule: head and embedding share their draw"),
+    field("model.kv_heads", Count, "key and value heads; divides the heads"),
+    field("model.layers", Count, "number of blocks"),
+    field("model.norm_epsilon", Real, "added to the mean square in RMSNorm [M1: 1e-5]"),
+    field("model.rope.scaling.factor", Real, "llama3: division of the lowest frequencies [M5]"),
+    field("model.rope.scaling.high_frequency_factor", Real, "llama3: see [M5]"),
+    field("model.rope.scaling.kind", Word(&["none", "llama3"]), "change of rotary frequencies"),
+    field("model.rope.scaling.low_frequency_factor", Real, "llama3: see [M5]"),
+    field("model.rope.scaling.original_positions", Count, "llama3: original context, tokens"),
+    field("model.rope.theta", Real, "base of the rotary wavelengths [M1: 10,000]"),
+    field("model.tied", Flag, "whether the head is the token embedding"),
+    field("model.vocabulary", Count, "V: filled in from the corpus"),
+    field("model.width", Count, "C: width of the residual stream"),
+    field("objective.kind", Word(&["next-token"]), "what is minimized"),
+    field("optim.batch_sequences", Count, "sequences per step [the paper: 64]"),
+    field("optim.beta1", Real, "decay rate of the mean gradient [T1: 0.9]"),
+    field("optim.beta2", Real, "decay rate of the mean squared gradient [T1: 0.95]"),
+    field("optim.clip_norm", Real, "largest global gradient norm, before Adam [T1: 1]"),
+    field("optim.decay_norms", Flag, "whether norm gains are decayed [T1, N11]"),
+    field("optim.epsilon", Real, "added to the root of the mean squared gradient [T1: 1e-8]"),
+    field("optim.kind", Word(&["adamw"]), "the optimizer [T1]"),
+    field("optim.lr", Real, "peak learning rate"),
+    field("optim.schedule.decay", Word(&["cosine", "linear"]), "after the warm-up [T2]"),
+    field("optim.schedule.min_lr_ratio", Real, "final over peak learning rate [T2: 0]"),
+    field("optim.schedule.warmup_share", Real, "warm-up steps over all steps [T2: 0.01]"),
+    field("optim.weight_decay", Real, "decoupled decay, scaled by the scheduled rate [T1, R2]"),
+    field("precision", Word(&["f32", "bf16"]), "arithmetic of the matrix products [T3]"),
+    field("seeds.init", Count, "initial weights and dropout [T4]"),
+    field("seeds.order", Count, "order of the training sequences [T4]"),
+    field("start.kind", Word(&["random", "from"]), "weights before the first step [T6]"),
+    field("start.record", Id, "`from`: the run whose final weights are taken"),
+];
+
+/// The field with this dotted key.
+#[must_use]
+pub fn find(key: &str) -> Option<&'static Field> {
+    let numberless: Vec<&str> = key
+        .split('.')
+        .map(|part| if part.bytes().all(|b| b.is_ascii_digit()) { "*" } else { part })
+        .collect();
+    let pattern = numberless.join(".");
+    FIELDS.iter().find(|field| field.key == pattern)
+}
+
+impl Accepts {
+    /// The value in canonical form, or what was expected instead.
+    pub fn check(self, value: &Value) -> Result<Value, String> {
+        let found = || match value {
+            Value::String(text) => format!("`{text}`"),
+            other => format!("`{other}`"),
+        };
+        match (self, value) {
+            (Count, Value::Number(n)) if n.is_u64() => Ok(value.clone()),
+            (Count, _) => Err(format!("a whole number was expected, not {}", found())),
+            (Real, Value::Number(n)) => Ok(Value::from(n.as_f64().unwrap_or(f64::NAN))),
+            (Real, _) => Err(format!("a finite number was expected, not {}", found())),
+            (Flag, Value::Bool(_)) => Ok(value.clone()),
+            (Flag, _) => Err(format!("`true` or `false` was expected, not {}", found())),
+            (Word(words), Value::String(word)) if words.contains(&word.as_str()) => {
+                Ok(value.clone())
+            }
+            (Word(words), _) => {
+                Err(format!("one of {} was expected, not {}", words.join(", "), found()))
+            }
+            (Id, Value::String(text)) if blake3::Hash::from_hex(text).is_ok() => Ok(value.clone()),
+            (Id, _) => Err(format!("64 hexadecimal digits were expected, not {}", found())),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The kinds of jobs, each identified by the hash of its canonical text.
+
+use serde::{Deserialize, Serialize};
+
+use super::canonical;
+use super::data::Mask;
+use super::id::{CorpusId, JobId};
+use super::split::Split;
+use super::train::{Precision, TrainSpec};
+
+/// A job for the lab: plain data that determines every number of the record it leaves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "jobs are few and live briefly")]
+pub enum Job {
+    /// Train one model.
+    Train(TrainSpec),
+    /// Measure the loss of trained models, alone and averaged.
+    Evaluate(EvaluateSpec),
+    /// Fit and measure the n-gram yardstick.
+    Ngram(NgramSpec),
+}
+
+/// Loss of K members on a split: each alone, and of every prefix of the list averaged, both by
+/// logits (the paper's ensemble, mission R4) and by probabilities.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateSpec {
+    /// The training runs, in order.
+    pub members: Vec<JobId>,
+    /// Content id of the corpus.
+    pub corpus: CorpusId,
+    /// What is read.
+    pub split: Split,
+    /// Tokens T of a window; its first token is context only.
+    pub sequence_tokens: u32,
+    /// Whether attention crosses documents.
+    pub mask: Mask,
+    /// Arithmetic of the products.
+    pub precision: Precision,
+}
+
+/// An interpolated n-gram model of the same budget, its constants tuned on `val`: what counting
+/// alone achieves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NgramSpec {
+    /// Content id of the corpus.
+    pub corpus: CorpusId,
+    /// D, the unique training tokens: the same subset that the models see.
+    pub budget_tokens: u64,
+    /// Tokens T of a sequence and of an evaluation window.
+    pub sequence_tokens: u32,
+    /// Longest context tried, in tokens.
+    pub context_tokens_max: u32,
+    /// What is read after tuning on `val`.
+    pub split: Split,
+}
+
+impl Job {
+    /// The canonical text: a header line with kind and format, then one `key = value` line per
+    /// field in byte order of the keys.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        match self {
+            Self::Train(spec) => canonical::text("train", spec, TRAIN_LATER),
+            Self::Evaluate(spec) => canonical::text("evaluate", spec, &[]),
+            Self::Ngram(spec) => canonical::text("ngram", spec, &[]),
+        }
+    }
+
+    /// The identity: the hash of the canonical text.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        JobId::of(self.canonical().as_bytes())
+    }
+
+    /// The kind in one word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Train(_) => "train",
+            Self::Evaluate(_) => "evaluate",
+            Self::Ngram(_) => "ngram",
+        }
+    }
+
+    /// Jobs whose records this one reads.
+    #[must_use]
+    pub fn needs(&self) -> Vec<JobId> {
+        match self {
+            Self::Train(TrainSpec { start: super::train::Start::From { record }, .. }) => {
+                vec![*record]
+            }
+            Self::Evaluate(spec) => spec.members.clone(),
+            Self::Train(_) | Self::Ngram(_) => Vec::new(),
+        }
+    }
+}
+
+/// Fields of [`TrainSpec`] that joined after format 1, with their frozen origin values.
+const TRAIN_LATER: &[canonical::LaterField] = &[];

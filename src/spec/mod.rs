@@ -1,0 +1,25 @@
+//! Specs: plain data that determines every number of a job. No I/O.
+
+pub mod canonical;
+mod data;
+pub mod field;
+mod id;
+mod job;
+mod model;
+mod optim;
+pub mod preset;
+mod resolve;
+mod split;
+mod train;
+
+pub use data::{Component, DataSpec, Mask, OrderMode};
+pub use id::{CorpusId, JobId};
+pub use job::{EvaluateSpec, Job, NgramSpec};
+pub use model::{FeedForward, Init, ModelSpec, Rope, RopeScaling};
+pub use optim::{Decay, OptimSpec, Schedule};
+pub use resolve::{CorpusFacts, Origin, Request, Resolved, resolve};
+pub use split::Split;
+pub use train::{Evaluation, Objective, Precision, Seeds, Start, TrainSpec};
+
+#[cfg(test)]
+mod tests;

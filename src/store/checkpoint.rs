@@ -1,0 +1,203 @@
+//! Checkpoints of a run in progress: one file each, whole or not at all, the last two kept.
+//!
+//! ```text
+//! "scarce-checkpoint 1\n" · header length (u64) · header (JSON) · f32 sections · BLAKE3 (32 bytes)
+//! ```
+//! Numbers are little-endian. The hash covers everything before it, so a damaged file is detected
+//! and the one before is used.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::atomic::fresh_file;
+use super::record::Numerics;
+use crate::spec::JobId;
+use crate::{Error, Result};
+
+const MAGIC: &[u8] = b"scarce-checkpoint 1\n";
+/// No header is longer; a longer one is damage.
+const HEADER_BYTES_MAX: u64 = 1 << 20;
+/// The number of checkpoints that are kept.
+const KEPT: usize = 2;
+
+/// What a checkpoint says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointHeader {
+    /// The run.
+    pub job: JobId,
+    /// Its class of arithmetic; a run is not continued in another.
+    pub numerics: Numerics,
+    /// Steps done.
+    pub step: u64,
+    /// Length of `metrics.jsonl` at that step.
+    pub metrics_bytes: u64,
+    /// Wall-clock seconds so far.
+    pub wall_seconds: f64,
+    /// CPU seconds so far.
+    pub cpu_seconds: f64,
+    /// Names and lengths of the sections.
+    pub sections: Vec<(String, u64)>,
+}
+
+/// A checkpoint in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// What it says of itself.
+    pub header: CheckpointHeader,
+    /// The numbers, in the order of `header.sections`.
+    pub sections: Vec<Vec<f32>>,
+}
+
+/// The checkpoints of one run.
+#[derive(Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+}
+
+impl Checkpoints {
+    /// The checkpoints in a working directory.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Writes a checkpoint and removes all but the last two. `sections` must agree with the header.
+    pub fn save(&self, header: &CheckpointHeader, sections: &[&[f32]]) -> Result<()> {
+        let path = self.folder.join(format!("step-{:012}.checkpoint", header.step));
+        fresh_file(&path, |file| write(file, header, sections))?;
+        let mut paths = self.paths()?;
+        while paths.len() > KEPT {
+            let old = paths.remove(0);
+            fs::remove_file(&old).map_err(|cause| Error::io("remove", &old, &cause))?;
+        }
+        Ok(())
+    }
+
+    /// The newest checkpoint that is whole. Damaged ones are reported through `warn` and skipped.
+    pub fn latest(&self, warn: &mut dyn FnMut(String)) -> Result<Option<Checkpoint>> {
+        for path in self.paths()?.into_iter().rev() {
+            match read(&path) {
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
+                Err(cause) => {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    warn(format!("checkpoint {name} is damaged ({cause}): using the one before"));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Paths in ascending order of the step.
+    fn paths(&self) -> Result<Vec<PathBuf>> {
+        let io = |cause: std::io::Error| Error::io("list", &self.folder, &cause);
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            if path.extension().is_some_and(|extension| extension == "checkpoint") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    }
+}
+
+/// Passes bytes on and hashes them.
+struct Hashing<T> {
+    inner: T,
+    hasher: blake3::Hasher,
+}
+
+impl<T: Write> Hashing<T> {
+    fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.hasher.update(bytes);
+        self.inner.write_all(bytes)
+    }
+}
+
+impl<T: Read> Hashing<T> {
+    fn take(&mut self, bytes: &mut [u8]) -> std::io::Result<()> {
+        self.inner.read_exact(bytes)?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+}
+
+/// Numbers converted at a time.
+const CHUNK: usize = 16 * 1024;
+
+fn write(file: &mut File, header: &CheckpointHeader, sections: &[&[f32]]) -> std::io::Result<()> {
+    let lengths = header.sections.iter().map(|(_, length)| *length);
+    assert!(lengths.eq(sections.iter().map(|s| s.len() as u64)), "sections differ from the header");
+    let mut out = Hashing { inner: BufWriter::new(file), hasher: blake3::Hasher::new() };
+    let text = serde_json::to_vec(header).map_err(std::io::Error::other)?;
+    out.put(MAGIC)?;
+    out.put(&(text.len() as u64).to_le_bytes())?;
+    out.put(&text)?;
+    let mut bytes = Vec::with_capacity(4 * CHUNK);
+    for chunk in sections.iter().flat_map(|section| section.chunks(CHUNK)) {
+        bytes.clear();
+        bytes.extend(chunk.iter().flat_map(|x| x.to_le_bytes()));
+        out.put(&bytes)?;
+    }
+    let hash = out.hasher.finalize();
+    out.inner.write_all(hash.as_bytes())?;
+    out.inner.flush()
+}
+
+fn read(path: &Path) -> std::io::Result<Checkpoint> {
+    let damaged = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    let file = File::open(path)?;
+    let file_bytes = file.metadata()?.len();
+    let mut input = Hashing { inner: BufReader::new(file), hasher: blake3::Hasher::new() };
+    let mut magic = [0; MAGIC.len()];
+    input.take(&mut magic)?;
+    if magic != MAGIC {
+        return Err(damaged("unknown format"));
+    }
+    let mut length = [0; 8];
+    input.take(&mut length)?;
+    let header_bytes = u64::from_le_bytes(length);
+    if header_bytes > HEADER_BYTES_MAX.min(file_bytes) {
+        return Err(damaged("impossible header length"));
+    }
+    let mut text = vec![0; usize::try_from(header_bytes).map_err(std::io::Error::other)?];
+    input.take(&mut text)?;
+    let header: CheckpointHeader = serde_json::from_slice(&text)?;
+    // The lengths must explain the file's size before anything of that size is allocated.
+    let numbers = header.sections.iter().try_fold(0u64, |sum, (_, n)| sum.checked_add(*n));
+    let expected = numbers
+        .and_then(|n| n.checked_mul(4))
+        .and_then(|n| n.checked_add(MAGIC.len() as u64 + 8 + header_bytes + 32));
+    if expected != Some(file_bytes) {
+        return Err(damaged("wrong length"));
+    }
+    let mut sections = Vec::with_capacity(header.sections.len());
+    for (_, length) in &header.sections {
+        sections.push(read_section(&mut input, usize::try_from(*length).unwrap_or(0))?);
+    }
+    let computed = input.hasher.finalize();
+    let mut stored = [0; 32];
+    input.inner.read_exact(&mut stored)?;
+    if computed != stored {
+        Err(damaged("wrong hash"))
+    } else {
+        Ok(Checkpoint { header, sections })
+    }
+}
+
+fn read_section(input: &mut Hashing<BufReader<File>>, length: usize) -> std::io::Result<Vec<f32>> {
+    let mut section = Vec::with_capacity(length);
+    let mut bytes = vec![0; 4 * CHUNK.min(length)];
+    while section.len() < length {
+        let count = CHUNK.min(length - section.len());
+        let part = &mut bytes[..4 * count];
+        input.take(part)?;
+        let numbers = part.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        section.extend(numbers);
+    }
+    Ok(section)
+}

@@ -1,0 +1,54 @@
+//! `manifest.json`: the BLAKE3 hash and length of every other file of a record.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Length and hash of one file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Length in bytes.
+    pub(super) bytes: u64,
+    /// BLAKE3 in hexadecimal.
+    pub(super) blake3: String,
+}
+
+/// File names and what they must contain.
+pub(super) type Manifest = BTreeMap<String, Entry>;
+
+/// The entry of a file with this content.
+pub(super) fn entry(content: &[u8]) -> Entry {
+    Entry { bytes: content.len() as u64, blake3: blake3::hash(content).to_hex().to_string() }
+}
+
+/// Reads the manifest of a record.
+pub(super) fn read(record: &Path) -> Result<Manifest> {
+    let path = record.join("manifest.json");
+    let bytes = fs::read(&path).map_err(|cause| Error::io("read", &path, &cause))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|cause| Error::data(format!("`{}`: {cause}", path.display())))
+}
+
+/// Reads a file of a record and compares length and hash with the manifest. The length is compared
+/// first, so that a wrong file is not read into memory.
+pub(super) fn read_checked(record: &Path, name: &str) -> Result<Vec<u8>> {
+    let path = record.join(name);
+    let Some(expected) = read(record)?.remove(name) else {
+        return Err(Error::data(format!("the record holds no `{}`", path.display()))
+            .hint("it may have been dropped to save space: the same spec trains it again"));
+    };
+    let io = |cause: std::io::Error| Error::io("read", &path, &cause);
+    let damaged = || {
+        Error::data(format!("`{}` is damaged: its hash is not the manifest's", path.display()))
+            .hint("remove the record's directory and run the job again")
+    };
+    if fs::metadata(&path).map_err(io)?.len() != expected.bytes {
+        return Err(damaged());
+    }
+    let content = fs::read(&path).map_err(io)?;
+    if entry(&content) == expected { Ok(content) } else { Err(damaged()) }
+}

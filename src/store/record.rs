@@ -1,0 +1,169 @@
+//! What a job leaves behind, as data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{JobId, Split};
+
+/// The content of `record.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The job's identity.
+    pub id: JobId,
+    /// The job's kind: `train`, `evaluate` or `ngram`.
+    pub kind: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Final losses.
+    pub losses: Vec<Loss>,
+    /// Further measured numbers with their units in their names (constants of the n-gram model,
+    /// diversity of an ensemble).
+    pub measured: Vec<Measured>,
+    /// What it cost.
+    pub cost: Cost,
+    /// Where it ran.
+    pub machine: Machine,
+    /// The class of arithmetic that made the numbers.
+    pub numerics: Numerics,
+    /// Version of the program.
+    pub version: String,
+    /// When it was finished, in seconds since 1970 UTC.
+    pub finished_unix_seconds: u64,
+}
+
+/// How a job ended. A diverged run is data for a tuner, not an error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Outcome {
+    /// All steps were done.
+    Finished,
+    /// Loss or gradient stopped being finite.
+    Diverged {
+        /// The first such step, counted from 0.
+        step: u64,
+    },
+}
+
+/// A mean loss with its uncertainty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
+    /// What was measured: `model`, `member-I`, `logits-K`, `probabilities-K`, `ngram`.
+    pub name: String,
+    /// The split that was read.
+    pub split: Split,
+    /// Mean negative log-likelihood in nats per token.
+    pub nats: f64,
+    /// Its standard error, clustered by blocks of at most 64 KiB of one document; absent with
+    /// fewer than two clusters.
+    pub standard_error_nats: Option<f64>,
+    /// Clusters G behind the standard error; its t quantiles have G - 1 degrees.
+    pub clusters: u64,
+    /// Tokens predicted.
+    pub tokens: u64,
+    /// Loss in bits per byte of text, where tokens have bytes.
+    pub bits_per_byte: Option<f64>,
+}
+
+/// A number with a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Name, unit last.
+    pub name: String,
+    /// Value.
+    pub value: f64,
+}
+
+/// What a job cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Tokens trained on or scored, repetitions counted.
+    pub tokens: u64,
+    /// Floating-point operations by formula, not by measurement.
+    pub flops: f64,
+    /// Wall-clock seconds, summed over resumed parts.
+    pub wall_seconds: f64,
+    /// CPU seconds of all threads, summed over resumed parts.
+    pub cpu_seconds: f64,
+    /// Largest resident memory of the process, in bytes.
+    pub peak_memory_bytes: u64,
+    /// Parameters of the model, embeddings included; 0 where there is none.
+    pub parameters: u64,
+}
+
+/// Where a job ran. No paths, no host names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Processor as the system names it.
+    pub cpu: String,
+    /// Logical processors.
+    pub processors: u32,
+    /// Threads that the job was given.
+    pub threads: u32,
+    /// Instruction set used.
+    pub isa: String,
+    /// Operating system and architecture.
+    pub system: String,
+}
+
+/// The class of arithmetic: within a class the same spec gives the same bits, for any number of
+/// threads, any worker and any resume point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numerics {
+    /// `cpu` or `cuda`.
+    pub backend: String,
+    /// Arithmetic of the products: `f32`, `bf16-rounded`, `bf16-dot`, `bf16-amx`. The f32 class
+    /// is the same on every instruction set, because every kernel keeps one order of operations.
+    pub arithmetic: String,
+    /// `exact` or `fast`.
+    pub determinism: String,
+    /// Raised when a kernel changes results.
+    pub version: u32,
+}
+
+impl Record {
+    /// The loss of this name on this split.
+    #[must_use]
+    pub fn loss(&self, name: &str, split: Split) -> Option<&Loss> {
+        self.losses.iter().find(|loss| loss.name == name && loss.split == split)
+    }
+}
+
+impl Loss {
+    /// The half-width of a symmetric interval in standard errors of the normal distribution is not
+    /// given here: see `eval::statistics` for t intervals. This is the plain `a ± b` text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self.standard_error_nats {
+            Some(error) => format!("{:.4} ± {error:.4}", self.nats),
+            None => format!("{:.4} (no standard error: one cluster)", self.nats),
+        }
+    }
+}
+
+impl Numerics {
+    /// The class in one word, as reports show it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}/{}/{}", self.backend, self.arithmetic, self.determinism, self.version)
+    }
+}
+
+impl Machine {
+    /// This machine, as far as the operating system tells.
+    #[must_use]
+    pub fn here(threads: usize, isa: &str) -> Self {
+        let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            cpu: cpu.unwrap_or_else(|| "unknown".to_owned()),
+            processors: u32::try_from(processors).unwrap_or(u32::MAX),
+            threads: u32::try_from(threads).unwrap_or(u32::MAX),
+            isa: isa.to_owned(),
+            system: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+        }
+    }
+}

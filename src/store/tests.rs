@@ -1,0 +1,217 @@
+//! The store's promises: atomic, checked, shared, versioned.
+
+use super::*;
+use crate::spec::{CorpusId, Mask, NgramSpec, Precision, Split};
+
+fn job(seed: u64) -> Job {
+    Job::Ngram(NgramSpec {
+        corpus: CorpusId::of(b"c"),
+        budget_tokens: 128 * (seed + 1),
+        sequence_tokens: 128,
+        context_tokens_max: 3,
+        split: Split::Val,
+    })
+}
+
+fn record(id: JobId) -> Record {
+    Record {
+        id,
+        kind: "ngram".to_owned(),
+        outcome: Outcome::Finished,
+        losses: vec![Loss {
+            name: "ngram".to_owned(),
+            split: Split::Val,
+            nats: 2.5,
+            standard_error_nats: Some(0.01),
+            clusters: 10,
+            tokens: 1000,
+            bits_per_byte: None,
+        }],
+        measured: vec![Measured { name: "discount".to_owned(), value: 0.75 }],
+        cost: Cost { tokens: 7, ..Cost::default() },
+        machine: Machine::here(1, "portable"),
+        numerics: numerics(),
+        version: "0".to_owned(),
+        finished_unix_seconds: unix_seconds(),
+    }
+}
+
+fn numerics() -> Numerics {
+    Numerics {
+        backend: "cpu".to_owned(),
+        arithmetic: "f32".to_owned(),
+        determinism: "exact".to_owned(),
+        version: 1,
+    }
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    (folder, store)
+}
+
+fn publish(store: &Store, job: &Job) -> Published {
+    let mut draft = store.draft(job.id()).unwrap();
+    draft.add("metrics.jsonl", b"{}\n").unwrap();
+    draft.publish(job, &record(job.id())).unwrap()
+}
+
+#[test]
+fn a_record_comes_back_as_it_was_and_the_second_publisher_loses() {
+    let (_folder, store) = store();
+    let job = job(0);
+    assert_eq!(store.record(job.id()).unwrap(), None);
+    assert_eq!(publish(&store, &job), Published::Here);
+    assert_eq!(publish(&store, &job), Published::Elsewhere);
+    let read = store.record(job.id()).unwrap().unwrap();
+    assert_eq!(read.losses, record(job.id()).losses);
+    assert_eq!(store.job(job.id()).unwrap(), job);
+    assert_eq!(store.verify(job.id()).unwrap().len(), 3);
+    assert_eq!(fs::read_dir(store.root().join("work")).unwrap().count(), 0);
+}
+
+#[test]
+fn evaluate_and_train_jobs_survive_toml() {
+    let (_folder, store) = store();
+    let spec = crate::spec::EvaluateSpec {
+        members: vec![JobId::of(b"1"), JobId::of(b"2")],
+        corpus: CorpusId::of(b"c"),
+        split: Split::Test,
+        sequence_tokens: 64,
+        mask: Mask::AcrossDocuments {},
+        precision: Precision::F32,
+    };
+    let facts = crate::spec::CorpusFacts { id: spec.corpus, vocabulary: 9, train_tokens: 999 };
+    let train = crate::spec::resolve(&crate::spec::Request::default(), &facts).unwrap().spec;
+    for job in [Job::Evaluate(spec), Job::Train(train)] {
+        publish(&store, &job);
+        assert_eq!(store.job(job.id()).unwrap(), job);
+    }
+}
+
+#[test]
+fn a_changed_file_is_noticed() {
+    let (_folder, store) = store();
+    let job = job(0);
+    publish(&store, &job);
+    let path = store.record_path(job.id()).join("metrics.jsonl");
+    fs::write(&path, b"{ \n").unwrap();
+    let error = store.verify(job.id()).unwrap_err();
+    assert!(error.to_string().contains("metrics.jsonl` is damaged"), "{error}");
+    assert_eq!(error.exit_code(), 3);
+}
+
+#[test]
+fn ids_are_found_by_their_shortest_unique_prefix() {
+    let (_folder, store) = store();
+    let jobs: Vec<Job> = (0..40).map(job).collect();
+    jobs.iter().for_each(|job| assert_eq!(publish(&store, job), Published::Here));
+    let id = jobs[3].id();
+    assert_eq!(store.find(&id.short()).unwrap(), id);
+    assert!(store.find("").unwrap_err().to_string().contains("40 records start with ``"));
+    assert!(store.find("zz").unwrap_err().to_string().contains("no record's id starts"));
+    assert_eq!(store.ids().unwrap().len(), 40);
+}
+
+#[test]
+fn a_newer_or_foreign_directory_is_refused() {
+    let (_folder, store) = store();
+    let check = |content: &str, expected: &str| {
+        fs::write(store.root().join("format"), content).unwrap();
+        let text = Store::open(store.root()).unwrap_err().to_string();
+        assert!(text.contains(expected), "{text}");
+    };
+    check("scarce-store 99\n", "has format 99, this program reads up to 1\nhint: it was written");
+    check("something\n", "is not a scarce store");
+}
+
+#[test]
+fn one_process_holds_a_job_at_a_time() {
+    let (_folder, store) = store();
+    let id = job(0).id();
+    let Claim::Held(held) = store.claim(id).unwrap() else { panic!("nobody else is here") };
+    assert!(matches!(store.claim(id).unwrap(), Claim::Taken { .. }));
+    held.check().unwrap();
+    drop(held);
+    assert!(matches!(store.claim(id).unwrap(), Claim::Held(_)));
+}
+
+#[test]
+fn a_living_lease_of_another_host_is_respected_and_a_dead_one_is_taken() {
+    let (_folder, store) = store();
+    let id = job(0).id();
+    fs::create_dir_all(store.work_path(id)).unwrap();
+    let lease = |age: u64| {
+        let renewed = unix_seconds() - age;
+        format!(r#"{{"host": "elsewhere", "process": 7, "renewed_unix_seconds": {renewed}}}"#)
+    };
+    fs::write(store.work_path(id).join("claim.json"), lease(5)).unwrap();
+    match store.claim(id).unwrap() {
+        Claim::Taken { by } => assert_eq!(by, "process 7 on elsewhere"),
+        Claim::Held(_) => panic!("the lease lives"),
+    }
+    fs::write(store.work_path(id).join("claim.json"), lease(500)).unwrap();
+    assert!(matches!(store.claim(id).unwrap(), Claim::Held(_)));
+}
+
+fn header(step: u64) -> CheckpointHeader {
+    CheckpointHeader {
+        job: job(0).id(),
+        numerics: numerics(),
+        step,
+        metrics_bytes: 3,
+        wall_seconds: 1.5,
+        cpu_seconds: 2.5,
+        sections: vec![("weights".to_owned(), 3), ("mean".to_owned(), 0)],
+    }
+}
+
+#[test]
+fn the_newest_whole_checkpoint_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::new(folder.path());
+    let save = |step: u64| checkpoints.save(&header(step), &[&[1.0, step as f32, f32::NAN], &[]]);
+    (1..=3).for_each(|step| save(step).unwrap());
+    let mut warnings = Vec::new();
+    let latest = checkpoints.latest(&mut |warning| warnings.push(warning)).unwrap().unwrap();
+    assert_eq!((latest.header, latest.sections[0][1]), (header(3), 3.0));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+
+    // Any flipped bit and any cut is noticed, and the checkpoint before is used.
+    let path = folder.path().join("step-000000000003.checkpoint");
+    let whole = fs::read(&path).unwrap();
+    for position in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[position] ^= 1 << (position % 8);
+        fs::write(&path, &flipped).unwrap();
+        let latest = checkpoints.latest(&mut |_| ()).unwrap().unwrap();
+        assert_eq!(latest.header.step, 2, "flip at {position}");
+        fs::write(&path, &whole[..position]).unwrap();
+        assert_eq!(checkpoints.latest(&mut |_| ()).unwrap().unwrap().header.step, 2);
+    }
+    assert!(warnings.is_empty());
+}
+
+#[test]
+fn metrics_are_cut_to_the_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    let mut log = MetricsLog::open(&path, 0).unwrap();
+    log.append(&1).unwrap();
+    let length = log.sync().unwrap();
+    log.append(&2).unwrap();
+    drop(log);
+    let mut log = MetricsLog::open(&path, length).unwrap();
+    log.append(&3).unwrap();
+    assert_eq!(log.contents().unwrap(), b"1\n3\n");
+}
+
+#[test]
+fn test_reads_are_remembered() {
+    let (_folder, store) = store();
+    let read = TestRead { corpus: CorpusId::of(b"c"), job: job(0).id(), unix_seconds: 5 };
+    store.log_test_read(&read).unwrap();
+    store.log_test_read(&read).unwrap();
+    assert_eq!(store.test_reads().unwrap(), vec![read.clone(), read]);
+}

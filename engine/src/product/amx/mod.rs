@@ -83,23 +83,16 @@ multiversion! {
         let step = STEP_UNITS * Unit::Pair.depth();
         for (strip, first) in strips.chunks_exact_mut(strip_len).zip(rows.clone().step_by(STRIP_ROWS)) {
             for i in 0..STRIP_ROWS {
-                let tiles = strip.chunks_exact_mut(2 * TILE).enumerate();
-                for (s, tiles) in tiles {
-                    let units = &mut tiles[i * BLOCK..][..BLOCK];
+                let start = (first + i) * matrix.row_stride;
+                for (s, tiles) in strip.chunks_exact_mut(2 * TILE).enumerate() {
                     let from = columns.start + s * step;
                     let to = columns.end.min(from + step);
-                    if first + i >= rows.end {
-                        units.fill(0.0);
-                        continue;
-                    }
-                    let start = (first + i) * matrix.row_stride;
-                    let values = &matrix.data[start + from..start + to];
-                    if values.len() < step {
-                        units.fill(0.0);
-                        Unit::Pair.along(values, &mut units[..values.len().div_ceil(2)]);
+                    let units = if first + i < rows.end {
+                        Unit::Pair.row(&matrix.data[start + from..start + to])
                     } else {
-                        Unit::Pair.along(values, units);
-                    }
+                        [0.0; BLOCK]
+                    };
+                    tiles[i * BLOCK..][..BLOCK].copy_from_slice(&units);
                 }
             }
         }

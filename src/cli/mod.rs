@@ -3,11 +3,11 @@
 //!
 //! Exit codes: 0 done, 1 a bug, 2 usage or spec, 3 data, 4 diverged, 85 interrupted and resumable.
 
-//mod bench;
+mod bench;
 mod doctor;
 mod eval;
 mod options;
-//mod prepare;
+mod prepare;
 mod print;
 mod progress;
 mod quickstart;
@@ -33,7 +33,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Turn text into a corpus
-    //Prepare(prepare::PrepareArgs),
+    Prepare(prepare::PrepareArgs),
     /// Train one model from a spec
     Train(train::TrainArgs),
     /// Measure trained models, alone and as an ensemble
@@ -47,7 +47,7 @@ enum Verb {
     /// Check a record's files, or train it again and compare
     Verify(runs::VerifyArgs),
     /// Measure this machine and this program
-    //Bench(bench::BenchArgs),
+    Bench(bench::BenchArgs),
     /// Say what was detected and which kernels are used
     Doctor(doctor::DoctorArgs),
     /// Work on one job for a lab (internal)
@@ -79,14 +79,14 @@ pub fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match verb {
-        //Verb::Prepare(arguments) => prepare::run(arguments).map(done),
+        Verb::Prepare(arguments) => prepare::run(arguments).map(done),
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),
         Verb::Runs(arguments) => runs::list(&arguments).map(done),
         Verb::Show(arguments) => runs::show(&arguments).map(done),
         Verb::Verify(arguments) => runs::verify(&arguments).map(done),
-        //Verb::Bench(arguments) => bench::run(&arguments).map(done),
+        Verb::Bench(arguments) => bench::run(&arguments).map(done),
         Verb::Doctor(arguments) => doctor::run(&arguments).map(done),
         Verb::Worker(arguments) => worker::run(&arguments).map(done),
     }

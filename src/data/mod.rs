@@ -7,6 +7,7 @@
 mod corpus;
 mod decimal;
 pub mod hash;
+pub mod input;
 mod language;
 mod manifest;
 mod mixture;
@@ -20,6 +21,7 @@ pub(crate) mod testing;
 mod writer;
 
 pub use corpus::{Corpus, SplitReader};
+pub use input::{InvalidUtf8, Observer};
 pub use language::{LANGUAGE_SIZES, Language, LanguageSize};
 pub use manifest::{
     CORPUS_FORMAT, Duplicates, InputFacts, MANIFEST_FILE, Manifest, SplitFacts, SplitPolicy,
@@ -28,7 +30,7 @@ pub use manifest::{
 };
 pub use mixture::{Assignment, Mixture};
 pub use permutation::Permutation;
-pub use prepare::{Prepared, prepare_synthetic};
+pub use prepare::{PrepareOptions, Prepared, SequenceSplit, prepare, prepare_synthetic};
 pub use sampler::{Sampler, SamplerPlan};
 pub use shard::{FileFacts, TokenWidth};
 pub use steps::total_steps;

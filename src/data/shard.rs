@@ -49,7 +49,7 @@ impl TokenWidth {
     }
 
     /// Widens the first tokens of `bytes` into `tokens`.
-    fn decode(self, bytes: &[u8], tokens: &mut [u32]) {
+    pub(super) fn decode(self, bytes: &[u8], tokens: &mut [u32]) {
         match self {
             Self::U16 => {
                 for (token, pair) in tokens.iter_mut().zip(bytes.chunks_exact(2)) {

@@ -124,6 +124,11 @@ impl CorpusWriter {
         })
     }
 
+    /// The directory in which the corpus grows; what else is put there is moved along.
+    pub(super) fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
     /// Starts a new document of `split` with these tokens, which stand for `bytes` bytes of text.
     ///
     /// # Panics

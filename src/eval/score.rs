@@ -224,3 +224,115 @@ fn only_predicted(window: &Window, mut numbers: Vec<f32>) -> Vec<f32> {
     numbers.truncate(predicted);
     numbers
 }
+
+#[cfg(test)]
+mod tests {
+    use scarce_engine::isa::{Isa, Kernels, Precision};
+
+    use super::*;
+    use crate::data::{Corpus, prepare_synthetic};
+    use crate::spec::{Split, preset};
+
+    fn with_members<R>(count: u64, check: impl FnOnce(&Corpus, &[(&Model, &Weights)]) -> R) -> R {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("corpus");
+        prepare_synthetic("pocket", &path, false).unwrap();
+        let corpus = Corpus::open(&path).unwrap();
+        let mut spec = preset::find("pocket-150k").unwrap().model(corpus.vocabulary());
+        (spec.layers, spec.width) = (1, 32);
+        let model = Model::new(&spec, 128, Kernels::new(Isa::detect(), Precision::F32));
+        let pool = Pool::new(1);
+        let mut weights: Vec<Weights> =
+            (0..count).map(|seed| Weights::initial(&model, seed, &pool)).collect();
+        // Sharper predictions, so that averaging has something to do.
+        for weights in &mut weights {
+            weights.values[model.table.head.clone()].iter_mut().for_each(|w| *w *= 8.0);
+            weights.pack(&pool);
+        }
+        let members: Vec<(&Model, &Weights)> = weights.iter().map(|w| (&model, w)).collect();
+        check(&corpus, &members)
+    }
+
+    /// The identity Q0, token by token: log p_ens = mean log p_i - log Z with
+    /// Z = sum over v of exp(mean over i of log p_i(v)), computed here from whole distributions.
+    #[test]
+    fn logit_averaging_gains_minus_log_z_on_every_token() {
+        with_members(3, |corpus, members| {
+            let windows = Windows::all(corpus.split(Split::Val), 128).unwrap().sample(400);
+            let pool = Pool::new(2);
+            let mask = Mask::AcrossDocuments {};
+            let ledger = ensemble_ledger(&windows, mask, members, &pool).unwrap();
+            let log_z = log_z(&windows, members);
+            let column = |name: &str| ledger.column(name).unwrap();
+            let singles: Vec<&[f32]> = ["member-0", "member-1", "member-2"].map(column).to_vec();
+            let (logits, probabilities) = (column("logits-3"), column("probabilities-3"));
+            for token in 0..log_z.len() {
+                let of = singles.iter().map(|single| f64::from(single[token]));
+                let mean = of.clone().sum::<f64>() / 3.0;
+                let expected = mean - log_z[token];
+                assert!((f64::from(logits[token]) - expected).abs() < 2e-5);
+                assert!(log_z[token] <= 1e-6, "Z is at most 1");
+                let probability = of.map(f64::exp).sum::<f64>() / 3.0;
+                assert!((f64::from(probabilities[token]) - probability.ln()).abs() < 1e-5);
+            }
+            assert_eq!(column("logits-1"), singles[0]);
+            assert_eq!(ledger.names().count(), 9);
+        });
+    }
+
+    /// log Z of every predicted token, in f64.
+    fn log_z(windows: &Windows<'_>, members: &[(&Model, &Weights)]) -> Vec<f64> {
+        let vocabulary = members[0].0.spec.vocabulary as usize;
+        let mut result = Vec::new();
+        for index in 0..windows.count() {
+            let window = windows.window(index).unwrap();
+            let mut mean = vec![0.0_f64; 128 * vocabulary];
+            for (model, weights) in members {
+                let mut lane = Lane::new(model);
+                lane.hidden(model, weights, sequence(&window, Mask::AcrossDocuments {}));
+                let mut logits = vec![0.0; 128 * vocabulary];
+                lane.project(model, weights, 0..128, &mut logits);
+                for (row, mean) in logits.chunks(vocabulary).zip(mean.chunks_mut(vocabulary)) {
+                    let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+                    for (x, mean) in row.iter().zip(mean) {
+                        *mean += (f64::from(*x) - sum.ln()) / members.len() as f64;
+                    }
+                }
+            }
+            let rows = mean.chunks(vocabulary).take(127);
+            result.extend(rows.map(|row| row.iter().map(|l| l.exp()).sum::<f64>().ln()));
+        }
+        result
+    }
+
+    #[test]
+    fn a_single_model_scores_as_an_ensemble_of_one_on_any_number_of_threads() {
+        with_members(1, |corpus, members| {
+            let windows = Windows::all(corpus.split(Split::Val), 128).unwrap().sample(1000);
+            let mask = Mask::WithinDocuments {};
+            let score = |threads| {
+                let pool = Pool::new(threads);
+                let (model, weights) = members[0];
+                let mut scorer = Scorer::new(windows, mask, model, &pool).unwrap();
+                scorer.score(model, weights, "member-0").unwrap()
+            };
+            let one = score(1);
+            assert_eq!(one, score(3));
+            let ensemble = ensemble_ledger(&windows, mask, members, &Pool::new(1)).unwrap();
+            assert_eq!(one.column("member-0"), ensemble.column("member-0"));
+        });
+    }
+
+    #[test]
+    fn the_floor_lies_below_every_model() {
+        with_members(1, |corpus, members| {
+            let windows = Windows::all(corpus.split(Split::Val), 128).unwrap();
+            let floor = floor_ledger(&windows, &corpus.language().unwrap()).unwrap();
+            let mean = floor.estimate("floor").unwrap().mean;
+            assert!((mean - 2.3208).abs() < 5e-5, "{mean}");
+            let mask = Mask::AcrossDocuments {};
+            let model = ensemble_ledger(&windows, mask, members, &Pool::new(1)).unwrap();
+            assert!(model.estimate("logits-1").unwrap().mean > mean);
+        });
+    }
+}

@@ -3,5 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its files fails")]
 
+/// Bad input: messages, hints, exit codes, nothing half written.
+mod bad_input;
+
 /// Answers of PyTorch and transformers.
 mod oracle;
+
+/// Running the real program.
+mod program;
+
+/// Kills, interrupts, damage: the trajectory stays the same.
+mod resume;

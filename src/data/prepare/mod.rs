@@ -1,11 +1,90 @@
-//! From text to a corpus.
+//! From what people have to a corpus.
+//!
+//! The input is passed by two or three times and never held in memory: the first pass counts
+//! documents (and stops at a hundred), the second samples the training text for the tokenizer and
+//! indexes the held-out text, the third encodes and writes.
 
+mod duplicates;
+mod encode;
+mod learn;
+mod plan;
+mod sample;
+mod sequences;
+mod split;
 mod synthetic;
+mod units;
+mod vocabulary;
 
-use super::manifest::Manifest;
-use super::writer::Publication;
+use std::path::PathBuf;
 
+use super::input::{Content, FileKind, InvalidUtf8, Observer, ReadCounts, expand};
+use super::manifest::{InputFacts, Manifest, Splits};
+use super::writer::{CorpusWriter, Provenance, Publication, check_target};
+use crate::{Error, Result};
+use plan::Plan;
+use vocabulary::Tokens;
+
+pub use plan::SequenceSplit;
 pub use synthetic::prepare_synthetic;
+
+/// What to prepare, and how.
+#[derive(Clone, Debug)]
+pub struct PrepareOptions {
+    /// Files and directories: the training text, and the held-out text unless that is given apart.
+    pub inputs: Vec<PathBuf>,
+    /// Validation text. Without `test` it is divided between validation and test.
+    pub val: Vec<PathBuf>,
+    /// Test text.
+    pub test: Vec<PathBuf>,
+    /// The directory to write.
+    pub target: PathBuf,
+    /// Whether a corpus that lies there is replaced.
+    pub overwrite: bool,
+    /// The field or column that holds the text.
+    pub text_field: String,
+    /// What to do about bytes that are not UTF-8.
+    pub invalid_utf8: InvalidUtf8,
+    /// A tokenizer to use instead of training one.
+    pub tokenizer: Option<PathBuf>,
+    /// V, the size of the tokenizer to train, or of the vocabulary of token files.
+    pub vocabulary: Option<u32>,
+    /// The token that separates documents, by text (or id, for token files).
+    pub separator: Option<String>,
+    /// Share of the input for validation, unless `val` is given.
+    pub val_share: f64,
+    /// Share of the input for the test split, unless `val` or `test` is given.
+    pub test_share: f64,
+    /// Hold out shuffled sequences instead of documents.
+    pub sequences: Option<SequenceSplit>,
+    /// Seed of the split and of the tokenizer's sample.
+    pub seed: u64,
+    /// Threads that encode.
+    pub threads: usize,
+}
+
+impl PrepareOptions {
+    /// Options with every default, for these inputs and this target.
+    #[must_use]
+    pub fn new(inputs: Vec<PathBuf>, target: PathBuf) -> Self {
+        Self {
+            inputs,
+            val: Vec::new(),
+            test: Vec::new(),
+            target,
+            overwrite: false,
+            text_field: "text".to_owned(),
+            invalid_utf8: InvalidUtf8::Refuse,
+            tokenizer: None,
+            vocabulary: None,
+            separator: None,
+            val_share: 0.1,
+            test_share: 0.05,
+            sequences: None,
+            seed: 0,
+            threads: 1,
+        }
+    }
+}
 
 /// A corpus that was prepared.
 #[derive(Clone, Debug)]
@@ -17,3 +96,106 @@ pub struct Prepared {
     /// What the user should know about how it was made, as sentences.
     pub notes: Vec<String>,
 }
+
+/// Prepares a corpus.
+///
+/// # Errors
+/// If an input cannot be read or holds something else than its name promises, if a split would be
+/// empty, if options contradict each other, or if the corpus cannot be written. Nothing is left
+/// behind then.
+pub fn prepare(options: &PrepareOptions, observer: &mut dyn Observer) -> Result<Prepared> {
+    check_target(&options.target)?;
+    plan::check_shares(options)?;
+    let mut skipped = Vec::new();
+    let mut files = Splits::default();
+    let mut list = |paths: &[PathBuf]| -> Result<_> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (files, passed_over) = expand(paths)?;
+        skipped.extend(passed_over);
+        Ok(files)
+    };
+    files.train = list(&options.inputs)?;
+    files.val = list(&options.val)?;
+    files.test = list(&options.test)?;
+    let all = || files.train.iter().chain(&files.val).chain(&files.test);
+    let tokens = all().filter(|file| file.kind == FileKind::Tokens).count();
+    let mut input = InputFacts { file_count: all().count() as u64, ..InputFacts::default() };
+    input.files = all().take(1000).map(|file| file.name.clone()).collect();
+    let mut prepared = match tokens {
+        0 => run::<String>(options, &files, input, observer),
+        _ if tokens == all().count() => run::<Vec<u32>>(options, &files, input, observer),
+        _ => Err(Error::usage("token files (.bin) and texts cannot be mixed in one corpus")),
+    }?;
+    if let Some(first) = skipped.first() {
+        let count = skipped.len();
+        prepared
+            .notes
+            .push(format!("{count} files of unknown kinds were passed over, `{first}` among them"));
+    }
+    Ok(prepared)
+}
+
+/// Prepares a corpus of texts or of tokens.
+fn run<C: Content>(
+    options: &PrepareOptions,
+    files: &Splits<Vec<super::input::InputFile>>,
+    mut input: InputFacts,
+    observer: &mut dyn Observer,
+) -> Result<Prepared> {
+    let given = vocabulary::given::<C>(options, &files.train)?;
+    let plan = Plan::new::<C>(options, files, given.as_ref(), observer)?;
+    let mut notes = plan.notes.clone();
+    if let Some(sequences) = options.sequences {
+        let tokens = given.ok_or_else(|| {
+            Error::usage("a split by sequences is defined on tokens: it needs a tokenizer first")
+                .hint("give `--tokenizer FILE`; preparing once without this split makes one")
+        })?;
+        notes.extend(tokens.notes.clone());
+        let writer = CorpusWriter::create(&options.target, options.overwrite, tokens.vocabulary())?;
+        let (manifest, publication) =
+            sequences::write::<C>(&plan, sequences, &tokens, writer, input, observer)?;
+        return Ok(Prepared { manifest, publication, notes });
+    }
+    let learned = learn::learn::<C>(&plan, options.seed, given.is_none(), observer)?;
+    learned.check_splits(&plan)?;
+    let tokens = match given {
+        Some(tokens) => tokens,
+        None => Tokens::train(&learned, options)?,
+    };
+    notes.extend(tokens.notes.clone());
+    let writer = CorpusWriter::create(&options.target, options.overwrite, tokens.vocabulary())?;
+    let gap_bytes = learned.gap_length;
+    let encoded = encode::encode::<C>(&plan, learned.duplicates, &tokens, writer, observer)?;
+    record_counts(&mut input, &mut notes, encoded.counts);
+    let duplicates = encoded.duplicates.report();
+    notes.extend(encode::describe(&duplicates));
+    if plan.cuts_sections() {
+        notes.push(plan.describe_sections(gap_bytes));
+    }
+    let (manifest, publication) = encoded.writer.finish(Provenance {
+        synthetic: None,
+        tokenizer: tokens.facts.clone(),
+        split_policy: plan.policy(gap_bytes),
+        duplicates: Some(duplicates),
+        input,
+        floor_nats: Splits::default(),
+    })?;
+    Ok(Prepared { manifest, publication, notes })
+}
+
+fn record_counts(input: &mut InputFacts, notes: &mut Vec<String>, counts: ReadCounts) {
+    input.empty_documents = counts.empty_documents;
+    input.replaced_characters = counts.replaced_characters;
+    if counts.empty_documents > 0 {
+        notes.push(format!("{} documents without text were left out", counts.empty_documents));
+    }
+    if counts.replaced_characters > 0 {
+        let count = counts.replaced_characters;
+        notes.push(format!("{count} pieces of invalid UTF-8 were replaced by U+FFFD"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

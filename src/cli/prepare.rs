@@ -1,0 +1,282 @@
+//! `scarce prepare`: from text, or from the built-in language, to a corpus.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::data::{
+    InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, prepare,
+    prepare_synthetic,
+};
+use crate::spec::Split;
+use crate::{Error, Result};
+
+/// Turn text into a corpus: token shards, splits, tokenizer and manifest
+///
+/// Inputs are files and directories of .txt, .md, .jsonl (each also .gz or .zst), .parquet, and .bin
+/// of nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 % the
+/// sealed test split, by a hash of their content.
+#[derive(Debug, clap::Args)]
+pub struct PrepareArgs {
+    /// Files and directories to read
+    #[arg(value_name = "INPUT", required_unless_present = "synthetic")]
+    inputs: Vec<PathBuf>,
+    /// The directory to write
+    #[arg(long, value_name = "CORPUS")]
+    out: PathBuf,
+    /// Write the built-in language instead: `pocket` or `pocket-large`
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["inputs", "val", "test", "vocab", "tokenizer"])]
+    synthetic: Option<String>,
+    /// Field of JSON lines, or column of Parquet files, that holds the text
+    #[arg(long, value_name = "FIELD", default_value = "text")]
+    text_field: String,
+    /// Size of the byte-level tokenizer to train [default: by the amount of text]
+    #[arg(long, value_name = "N")]
+    vocab: Option<u32>,
+    /// Use this tokenizer.json instead of training one
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// Token that separates documents [default: the tokenizer's end of text]
+    #[arg(long, value_name = "TOKEN")]
+    separator: Option<String>,
+    /// Validation text; divided between val and test unless --test is given
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    val: Vec<PathBuf>,
+    /// Test text
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    test: Vec<PathBuf>,
+    /// Share of the input for validation
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    val_share: f64,
+    /// Share of the input for the test split
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    test_share: f64,
+    /// Hold out shuffled sequences instead of documents, as the paper does
+    #[arg(long)]
+    paper_split: bool,
+    /// With --paper-split: tokens of a sequence
+    #[arg(long, value_name = "T", default_value_t = 4096, requires = "paper_split")]
+    sequence_tokens: u32,
+    /// With --paper-split: sequences of each held-out split
+    #[arg(long, value_name = "N", default_value_t = 1024, requires = "paper_split")]
+    held_out_sequences: u64,
+    /// What to do about bytes that are not UTF-8
+    #[arg(long, value_enum, value_name = "POLICY", default_value = "refuse")]
+    invalid_utf8: Utf8Policy,
+    /// Seed of the split and of the sample that the tokenizer is trained on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Replace a corpus that is already there
+    #[arg(long)]
+    force: bool,
+    /// Threads that encode [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print the manifest as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The values of `--invalid-utf8`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Utf8Policy {
+    /// Stop and say where
+    Refuse,
+    /// Put U+FFFD in their place
+    Replace,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`prepare`] and [`prepare_synthetic`].
+pub fn run(args: PrepareArgs) -> Result<()> {
+    let (json, target) = (args.json, args.out.clone());
+    let prepared = match &args.synthetic {
+        Some(name) => prepare_synthetic(name, &args.out, args.force)?,
+        None => {
+            let mut progress = Progress::new();
+            let prepared = prepare(&options(args), &mut progress);
+            progress.bar.finish_and_clear();
+            prepared?
+        }
+    };
+    let mut talk = std::io::stderr().lock();
+    for note in &prepared.notes {
+        // Talk that nobody can hear is no reason to fail.
+        let _ = writeln!(talk, "note: {note}");
+    }
+    let text = if json { as_json(&prepared) } else { as_table(&prepared, &target) };
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::data(format!("failed to write to standard output: {cause}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn options(args: PrepareArgs) -> PrepareOptions {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    PrepareOptions {
+        inputs: args.inputs,
+        val: args.val,
+        test: args.test,
+        target: args.out,
+        overwrite: args.force,
+        text_field: args.text_field,
+        invalid_utf8: match args.invalid_utf8 {
+            Utf8Policy::Refuse => InvalidUtf8::Refuse,
+            Utf8Policy::Replace => InvalidUtf8::Replace,
+        },
+        tokenizer: args.tokenizer,
+        vocabulary: args.vocab,
+        separator: args.separator,
+        val_share: args.val_share,
+        test_share: args.test_share,
+        sequences: args.paper_split.then_some(SequenceSplit {
+            sequence_tokens: args.sequence_tokens,
+            held_out_sequences: args.held_out_sequences,
+        }),
+        seed: args.seed,
+        threads: args.threads.unwrap_or_else(cores),
+    }
+}
+
+fn as_json(prepared: &Prepared) -> String {
+    let summary = serde_json::json!({
+        "publication": match prepared.publication {
+            Publication::Written => "written",
+            Publication::AlreadyThere => "already-there",
+            Publication::Replaced => "replaced",
+        },
+        "notes": prepared.notes,
+        "manifest": prepared.manifest,
+    });
+    format!("{summary:#}\n")
+}
+
+fn as_table(prepared: &Prepared, target: &std::path::Path) -> String {
+    let manifest = &prepared.manifest;
+    let what = match prepared.publication {
+        Publication::Written => "wrote",
+        Publication::AlreadyThere => "already there:",
+        Publication::Replaced => "replaced",
+    };
+    let mut table = format!(
+        "{what} `{}`, corpus {}, vocabulary {}\n\n{:<6} {:>12} {:>15} {:>15} {:>12}\n",
+        target.display(),
+        manifest.id.short(),
+        manifest.vocabulary,
+        "split",
+        "documents",
+        "tokens",
+        "bytes",
+        "floor (nats)"
+    );
+    for split in Split::ALL {
+        let facts = manifest.splits.get(split);
+        let floor = facts.floor_nats.map_or("-".to_owned(), |nats| format!("{nats:.4}"));
+        let row = format!(
+            "{:<6} {:>12} {:>15} {:>15} {floor:>12}\n",
+            split.name(),
+            facts.documents,
+            facts.tokens,
+            facts.bytes
+        );
+        table.push_str(&row);
+    }
+    table
+}
+
+/// Progress bars on a terminal; silence elsewhere.
+struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { bar: ProgressBar::hidden() }
+    }
+}
+
+impl Observer for Progress {
+    fn stage(&mut self, name: &str, bytes: u64) {
+        self.bar.finish_and_clear();
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        const TEMPLATE: &str =
+            "{msg:>20} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta:>5} left";
+        let style = ProgressStyle::with_template(TEMPLATE).expect("a constant template");
+        self.bar = ProgressBar::new(bytes).with_style(style).with_message(name.to_owned());
+        self.bar.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: PrepareArgs,
+    }
+
+    fn parse(words: &[&str]) -> std::result::Result<PrepareArgs, clap::Error> {
+        Command::try_parse_from([&["prepare"], words].concat()).map(|command| command.args)
+    }
+
+    #[test]
+    fn contradictory_arguments_are_refused() {
+        for words in [
+            &["--out", "c"][..],
+            &["a.txt"],
+            &["a.txt", "--out", "c", "--synthetic", "pocket"],
+            &["--out", "c", "--synthetic", "pocket", "--vocab", "300"],
+            &["a.txt", "--out", "c", "--sequence-tokens", "128"],
+            &["a.txt", "--out", "c", "--vocab", "many"],
+            &["a.txt", "--out", "c", "--invalid-utf8", "ignore"],
+        ] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_writes_a_corpus() {
+        let above = tempfile::tempdir().unwrap();
+        let out = above.path().join("corpus");
+        let out_text = out.to_str().unwrap();
+        run(parse(&["--synthetic", "pocket", "--out", out_text, "--json"]).unwrap()).unwrap();
+        crate::data::Corpus::open(&out).unwrap();
+        let input = above.path().join("a.txt");
+        let text: String = (0..3000).map(|n| format!("Line {n} of {} texts.\n\n", n * n)).collect();
+        std::fs::write(&input, text).unwrap();
+        let words = |force: &'static [&'static str]| {
+            let words = [&[input.to_str().unwrap(), "--out", out_text, "--vocab", "270"], force];
+            run(parse(&words.concat()).unwrap())
+        };
+        assert_eq!(words(&[]).unwrap_err().exit_code(), 2, "another corpus is there");
+        words(&["--force"]).unwrap();
+        assert_eq!(crate::data::Corpus::open(&out).unwrap().vocabulary(), 270);
+    }
+
+    #[test]
+    fn the_table_shows_every_split() {
+        let above = tempfile::tempdir().unwrap();
+        let out = above.path().join("pocket");
+        let prepared = prepare_synthetic("pocket", &out, false).unwrap();
+        let table = as_table(&prepared, &out);
+        assert!(table.contains("train           200           25600           25400"), "{table}");
+        assert!(table.contains("2.3208"), "{table}");
+        let json: serde_json::Value = serde_json::from_str(&as_json(&prepared)).unwrap();
+        assert_eq!(json["manifest"]["splits"]["val"]["tokens"], 65_536);
+    }
+}

@@ -1,0 +1,144 @@
+//! Reading what people have: text, JSON lines, Parquet and token files, plain or compressed.
+//!
+//! Everything streams: a file of any size is read in bounded memory. What is not as it must be is
+//! an error that names the file and the place in it; nothing is guessed or silently dropped.
+
+mod bin;
+mod content;
+mod files;
+mod jsonl;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod stream;
+mod text;
+
+use std::ops::ControlFlow;
+
+use crate::Result;
+
+pub use bin::declared_vocabulary;
+pub use content::Content;
+pub use files::{FileKind, InputFile, Packing, expand};
+pub use stream::Observer;
+pub use text::InvalidUtf8;
+
+/// A document about to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Keyed hash of the content: decides the split, and is equal for equal documents.
+    pub key: u64,
+    /// Length in bytes of text, or in tokens for token files.
+    pub length: u64,
+}
+
+/// Takes documents as they are read, in pieces of any size.
+pub trait Visitor<C: Content> {
+    /// A document begins; `Break` stops all reading.
+    fn document(&mut self, head: Head) -> Result<ControlFlow<()>>;
+
+    /// The next part of its content.
+    fn part(&mut self, part: &C::Part) -> Result<()>;
+
+    /// It is complete.
+    fn end(&mut self) -> Result<()>;
+}
+
+/// How to read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The field of JSON lines, or column of Parquet files, that holds the text.
+    pub text_field: String,
+    /// What to do about bytes that are not UTF-8.
+    pub invalid_utf8: InvalidUtf8,
+    /// The token that separates documents in token files.
+    pub separator: Option<u32>,
+    /// Tokens in token files must lie below this.
+    pub vocabulary: Option<u32>,
+}
+
+/// What was met while reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadCounts {
+    /// Documents without any text, which were skipped.
+    pub empty_documents: u64,
+    /// Characters put in place of invalid UTF-8.
+    pub replaced_characters: u64,
+}
+
+/// Text files, read one after the other.
+///
+/// # Errors
+/// If a file cannot be read or holds something else than its name promises; each names the file.
+pub fn visit_text(
+    files: &[InputFile],
+    reading: &Reading,
+    visitor: &mut dyn Visitor<String>,
+    observer: &mut dyn Observer,
+) -> Result<ReadCounts> {
+    let mut counts = ReadCounts::default();
+    for file in files {
+        let read = match file.kind {
+            FileKind::Text => text::visit(file, reading, visitor, observer, &mut counts),
+            FileKind::JsonLines => jsonl::visit(file, reading, visitor, observer, &mut counts),
+            #[cfg(feature = "parquet")]
+            FileKind::Parquet => parquet::visit(file, reading, visitor, observer, &mut counts),
+            #[cfg(not(feature = "parquet"))]
+            FileKind::Parquet => Err(crate::Error::usage("this program was built without Parquet")
+                .hint("build it with `--features parquet`, or convert the file to JSON lines")),
+            FileKind::Tokens => panic!("token files are visited by `visit_tokens`"),
+        };
+        let flow = read.map_err(|error| error.within(file.path.display()))?;
+        file.check_unchanged()?;
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(counts)
+}
+
+/// Token files, read one after the other.
+///
+/// # Errors
+/// As [`visit_text`].
+pub fn visit_tokens(
+    files: &[InputFile],
+    reading: &Reading,
+    visitor: &mut dyn Visitor<Vec<u32>>,
+    observer: &mut dyn Observer,
+) -> Result<ReadCounts> {
+    let mut counts = ReadCounts::default();
+    for file in files {
+        assert_eq!(file.kind, FileKind::Tokens, "text files are visited by `visit_text`");
+        let flow = bin::visit(file, reading, visitor, observer, &mut counts)
+            .map_err(|error| error.within(file.path.display()))?;
+        file.check_unchanged()?;
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(counts)
+}
+
+/// Hands a document that lies in memory to the visitor; empty ones are counted and skipped.
+fn whole_document(
+    text: &str,
+    visitor: &mut dyn Visitor<String>,
+    counts: &mut ReadCounts,
+) -> Result<ControlFlow<()>> {
+    if text.trim_start().is_empty() {
+        counts.empty_documents += 1;
+        return Ok(ControlFlow::Continue(()));
+    }
+    let mut key = content::KeyHasher::default();
+    key.update(text.as_bytes());
+    let head = Head { key: key.finish(), length: text.len() as u64 };
+    if visitor.document(head)?.is_break() {
+        return Ok(ControlFlow::Break(()));
+    }
+    visitor.part(text)?;
+    visitor.end()?;
+    Ok(ControlFlow::Continue(()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,119 @@
+//! Opening a file for streaming: unpacking, progress, and errors that say what is wrong.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::rc::Rc;
+
+use super::files::{InputFile, Packing};
+use crate::{Error, Result};
+
+/// Is told how far a long reading has come.
+pub trait Observer {
+    /// A part of the work begins, over so many bytes of files as they are stored.
+    fn stage(&mut self, name: &str, bytes: u64);
+
+    /// So many more bytes were read.
+    fn advance(&mut self, bytes: u64);
+}
+
+/// Nobody watches.
+impl Observer for () {
+    fn stage(&mut self, _name: &str, _bytes: u64) {}
+
+    fn advance(&mut self, _bytes: u64) {}
+}
+
+/// Memory that an unpacking may ask for: 2^27 bytes, the bound that zstd itself sets by default.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// An unpacked file, read in order.
+pub(super) struct Stream {
+    reader: Box<dyn BufRead>,
+    packing: Packing,
+    stored_bytes: Rc<Cell<u64>>,
+    reported_bytes: u64,
+}
+
+/// Counts the bytes of the file as it is stored, which is what the progress is measured in.
+struct Counted {
+    file: File,
+    bytes: Rc<Cell<u64>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.bytes.set(self.bytes.get() + read as u64);
+        Ok(read)
+    }
+}
+
+impl Stream {
+    pub(super) fn open(input: &InputFile) -> Result<Self> {
+        let failed = |cause: io::Error| Error::data(format!("failed to open: {cause}"));
+        let file = File::open(&input.path).map_err(failed)?;
+        let stored_bytes = Rc::new(Cell::new(0));
+        let counted = Counted { file, bytes: Rc::clone(&stored_bytes) };
+        let counted = BufReader::with_capacity(BUFFER_BYTES, counted);
+        let reader: Box<dyn BufRead> = match input.packing {
+            Packing::Plain => Box::new(counted),
+            Packing::Gzip => Box::new(BufReader::with_capacity(
+                BUFFER_BYTES,
+                flate2::bufread::MultiGzDecoder::new(counted),
+            )),
+            Packing::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(counted).map_err(failed)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(failed)?;
+                Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+            }
+        };
+        Ok(Self { reader, packing: input.packing, stored_bytes, reported_bytes: 0 })
+    }
+
+    /// The next bytes, as many as are at hand; empty at the end.
+    pub(super) fn fill(&mut self) -> Result<&[u8]> {
+        let packing = self.packing;
+        self.reader.fill_buf().map_err(|cause| describe(packing, &cause))
+    }
+
+    /// Takes bytes that [`Stream::fill`] showed.
+    pub(super) fn consume(&mut self, bytes: usize) {
+        self.reader.consume(bytes);
+    }
+
+    /// Appends the next line to `line`, its end included, up to `limit` bytes in all. At the end of
+    /// the file nothing is appended.
+    pub(super) fn line(&mut self, line: &mut Vec<u8>, limit: usize) -> Result<()> {
+        let room = limit.saturating_sub(line.len()) as u64;
+        let packing = self.packing;
+        (&mut self.reader)
+            .take(room)
+            .read_until(b'\n', line)
+            .map(drop)
+            .map_err(|cause| describe(packing, &cause))
+    }
+
+    /// Tells the observer what was read since it was told last.
+    pub(super) fn report(&mut self, observer: &mut dyn Observer) {
+        let bytes = self.stored_bytes.get();
+        observer.advance(bytes - self.reported_bytes);
+        self.reported_bytes = bytes;
+    }
+}
+
+fn describe(packing: Packing, cause: &io::Error) -> Error {
+    let name = match packing {
+        Packing::Plain => return Error::data(format!("failed to read: {cause}")),
+        Packing::Gzip => "gzip",
+        Packing::Zstd => "zstd",
+    };
+    if cause.kind() == io::ErrorKind::UnexpectedEof {
+        return Error::data(format!("the {name} stream ends early: the file is cut short"))
+            .hint("download or pack the file again");
+    }
+    Error::data(format!("the {name} stream is damaged: {cause}"))
+        .hint("download or pack the file again")
+}

@@ -1,0 +1,122 @@
+//! The last pass: encodes, compares training text with the held-out index, and writes.
+
+use super::duplicates::DuplicateFinder;
+use super::plan::Plan;
+use super::units::{Sink, Unit};
+use super::vocabulary::Tokens;
+use crate::Result;
+use crate::data::input::{Content, Observer, ReadCounts};
+use crate::data::manifest::Duplicates;
+use crate::data::writer::CorpusWriter;
+use crate::spec::Split;
+use crate::token::Encoder;
+
+/// Bytes (or tokens) that are encoded together: enough to keep all threads busy.
+const BATCH: usize = 4 << 20;
+
+/// What the pass leaves.
+pub(super) struct Encoded<C> {
+    pub(super) writer: CorpusWriter,
+    pub(super) duplicates: DuplicateFinder<C>,
+    pub(super) counts: ReadCounts,
+}
+
+/// Makes the pass.
+pub(super) fn encode<C: Content>(
+    plan: &Plan,
+    duplicates: DuplicateFinder<C>,
+    tokens: &Tokens,
+    writer: CorpusWriter,
+    observer: &mut dyn Observer,
+) -> Result<Encoded<C>> {
+    let mut pass = Pass { batch: Batch::new(tokens), writer, duplicates };
+    let counts = plan.pass("encoding", &mut pass, observer)?;
+    pass.write()?;
+    Ok(Encoded { writer: pass.writer, duplicates: pass.duplicates, counts })
+}
+
+struct Pass<'a, C> {
+    batch: Batch<'a, C>,
+    writer: CorpusWriter,
+    duplicates: DuplicateFinder<C>,
+}
+
+impl<C: Content> Sink<C> for Pass<'_, C> {
+    fn unit(&mut self, unit: Unit<C>) -> Result<()> {
+        if unit.split == Some(Split::Train) {
+            self.duplicates.training(unit.key, unit.starts_document, &unit.content);
+        }
+        if unit.split.is_some() && self.batch.push(unit) {
+            self.write()?;
+        }
+        Ok(())
+    }
+}
+
+impl<C: Content> Pass<'_, C> {
+    fn write(&mut self) -> Result<()> {
+        let writer = &mut self.writer;
+        self.batch.encode(&mut |unit, tokens, bytes| match unit.split {
+            None => Ok(()),
+            Some(split) if unit.starts_document => writer.start_document(split, tokens, bytes),
+            Some(split) => writer.continue_document(split, tokens, bytes),
+        })
+    }
+}
+
+/// Units that are encoded together.
+pub(super) struct Batch<'a, C> {
+    tokens: &'a Tokens,
+    encoder: Option<Encoder<'a>>,
+    units: Vec<Unit<C>>,
+    length: usize,
+}
+
+impl<'a, C: Content> Batch<'a, C> {
+    pub(super) fn new(tokens: &'a Tokens) -> Self {
+        Self { tokens, encoder: tokens.encoder(), units: Vec::new(), length: 0 }
+    }
+
+    /// Takes a unit; returns whether the batch is full.
+    pub(super) fn push(&mut self, unit: Unit<C>) -> bool {
+        self.length += unit.content.length();
+        self.units.push(unit);
+        self.length >= BATCH
+    }
+
+    /// Encodes all units and passes on each with its tokens, a separator before every document, and
+    /// the bytes of text that they stand for.
+    pub(super) fn encode(
+        &mut self,
+        sink: &mut dyn FnMut(&Unit<C>, &[u32], u64) -> Result<()>,
+    ) -> Result<()> {
+        self.length = 0;
+        let units = std::mem::take(&mut self.units);
+        let contents: Vec<&C> = units.iter().map(|unit| &unit.content).collect();
+        let encoded = C::encode(&contents, self.encoder.as_mut())?;
+        for (unit, mut tokens) in units.iter().zip(encoded) {
+            let bytes = match C::IS_TEXT {
+                true => unit.content.length() as u64,
+                false => self.tokens.bytes(&tokens),
+            };
+            if unit.starts_document {
+                tokens.splice(0..0, self.tokens.separator);
+            }
+            sink(unit, &tokens, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// What was shared, for people.
+pub(super) fn describe(duplicates: &Duplicates) -> Option<String> {
+    let Duplicates { held_out_documents, exact_documents, near_documents, .. } = *duplicates;
+    if exact_documents + near_documents == 0 {
+        return None;
+    }
+    Some(format!(
+        "of {held_out_documents} held-out documents {exact_documents} are also training documents, \
+         and {near_documents} more share at least half of their text with the training split: held-out \
+         losses will look better than they are"
+    ))
+}

@@ -1,0 +1,72 @@
+//! The pass before encoding: samples the training text and indexes the held-out text.
+
+use super::duplicates::DuplicateFinder;
+use super::plan::Plan;
+use super::sample::{SAMPLE_BYTES_MAX, Sample};
+use super::units::{Sink, Unit};
+use crate::data::input::{Content, Observer};
+use crate::data::manifest::Splits;
+use crate::spec::Split;
+use crate::{Error, Result};
+
+/// What the pass found.
+pub(super) struct Learned<C> {
+    /// Text to train the tokenizer on, if one is to be trained.
+    pub(super) sample: Option<Sample>,
+    pub(super) duplicates: DuplicateFinder<C>,
+    /// Bytes or tokens of training text.
+    pub(super) train_length: u64,
+    /// Bytes or tokens left out at borders.
+    pub(super) gap_length: u64,
+    documents: Splits<u64>,
+}
+
+/// Makes the pass.
+pub(super) fn learn<C: Content>(
+    plan: &Plan,
+    seed: u64,
+    train_tokenizer: bool,
+    observer: &mut dyn Observer,
+) -> Result<Learned<C>> {
+    let mut learned = Learned {
+        sample: train_tokenizer.then(|| Sample::new(seed, SAMPLE_BYTES_MAX)),
+        duplicates: DuplicateFinder::new(),
+        train_length: 0,
+        gap_length: 0,
+        documents: Splits::default(),
+    };
+    plan.pass("reading", &mut learned, observer)?;
+    learned.duplicates.seal();
+    Ok(learned)
+}
+
+impl<C: Content> Sink<C> for Learned<C> {
+    fn unit(&mut self, unit: Unit<C>) -> Result<()> {
+        let length = unit.content.length() as u64;
+        let Some(split) = unit.split else {
+            self.gap_length += length;
+            return Ok(());
+        };
+        *self.documents.get_mut(split) += u64::from(unit.starts_document);
+        if split == Split::Train {
+            self.train_length += length;
+            if let Some(sample) = &mut self.sample {
+                sample.offer(unit.key, unit.content.text());
+            }
+        } else {
+            self.duplicates.held_out(unit.key, unit.starts_document, &unit.content);
+        }
+        Ok(())
+    }
+}
+
+impl<C> Learned<C> {
+    /// An error if a split would be empty, before the work of encoding.
+    pub(super) fn check_splits(&self, plan: &Plan) -> Result<()> {
+        match Split::ALL.into_iter().find(|&split| *self.documents.get(split) == 0) {
+            None => Ok(()),
+            Some(split) => Err(Error::data(format!("the {split} split would be empty"))
+                .hint(plan.hint_for_empty(split))),
+        }
+    }
+}

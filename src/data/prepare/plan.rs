@@ -1,0 +1,215 @@
+//! What is read, where it goes, and whether documents are whole or cut into sections.
+
+use std::ops::ControlFlow;
+
+use super::PrepareOptions;
+use super::split::{DOCUMENTS_MIN, Shares, Splitter};
+use super::units::{Cutter, Sink};
+use super::vocabulary::Tokens;
+use crate::data::input::{Content, Head, InputFile, Observer, ReadCounts, Reading, Visitor};
+use crate::data::manifest::{SplitPolicy, Splits};
+use crate::spec::Split;
+use crate::{Error, Result};
+
+/// Holds out whole sequences of a fixed shuffled order (mission D2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceSplit {
+    /// T, tokens of a sequence.
+    pub sequence_tokens: u32,
+    /// Sequences of each held-out split.
+    pub held_out_sequences: u64,
+}
+
+/// Files that are split alike.
+struct Group {
+    files: Vec<InputFile>,
+    splitter: Splitter,
+    sections: bool,
+}
+
+/// All that the passes over the input need to know.
+pub(super) struct Plan {
+    groups: Vec<Group>,
+    reading: Reading,
+    shares: Shares,
+    /// Documents of the input, up to [`DOCUMENTS_MIN`].
+    documents: usize,
+    pub(super) notes: Vec<String>,
+}
+
+/// Rejects shares and files that contradict each other.
+pub(super) fn check_shares(options: &PrepareOptions) -> Result<()> {
+    let (val, test) = (options.val_share, options.test_share);
+    let refused = |what: String| Err(Error::usage(what));
+    for (name, share) in [("val", val), ("test", test)] {
+        if !(0.0..1.0).contains(&share) || share <= 0.0 {
+            return refused(format!("`--{name}-share {share}` is not between 0 and 1"));
+        }
+    }
+    if val + test >= 1.0 {
+        return refused(format!("shares of {val} and {test} leave no training text"));
+    }
+    if options.inputs.is_empty() {
+        return refused("there is no input".to_owned());
+    }
+    if options.sequences.is_some() && !(options.val.is_empty() && options.test.is_empty()) {
+        return refused(
+            "a split by sequences takes held-out text from the input: `--val` and `--test` \
+             contradict it"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+impl Plan {
+    /// Counts documents and decides how each group of files is split.
+    pub(super) fn new<C: Content>(
+        options: &PrepareOptions,
+        files: &Splits<Vec<InputFile>>,
+        given: Option<&Tokens>,
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let reading = Reading {
+            text_field: options.text_field.clone(),
+            invalid_utf8: options.invalid_utf8,
+            separator: given.and_then(|tokens| tokens.separator),
+            vocabulary: given.map(|tokens| tokens.size),
+        };
+        let mut notes = Vec::new();
+        let only = |split| match split {
+            Split::Train => Shares { val: 0.0, test: 0.0 },
+            Split::Val => Shares { val: 1.0, test: 0.0 },
+            Split::Test => Shares { val: 0.0, test: 1.0 },
+        };
+        let has = |split| !files.get(split).is_empty();
+        let of_input = match (has(Split::Val), has(Split::Test)) {
+            _ if options.sequences.is_some() => only(Split::Train),
+            (true, _) => only(Split::Train),
+            (false, true) => Shares { val: options.val_share, test: 0.0 },
+            (false, false) => Shares { val: options.val_share, test: options.test_share },
+        };
+        let of_val = if has(Split::Val) && !has(Split::Test) {
+            notes.push(
+                "the validation files were divided between val and test, so that there is a test \
+                 split that no choice has seen; `--test FILE` gives one apart"
+                    .to_owned(),
+            );
+            Shares { val: 0.5, test: 0.5 }
+        } else {
+            only(Split::Val)
+        };
+        let mut plan = Self { groups: Vec::new(), reading, shares: of_input, documents: 0, notes };
+        for (split, shares) in
+            [(Split::Train, of_input), (Split::Val, of_val), (Split::Test, only(Split::Test))]
+        {
+            if has(split) {
+                plan.add_group::<C>(files.get(split), shares, options.seed, observer)?;
+            }
+        }
+        Ok(plan)
+    }
+
+    fn add_group<C: Content>(
+        &mut self,
+        files: &[InputFile],
+        shares: Shares,
+        seed: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let mut survey = Survey(0);
+        observer.stage("counting documents", files.iter().map(|file| file.bytes).sum());
+        C::visit(files, &self.reading, &mut survey, observer)?;
+        if survey.0 == 0 {
+            return Err(Error::data(format!("there is no text in `{}`", files[0].path.display()))
+                .hint("every document is empty"));
+        }
+        // A group that goes to one split as a whole needs no sections.
+        let divided = [shares.val, shares.test, 1.0 - shares.val - shares.test]
+            .iter()
+            .filter(|&&share| share > 0.0)
+            .count()
+            > 1;
+        let sections = divided && survey.0 < DOCUMENTS_MIN;
+        let splitter = Splitter::new(shares, seed, sections.then_some(C::SECTION));
+        self.documents = self.documents.max(survey.0);
+        self.groups.push(Group { files: files.to_vec(), splitter, sections });
+        Ok(())
+    }
+
+    /// Passes all units to the sink.
+    pub(super) fn pass<C: Content>(
+        &self,
+        stage: &str,
+        sink: &mut dyn Sink<C>,
+        observer: &mut dyn Observer,
+    ) -> Result<ReadCounts> {
+        let bytes = self.groups.iter().flat_map(|group| &group.files).map(|file| file.bytes).sum();
+        observer.stage(stage, bytes);
+        let mut counts = ReadCounts::default();
+        for group in &self.groups {
+            let mut cutter = Cutter::new(group.splitter, sink);
+            let read = C::visit(&group.files, &self.reading, &mut cutter, observer)?;
+            counts.empty_documents += read.empty_documents;
+            counts.replaced_characters += read.replaced_characters;
+        }
+        Ok(counts)
+    }
+
+    pub(super) fn cuts_sections(&self) -> bool {
+        self.groups.iter().any(|group| group.sections)
+    }
+
+    /// The manifest's account of the split.
+    pub(super) fn policy(&self, gap_bytes: u64) -> SplitPolicy {
+        let Shares { val: val_share, test: test_share } = self.shares;
+        if self.cuts_sections() {
+            SplitPolicy::Sections { val_share, test_share, gap_bytes }
+        } else {
+            SplitPolicy::Documents { val_share, test_share }
+        }
+    }
+
+    /// How sections were cut, for people.
+    pub(super) fn describe_sections(&self, gap: u64) -> String {
+        format!(
+            "there are fewer than {DOCUMENTS_MIN} documents, so long ones were cut at paragraph ends \
+             into sections; held-out sections are contiguous, and {gap} bytes at their borders were \
+             left out"
+        )
+    }
+
+    /// What to do about a split without documents.
+    pub(super) fn hint_for_empty(&self, split: Split) -> String {
+        let documents = match self.documents {
+            DOCUMENTS_MIN => format!("at least {DOCUMENTS_MIN} documents"),
+            1 => "one short document".to_owned(),
+            count => format!("{count} documents"),
+        };
+        match split {
+            Split::Train => format!("the input has {documents}: lower `--val-share`, add text"),
+            _ => format!(
+                "the input has {documents}: raise `--{split}-share`, give `--{split} FILE`, or add \
+                 text"
+            ),
+        }
+    }
+}
+
+/// Counts documents, and stops when there are enough.
+struct Survey(usize);
+
+impl<C: Content> Visitor<C> for Survey {
+    fn document(&mut self, _head: Head) -> Result<ControlFlow<()>> {
+        self.0 += 1;
+        Ok(if self.0 < DOCUMENTS_MIN { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    }
+
+    fn part(&mut self, _part: &C::Part) -> Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! The paper's split: sequences of T tokens in a fixed shuffled order, the last ones held out.
+//!
+//! All documents are concatenated and cut into sequences; a permutation that no seed touches orders
+//! them; the last sequences are the validation split (mission D2) and as many before them the test
+//! split, which the paper lacks. Sequences are stored in the order of the text. Documents of the
+//! corpus begin where documents begin, and where a sequence was taken out.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::encode::Batch;
+use super::plan::{Plan, SequenceSplit};
+use super::units::{Sink, Unit};
+use super::vocabulary::Tokens;
+use crate::data::input::{Content, Observer};
+use crate::data::manifest::{InputFacts, Manifest, SplitPolicy, Splits};
+use crate::data::permutation::Permutation;
+use crate::data::writer::{CorpusWriter, Provenance, Publication};
+use crate::spec::Split;
+use crate::{Error, Result};
+
+/// Key of the order that decides what is held out. Frozen.
+const SPLIT_KEY: u64 = 0x5CA2_CE00_0000_0002;
+
+/// Encodes all documents, then cuts and splits the stream of tokens.
+pub(super) fn write<C: Content>(
+    plan: &Plan,
+    split: SequenceSplit,
+    tokens: &Tokens,
+    mut writer: CorpusWriter,
+    mut input: InputFacts,
+    observer: &mut dyn Observer,
+) -> Result<(Manifest, Publication)> {
+    let path = writer.temporary().join("spool");
+    let mut pass = SpoolPass { batch: Batch::<C>::new(tokens), spool: Spool::create(&path)? };
+    let counts = plan.pass("encoding", &mut pass, observer)?;
+    pass.write()?;
+    super::record_counts(&mut input, &mut Vec::new(), counts);
+    let spool = pass.spool.finish()?;
+    let held_out = held_out(spool.tokens, split)?;
+    distribute(&spool, split, &held_out, tokens, &mut writer)?;
+    fs::remove_file(&path).map_err(|cause| Error::io("remove", &path, &cause))?;
+    writer.finish(Provenance {
+        synthetic: None,
+        tokenizer: tokens.facts.clone(),
+        split_policy: SplitPolicy::Sequences {
+            sequence_tokens: u64::from(split.sequence_tokens),
+            held_out_sequences: split.held_out_sequences,
+        },
+        duplicates: None,
+        input,
+        floor_nats: Splits::default(),
+    })
+}
+
+/// The numbers of the held-out sequences: (validation, test).
+fn held_out(tokens: u64, split: SequenceSplit) -> Result<(BTreeSet<u64>, BTreeSet<u64>)> {
+    let length = u64::from(split.sequence_tokens);
+    let sequences = tokens.checked_div(length).unwrap_or(0);
+    let each = split.held_out_sequences;
+    if each == 0 || sequences <= 2 * each {
+        return Err(Error::usage(format!(
+            "{tokens} tokens make {sequences} sequences of {length}: {each} for each held-out split \
+             leave no training text"
+        ))
+        .hint("lower `--held-out-sequences` or `--sequence-tokens`, or add text"));
+    }
+    let order = Permutation::new(SPLIT_KEY, sequences);
+    let taken = |from: u64| (from..from + each).map(|place| order.at(place)).collect();
+    Ok((taken(sequences - each), taken(sequences - 2 * each)))
+}
+
+/// Copies every sequence to its split.
+fn distribute(
+    spool: &Spool,
+    split: SequenceSplit,
+    (val, test): &(BTreeSet<u64>, BTreeSet<u64>),
+    tokens: &Tokens,
+    writer: &mut CorpusWriter,
+) -> Result<()> {
+    let length = split.sequence_tokens as usize;
+    let failed = |cause: std::io::Error| Error::io("read", &spool.path, &cause);
+    let mut file = BufReader::new(File::open(&spool.path).map_err(failed)?);
+    let (mut bytes, mut sequence) = (vec![0; 4 * length], vec![0_u32; length]);
+    let mut starts = spool.starts.iter().copied().peekable();
+    let mut last = None;
+    for number in 0..spool.tokens / length as u64 {
+        file.read_exact(&mut bytes).map_err(failed)?;
+        for (token, four) in sequence.iter_mut().zip(bytes.chunks_exact(4)) {
+            *token = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+        }
+        let place = match () {
+            () if val.contains(&number) => Split::Val,
+            () if test.contains(&number) => Split::Test,
+            () => Split::Train,
+        };
+        let first = number * length as u64;
+        let mut position = 0;
+        while position < length {
+            // A document begins here, or the text before it went elsewhere.
+            let begins = starts.next_if_eq(&(first + position as u64)).is_some();
+            let fresh = begins || (position == 0 && last != Some(place));
+            let next = starts.peek().map_or(length as u64, |&start| start - first);
+            let end = next.min(length as u64) as usize;
+            let part = &sequence[position..end];
+            match fresh {
+                true => writer.start_document(place, part, tokens.bytes(part))?,
+                false => writer.continue_document(place, part, tokens.bytes(part))?,
+            }
+            position = end;
+        }
+        last = Some(place);
+    }
+    Ok(())
+}
+
+/// All tokens in one file, and where documents begin.
+struct Spool {
+    path: PathBuf,
+    file: BufWriter<File>,
+    tokens: u64,
+    starts: Vec<u64>,
+}
+
+impl Spool {
+    fn create(path: &Path) -> Result<Self> {
+        let file = File::create_new(path).map_err(|cause| Error::io("create", path, &cause))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::with_capacity(1 << 18, file),
+            tokens: 0,
+            starts: Vec::new(),
+        })
+    }
+
+    fn push(&mut self, tokens: &[u32], starts_document: bool) -> Result<()> {
+        if starts_document {
+            self.starts.push(self.tokens);
+        }
+        self.tokens += tokens.len() as u64;
+        tokens
+            .iter()
+            .try_for_each(|token| self.file.write_all(&token.to_le_bytes()))
+            .map_err(|cause| Error::io("write", &self.path, &cause))
+    }
+
+    fn finish(mut self) -> Result<Self> {
+        self.file.flush().map_err(|cause| Error::io("write", &self.path, &cause))?;
+        Ok(self)
+    }
+}
+
+struct SpoolPass<'a, C> {
+    batch: Batch<'a, C>,
+    spool: Spool,
+}
+
+impl<C: Content> Sink<C> for SpoolPass<'_, C> {
+    fn unit(&mut self, unit: Unit<C>) -> Result<()> {
+        if self.batch.push(unit) { self.write() } else { Ok(()) }
+    }
+}
+
+impl<C: Content> SpoolPass<'_, C> {
+    fn write(&mut self) -> Result<()> {
+        let spool = &mut self.spool;
+        self.batch.encode(&mut |unit, tokens, _| spool.push(tokens, unit.starts_document))
+    }
+}

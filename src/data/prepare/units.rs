@@ -1,0 +1,164 @@
+//! Cutting documents into what is encoded at a time: sections, or pieces of long documents.
+
+use std::ops::ControlFlow;
+
+use super::split::{Place, Splitter};
+use crate::Result;
+use crate::data::input::{Content, Head, Visitor};
+use crate::spec::Split;
+
+/// A section, a document, or a piece of one.
+pub(super) struct Unit<C> {
+    /// Where it goes; none if it lies on a border and is left out.
+    pub(super) split: Option<Split>,
+    /// Whether a document of the corpus begins here; a piece that goes on does not.
+    pub(super) starts_document: bool,
+    /// Hash of the document's (or section's) content; of all its pieces alike.
+    pub(super) key: u64,
+    pub(super) content: C,
+}
+
+/// Takes units as they are cut.
+pub(super) trait Sink<C> {
+    fn unit(&mut self, unit: Unit<C>) -> Result<()>;
+}
+
+/// Cuts documents and passes the units on.
+pub(super) struct Cutter<'a, C> {
+    splitter: Splitter,
+    sink: &'a mut dyn Sink<C>,
+    place: Place,
+    key: u64,
+    /// Read but not passed on yet.
+    buffer: C,
+    /// Bytes or tokens of the document passed on so far.
+    passed: u64,
+}
+
+impl<'a, C: Content> Cutter<'a, C> {
+    pub(super) fn new(splitter: Splitter, sink: &'a mut dyn Sink<C>) -> Self {
+        let place = Place::Whole(Split::Train);
+        Self { splitter, sink, place, key: 0, buffer: C::default(), passed: 0 }
+    }
+
+    fn pass(&mut self, length: usize) -> Result<()> {
+        let content = self.buffer.split_front(length);
+        let unit = match self.place {
+            Place::Whole(split) => Unit {
+                split: Some(split),
+                starts_document: self.passed == 0,
+                key: self.key,
+                content,
+            },
+            Place::Sections(regions) => Unit {
+                split: regions.split(self.passed),
+                starts_document: true,
+                key: content.key(),
+                content,
+            },
+        };
+        self.passed += length as u64;
+        self.sink.unit(unit)
+    }
+
+    /// Passes on what is surely complete. Cuts depend on the text alone, not on how it comes in.
+    fn pass_complete(&mut self) -> Result<()> {
+        let limit = match self.place {
+            Place::Whole(_) => C::PIECE_MAX,
+            Place::Sections(regions) => regions.section as usize,
+        };
+        // Cutting needs to see the character after the limit.
+        while self.buffer.length() > limit + 4 {
+            let length = match self.place {
+                Place::Whole(_) => self.buffer.piece_end(limit),
+                Place::Sections(_) => self.buffer.section_end(limit),
+            };
+            self.pass(length)?;
+        }
+        Ok(())
+    }
+}
+
+impl<C: Content> Visitor<C> for Cutter<'_, C> {
+    fn document(&mut self, head: Head) -> Result<ControlFlow<()>> {
+        (self.place, self.key, self.passed) = (self.splitter.place(head), head.key, 0);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn part(&mut self, part: &C::Part) -> Result<()> {
+        self.buffer.append(part);
+        self.pass_complete()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        match self.buffer.length() {
+            0 => Ok(()),
+            rest => self.pass(rest),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::prepare::split::Shares;
+
+    #[derive(Default)]
+    struct Collect(Vec<Unit<String>>);
+
+    impl Sink<String> for Collect {
+        fn unit(&mut self, unit: Unit<String>) -> Result<()> {
+            self.0.push(unit);
+            Ok(())
+        }
+    }
+
+    fn book() -> String {
+        (0..3000).map(|n| format!("Paragraph {n} has some words.\nAnd two lines.\n\n")).collect()
+    }
+
+    /// Cuts a text that comes in parts of `size` bytes.
+    fn cut(text: &str, size: usize, section: Option<(u64, u64)>) -> Vec<Unit<String>> {
+        let mut collect = Collect::default();
+        let splitter = Splitter::new(Shares { val: 0.1, test: 0.1 }, 0, section);
+        let mut cutter = Cutter::new(splitter, &mut collect);
+        let head = Head { key: text.to_owned().key(), length: text.len() as u64 };
+        assert!(cutter.document(head).unwrap().is_continue());
+        text.as_bytes()
+            .chunks(size)
+            .for_each(|part| cutter.part(std::str::from_utf8(part).unwrap()).unwrap());
+        cutter.end().unwrap();
+        collect.0
+    }
+
+    #[test]
+    fn sections_hold_all_the_text_whatever_the_parts() {
+        let text = book();
+        let whole = cut(&text, text.len(), Some((1000, 5000)));
+        assert!(whole.len() > 50);
+        let joined: String = whole.iter().map(|unit| &*unit.content).collect();
+        assert!(joined == text);
+        assert!(whole.iter().all(|unit| unit.starts_document));
+        assert!(whole[..whole.len() - 1].iter().all(|unit| unit.content.ends_with("\n\n")));
+        assert!(whole.iter().any(|unit| unit.split.is_none()));
+        for size in [1, 7, 4096] {
+            let parts = cut(&text, size, Some((1000, 5000)));
+            let same = |(a, b): (&Unit<String>, &Unit<String>)| {
+                a.content == b.content && a.split == b.split && a.key == b.key
+            };
+            assert!(parts.len() == whole.len() && parts.iter().zip(&whole).all(same));
+        }
+    }
+
+    #[test]
+    fn long_documents_are_encoded_in_pieces_of_one_document() {
+        let text = book().repeat(5);
+        let pieces = cut(&text, 10_000, None);
+        assert!(pieces.len() > 2);
+        let joined: String = pieces.iter().map(|unit| &*unit.content).collect();
+        assert!(joined == text);
+        let starts: Vec<bool> = pieces.iter().map(|unit| unit.starts_document).collect();
+        assert!(starts[0] && !starts[1..].contains(&true));
+        assert!(pieces.iter().all(|unit| unit.key == text.clone().key()));
+    }
+}

@@ -1,0 +1,160 @@
+//! Where the tokens come from: a tokenizer that is given, one that is trained, or token files.
+
+use super::PrepareOptions;
+use super::learn::Learned;
+use crate::data::input::{Content, InputFile, declared_vocabulary};
+use crate::data::manifest::{TokenizerFacts, TrainedFacts};
+use crate::data::writer::Vocabulary;
+use crate::token::{Encoder, TokenBytes, Tokenizer, train};
+use crate::{Error, Result};
+
+/// The tokens of the corpus.
+pub(super) struct Tokens {
+    tokenizer: Option<Tokenizer>,
+    bytes: Option<TokenBytes>,
+    /// V.
+    pub(super) size: u32,
+    pub(super) separator: Option<u32>,
+    pub(super) facts: Option<TokenizerFacts>,
+    pub(super) notes: Vec<String>,
+    threads: usize,
+}
+
+/// The tokens as far as the options determine them; none if a tokenizer is to be trained.
+pub(super) fn given<C: Content>(
+    options: &PrepareOptions,
+    files: &[InputFile],
+) -> Result<Option<Tokens>> {
+    if let Some(path) = &options.tokenizer {
+        let tokenizer = Tokenizer::read(path)?;
+        let size = tokenizer.vocabulary();
+        if options.vocabulary.is_some_and(|wanted| wanted != size) {
+            return Err(Error::usage(format!(
+                "`{}` has {size} tokens, not {}",
+                path.display(),
+                options.vocabulary.unwrap_or_default()
+            ))
+            .hint("leave `--vocab` out: the tokenizer determines it"));
+        }
+        return Tokens::of(tokenizer, options, None).map(Some);
+    }
+    if C::IS_TEXT { Ok(None) } else { bare(options, files).map(Some) }
+}
+
+/// Tokens without a tokenizer.
+fn bare(options: &PrepareOptions, files: &[InputFile]) -> Result<Tokens> {
+    let declared = || files.first().map_or(Ok(None), declared_vocabulary);
+    let size = match options.vocabulary {
+        Some(size) => Some(size),
+        None => declared()?,
+    };
+    let size = size.filter(|&size| size > 0).ok_or_else(|| {
+        Error::usage("these token files do not say how many different tokens there are")
+            .hint("give `--tokenizer FILE`, or their vocabulary as `--vocab N`")
+    })?;
+    let separator = match &options.separator {
+        Some(text) => Some(text.parse().ok().filter(|&id: &u32| id < size).ok_or_else(|| {
+            Error::usage(format!("`--separator {text}` is not a token id below {size}"))
+                .hint("without `--tokenizer` the separator is given by its id")
+        })?),
+        // The end-of-text of GPT-2, and the beginning-of-text of Llama 3.
+        None => match size {
+            50_257 | 50_304 => Some(50_256),
+            128_256 => Some(128_000),
+            _ => None,
+        },
+    };
+    let mut notes = Vec::new();
+    if separator.is_none() {
+        notes.push(
+            "no separator is known for these tokens, so each file counts as one document; \
+             `--separator ID` names it"
+                .to_owned(),
+        );
+    }
+    notes.push("bits per byte are not known without a tokenizer".to_owned());
+    let (tokenizer, bytes, facts) = (None, None, None);
+    Ok(Tokens { tokenizer, bytes, size, separator, facts, notes, threads: 1 })
+}
+
+impl Tokens {
+    /// Trains a tokenizer on the sample.
+    pub(super) fn train<C: Content>(
+        learned: &Learned<C>,
+        options: &PrepareOptions,
+    ) -> Result<Self> {
+        let sample = learned.sample.as_ref().expect("a sample was taken to train on");
+        let size = options.vocabulary.unwrap_or_else(|| default_size(learned.train_length));
+        let tokenizer = train(&sample.texts(), size)?;
+        let trained = TrainedFacts { sample_bytes: sample.bytes(), seed: options.seed };
+        let mut tokens = Self::of(tokenizer, options, Some(trained))?;
+        if options.vocabulary.is_none() {
+            tokens.notes.push(format!(
+                "a vocabulary of {size} suits this amount of text; `--vocab N` gives another"
+            ));
+        }
+        Ok(tokens)
+    }
+
+    fn of(
+        tokenizer: Tokenizer,
+        options: &PrepareOptions,
+        trained: Option<TrainedFacts>,
+    ) -> Result<Self> {
+        let (separator, text) = tokenizer.separator(options.separator.as_deref())?;
+        let bytes = tokenizer.token_bytes();
+        let mut notes = Vec::new();
+        if !bytes.exact {
+            notes.push(
+                "this tokenizer is not byte-level: bits per byte are estimates of its tokens' \
+                 lengths"
+                    .to_owned(),
+            );
+        }
+        Ok(Self {
+            size: tokenizer.vocabulary(),
+            separator: Some(separator),
+            facts: Some(TokenizerFacts {
+                separator: text,
+                token_bytes_exact: bytes.exact,
+                trained,
+            }),
+            bytes: Some(bytes),
+            tokenizer: Some(tokenizer),
+            notes,
+            threads: options.threads,
+        })
+    }
+
+    /// As the writer wants them.
+    pub(super) fn vocabulary(&self) -> Vocabulary<'_> {
+        Vocabulary {
+            size: self.size,
+            separator: self.separator,
+            tokenizer: self.tokenizer.as_ref().map(Tokenizer::json),
+            token_bytes: self.bytes.as_ref().map(|bytes| &bytes.lengths[..]),
+        }
+    }
+
+    /// An encoder of texts.
+    pub(super) fn encoder(&self) -> Option<Encoder<'_>> {
+        self.tokenizer.as_ref().map(|tokenizer| Encoder::new(tokenizer, self.threads))
+    }
+
+    /// Bytes of text that tokens stand for; 0 if unknown.
+    pub(super) fn bytes(&self, tokens: &[u32]) -> u64 {
+        self.bytes.as_ref().map_or(0, |bytes| {
+            tokens.iter().map(|&token| u64::from(bytes.lengths[token as usize])).sum()
+        })
+    }
+}
+
+/// A vocabulary that a text of this many bytes can fill with tokens that it repeats.
+fn default_size(train_bytes: u64) -> u32 {
+    match train_bytes {
+        0..200_000 => 320,
+        200_000..1_000_000 => 512,
+        1_000_000..4_000_000 => 1024,
+        _ => 4096,
+    }
+}

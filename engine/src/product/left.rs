@@ -13,10 +13,11 @@ use crate::isa::{Kernels, multiversion};
 /// registers of AVX-512.
 pub(super) const STRIP_ROWS: usize = 12;
 
-/// The most rows in a block of strips: with the most depth, 280 KiB, part of the second-level cache.
+/// The most rows in a block of strips: with the most depth, 280 KiB of the second-level cache.
 pub(super) const BLOCK_ROWS: usize = 22 * STRIP_ROWS;
 
-/// The most units of depth in a strip: a panel of B then has 32 KiB and stays in the first-level cache.
+/// The most units of depth in a strip: a panel of B then has 32 KiB, and stays in the first-level
+/// cache.
 pub(super) const STRIP_UNITS: usize = 256;
 
 /// From one row to the next in a strip by rows: not a power of two, and whole cache lines.

@@ -24,7 +24,8 @@ const STRIP_ROWS: usize = 32;
 /// Rows of the left operand in a block; with the most depth, 256 KiB.
 const BLOCK_ROWS: usize = 8 * STRIP_ROWS;
 
-/// The most units of depth in a block: a panel of B then has 32 KiB, of 48 in the first-level cache.
+/// The most units of depth in a block: a panel of B then has 32 KiB, of the 48 of the first-level
+/// cache.
 const BLOCK_UNITS: usize = 256;
 
 /// f32-sized units in a tile.
@@ -81,7 +82,8 @@ multiversion! {
         strips: &mut [f32],
     ) {
         let step = STEP_UNITS * Unit::Pair.depth();
-        for (strip, first) in strips.chunks_exact_mut(strip_len).zip(rows.clone().step_by(STRIP_ROWS)) {
+        let strips = strips.chunks_exact_mut(strip_len);
+        for (strip, first) in strips.zip(rows.clone().step_by(STRIP_ROWS)) {
             for i in 0..STRIP_ROWS {
                 let start = (first + i) * matrix.row_stride;
                 for (s, tiles) in strip.chunks_exact_mut(2 * TILE).enumerate() {
@@ -108,7 +110,8 @@ multiversion! {
         strip_len: usize,
         strips: &mut [f32],
     ) {
-        for (strip, first) in strips.chunks_exact_mut(strip_len).zip(rows.clone().step_by(STRIP_ROWS)) {
+        let strips = strips.chunks_exact_mut(strip_len);
+        for (strip, first) in strips.zip(rows.clone().step_by(STRIP_ROWS)) {
             for (at, tile) in strip.chunks_exact_mut(TILE).enumerate() {
                 let (s, half) = (at / 2, at % 2);
                 let tile_rows = first + half * BLOCK..rows.end.min(first + (half + 1) * BLOCK);
@@ -119,7 +122,8 @@ multiversion! {
                         continue;
                     }
                     let column = |k: usize| {
-                        &matrix.data[k * matrix.column_stride + tile_rows.start..][..tile_rows.len()]
+                        let start = k * matrix.column_stride + tile_rows.start;
+                        &matrix.data[start..][..tile_rows.len()]
                     };
                     let next = (k + 1 < columns.end).then(|| column(k + 1));
                     Unit::Pair.across(column(k), next, &mut units[..tile_rows.len()]);

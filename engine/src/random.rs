@@ -168,7 +168,7 @@ mod tests {
         let mean = values.iter().sum::<f64>() / count as f64;
         let square = values.iter().map(|z| z * z).sum::<f64>() / count as f64;
         let fourth = values.iter().map(|z| z.powi(4)).sum::<f64>() / count as f64;
-        // Exact moments: E z^2 = 1 - 6 phi(3) / (1 - 2 tail), E z^4 = 3 E z^2 - 54 phi(3) / (..).
+        // With q = phi(3) / (1 - 2 tail): E z^2 = 1 - 6 q and E z^4 = 3 E z^2 - 54 q.
         assert!(mean.abs() < 0.01, "{mean}");
         assert!((square - 0.973_337).abs() < 0.012, "{square}");
         assert!((fourth - 2.680_037).abs() < 0.06, "{fourth}");

@@ -13,11 +13,10 @@ use crate::isa::{Kernels, multiversion};
 /// registers of AVX-512.
 pub(super) const STRIP_ROWS: usize = 12;
 
-/// The most rows in a block of strips: with the most depth, 280 KiB, part of the second-level
-/// cache.
+/// The most rows in a block of strips: with the most depth, 280 KiB of the second-level cache.
 pub(super) const BLOCK_ROWS: usize = 22 * STRIP_ROWS;
 
-/// The most units of depth in a strip: a panel of B then has 32 KiB and stays in the first-level
+/// The most units of depth in a strip: a panel of B then has 32 KiB, and stays in the first-level
 /// cache.
 pub(super) const STRIP_UNITS: usize = 256;
 
@@ -100,21 +99,17 @@ multiversion! {
         columns: Range<usize>,
         strips: &mut [f32],
     ) {
-        let mut buffer = [0.0; BLOCK_ROWS];
-        let buffer = &mut buffer[..rows.len()];
+        // A strip's column is always copied as 12 units; those beyond its rows are not read.
+        let mut buffer = [0.0; BLOCK_ROWS + STRIP_ROWS];
         let column = |k: usize| &matrix.data[k * matrix.column_stride + rows.start..][..rows.len()];
         for (u, k) in columns.clone().step_by(unit.depth()).enumerate() {
             let next = (k + 1 < columns.end && unit == Unit::Pair).then(|| column(k + 1));
-            unit.across(column(k), next, buffer);
+            unit.across(column(k), next, &mut buffer[..rows.len()]);
             let strips = strips.chunks_exact_mut(STRIP_LEN);
             for (within, strip) in strip_rows(rows.len()).zip(strips) {
-                let source = &buffer[within];
-                let copy = &mut strip[u * STRIP_ROWS..][..STRIP_ROWS];
-                match <&[f32; STRIP_ROWS]>::try_from(source) {
-                    // Most strips are whole, and then the length is known to the compiler.
-                    Ok(source) => copy.copy_from_slice(source),
-                    Err(_) => copy[..source.len()].copy_from_slice(source),
-                }
+                let units = buffer[within.start..].first_chunk::<STRIP_ROWS>();
+                let units = units.expect("the buffer is a strip longer than the rows");
+                strip[u * STRIP_ROWS..][..STRIP_ROWS].copy_from_slice(units);
             }
         }
     }

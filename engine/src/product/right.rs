@@ -99,15 +99,16 @@ multiversion! {
             let first = index * PANEL;
             let width = PANEL.min(matrix.columns - first);
             let row = |k: usize| &matrix.data[k * matrix.row_stride + first..][..width];
-            for (u, units) in panel.chunks_exact_mut(PANEL).enumerate() {
+            for (u, units) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
                 let k = u * unit.depth();
                 if k >= matrix.rows {
                     units.fill(0.0);
                     continue;
                 }
                 let next = (k + 1 < matrix.rows && unit == Unit::Pair).then(|| row(k + 1));
-                if width == PANEL {
-                    unit.across(row(k), next, units);
+                // A whole row has a length that the compiler knows.
+                if let Some(row) = row(k).first_chunk::<PANEL>() {
+                    unit.across(row, next, units);
                 } else {
                     units[width..].fill(0.0);
                     unit.across(row(k), next, &mut units[..width]);
@@ -130,8 +131,7 @@ multiversion! {
                     for (j, units) in block.iter_mut().enumerate() {
                         if first + j < matrix.columns && !depth.is_empty() {
                             let start = (first + j) * matrix.column_stride;
-                            let column = &matrix.data[start + depth.start..start + depth.end];
-                            unit.along(column, &mut units[..column.len().div_ceil(unit.depth())]);
+                            *units = unit.row(&matrix.data[start + depth.start..start + depth.end]);
                         }
                     }
                     for (row, units) in rows.chunks_exact_mut(PANEL).zip(&transposed(&block)) {

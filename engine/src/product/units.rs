@@ -57,6 +57,19 @@ impl Unit {
         }
     }
 
+    /// One row of a block from at most as many values as it holds; what is missing is zero.
+    #[inline(always)]
+    pub(super) fn row(self, values: &[f32]) -> [f32; BLOCK] {
+        let mut units = [0.0; BLOCK];
+        // Most rows are whole, and then the compiler knows the length.
+        match (self, values.as_array::<BLOCK>(), values.as_array::<{ 2 * BLOCK }>()) {
+            (Unit::Single | Unit::Rounded, Some(values), _) => self.along(values, &mut units),
+            (Unit::Pair, _, Some(values)) => self.along(values, &mut units),
+            _ => self.along(values, &mut units[..values.len().div_ceil(self.depth())]),
+        }
+        units
+    }
+
     /// Units from values that lie next to each other at one depth, and for pairs at the next, where
     /// there is one.
     #[inline(always)]

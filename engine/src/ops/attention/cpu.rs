@@ -87,7 +87,8 @@ pub(super) fn scratch_bytes(kernels: Kernels, shape: AttentionShape) -> usize {
     let scores = cut_bytes(rows * score_stride(t));
     let products = [(rows, d), (rows, t), (t, rows)];
     let product = products.map(|(rows, depth)| product::scratch_bytes(kernels, rows, depth));
-    let slices = 2 * (across + along + block + scores) + cut_bytes(rows);
+    let sums = cut_bytes(t * d);
+    let slices = 2 * (across + along + block + scores + sums) + cut_bytes(rows);
     slices + product.into_iter().fold(0, usize::max)
 }
 
@@ -115,9 +116,17 @@ impl Heads {
         Matrix::new(&qkv[rows.start * stride + column..], rows.len(), self.0.head_dim, stride)
     }
 
-    fn write(self, dqkv: &mut [f32], column: usize, row: usize, add: bool) -> Out<'_> {
+    fn write(self, dqkv: &mut [f32], column: usize, row: usize) -> Out<'_> {
         let row_stride = self.0.qkv_width();
-        Out { data: &mut dqkv[row * row_stride + column..], row_stride, add }
+        Out { data: &mut dqkv[row * row_stride + column..], row_stride, add: false }
+    }
+
+    /// Copies a gradient `[T, D]` to the head that starts at `column` of dqkv.
+    fn copy_out(self, gradient: &[f32], dqkv: &mut [f32], column: usize) {
+        let rows = dqkv.chunks_exact_mut(self.0.qkv_width());
+        for (row, gradient) in rows.zip(gradient.chunks_exact(self.0.head_dim)) {
+            row[column..][..self.0.head_dim].copy_from_slice(gradient);
+        }
     }
 
     /// The head number `head` of o or its gradient, at the positions `rows`.
@@ -191,15 +200,11 @@ pub(super) fn backward(
         product::pack(kernels, k.transposed(), keys_across);
         product::pack(kernels, v.transposed(), values_across);
         product::pack(kernels, k, keys_along);
-        for column in [heads.key_column(group), heads.value_column(group)] {
-            for row in dqkv.chunks_exact_mut(shape.qkv_width()) {
-                row[column..column + d].fill(0.0);
-            }
-        }
+        space.dk.fill(0.0);
+        space.dv.fill(0.0);
         let backward = GroupBackward {
             kernels,
             heads,
-            group,
             saved,
             d_o,
             keys_across: Packed::new(kernels, keys_across, d, t),
@@ -211,6 +216,8 @@ pub(super) fn backward(
                 backward.block(head, &block, &mut space, dqkv, &mut cut);
             }
         }
+        heads.copy_out(space.dk, dqkv, heads.key_column(group));
+        heads.copy_out(space.dv, dqkv, heads.value_column(group));
     }
 }
 
@@ -224,6 +231,10 @@ struct Space<'a> {
     panels: &'a mut [f32],
     /// Σ_r p_tr dp_tr of each row.
     delta: &'a mut [f32],
+    /// The sums of the group's key and value gradients, `[T, D]` each: contiguous, since every
+    /// block adds to them, and rows of qkv lie in pages of their own.
+    dk: &'a mut [f32],
+    dv: &'a mut [f32],
 }
 
 impl<'a> Space<'a> {
@@ -235,6 +246,8 @@ impl<'a> Space<'a> {
             ds: cut.floats(scores),
             panels: cut.floats(product::packed_len(kernels, rows, shape.head_dim)),
             delta: cut.floats(rows),
+            dk: cut.floats(shape.positions * shape.head_dim),
+            dv: cut.floats(shape.positions * shape.head_dim),
         }
     }
 }
@@ -243,7 +256,6 @@ impl<'a> Space<'a> {
 struct GroupBackward<'a> {
     kernels: Kernels,
     heads: Heads,
-    group: usize,
     saved: Saved<'a>,
     d_o: &'a [f32],
     keys_across: Packed<'a>,
@@ -279,16 +291,16 @@ impl GroupBackward<'_> {
 
         let p = block.scores(space.p);
         let ds = block.scores(space.ds);
-        let dq = heads.write(dqkv, head * d, rows.start, false);
+        let dq = heads.write(dqkv, head * d, rows.start);
         product::multiply(kernels, ds, self.keys_along.rows(seen.clone()), dq, cut.again());
         let panels = &mut space.panels[..product::packed_len(kernels, rows.len(), d)];
         product::pack(kernels, q, panels);
         let right = Packed::new(kernels, panels, rows.len(), d);
-        let dk = heads.write(dqkv, heads.key_column(self.group), seen.start, true);
+        let dk = Out { data: &mut space.dk[seen.start * d..], row_stride: d, add: true };
         product::multiply(kernels, ds.transposed(), right, dk, cut.again());
         product::pack(kernels, d_o, panels);
         let right = Packed::new(kernels, panels, rows.len(), d);
-        let dv = heads.write(dqkv, heads.value_column(self.group), seen.start, true);
+        let dv = Out { data: &mut space.dv[seen.start * d..], row_stride: d, add: true };
         product::multiply(kernels, p.transposed(), right, dv, cut.again());
     }
 }

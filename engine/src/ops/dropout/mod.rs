@@ -6,12 +6,14 @@
 //! **Forward.** Each element is kept with probability 1 - rate and then divided by it, else it
 //! becomes zero. The mask is a pure function of (seed, step, layer, site, element): 32 bits of a
 //! Philox block for each element. Nothing has to be stored, and a resumed run draws the same.
+//! 64 elements share 16 blocks, element e of the 64 taking word e / 16 of block e mod 16, so that
+//! 16 blocks are computed side by side and written without being shuffled.
 //!
 //! **Backward.** The same function on the gradient: the mask is a constant factor.
 //!
 //! **Saved for backward.** Nothing; the mask is computed again.
 //!
-//! **Cost.** About 15 integer operations an element; rate 0 returns at once.
+//! **Cost.** About 20 integer operations an element; rate 0 returns at once.
 //!
 //! **Precision.** The rate is rounded to a multiple of 2^-32.
 
@@ -49,27 +51,41 @@ pub fn apply(kernels: Kernels, mask: &Mask, first_element: u64, values: &mut [f3
     }
 }
 
+/// Elements of a group, which are drawn together.
+const GROUP: usize = BLOCKS * WORDS;
+const BLOCKS: usize = 16;
+const WORDS: usize = 4;
+
 multiversion! {
     fn multiply(mask: &Mask, first_element: u64, values: &mut [f32]) {
-        let dropped_below = (mask.rate * 4_294_967_296.0) as u32;
-        let scale = (1.0 / (1.0 - mask.rate)) as f32;
-        // Four elements share a block. A slice may start inside of one.
-        let skipped = (first_element % 4) as usize;
-        let head = values.len().min((4 - skipped) % 4);
-        let (head, body) = values.split_at_mut(head);
-        let block = |index: u64| {
-            philox([index as u32, (index >> 32) as u32, mask.place[0], mask.place[1]], mask.key)
-        };
-        let drop = |value: &mut f32, bits: u32| {
-            *value = if bits < dropped_below { 0.0 } else { *value * scale };
-        };
-        let bits = block(first_element / 4);
-        head.iter_mut().zip(&bits[skipped..]).for_each(|(value, bits)| drop(value, *bits));
-        for (i, values) in body.chunks_mut(4).enumerate() {
-            let bits = block(first_element.div_ceil(4) + i as u64);
-            values.iter_mut().zip(bits).for_each(|(value, bits)| drop(value, bits));
+        let mut index = first_element / GROUP as u64;
+        let mut values = values;
+        let mut skipped = (first_element % GROUP as u64) as usize;
+        while !values.is_empty() {
+            let factors = factors(mask, index);
+            let (group, rest) = values.split_at_mut(values.len().min(GROUP - skipped));
+            for (value, factor) in group.iter_mut().zip(&factors[skipped..]) {
+                *value *= factor;
+            }
+            (values, index, skipped) = (rest, index + 1, 0);
         }
     }
+}
+
+/// The factors of a group.
+#[inline(always)]
+fn factors(mask: &Mask, index: u64) -> [f32; GROUP] {
+    let dropped_below = (mask.rate * 4_294_967_296.0) as u32;
+    let scale = (1.0 / (1.0 - mask.rate)) as f32;
+    let mut factors = [0.0; GROUP];
+    for i in 0..BLOCKS {
+        let block = index * BLOCKS as u64 + i as u64;
+        let counter = [block as u32, (block >> 32) as u32, mask.place[0], mask.place[1]];
+        for (word, bits) in philox(counter, mask.key).into_iter().enumerate() {
+            factors[word * BLOCKS + i] = if bits < dropped_below { 0.0 } else { scale };
+        }
+    }
+    factors
 }
 
 /// The naive version in f64: the specification of the kernels.
@@ -78,9 +94,10 @@ pub mod reference {
 
     /// The factor of one element of the batch.
     pub fn factor(mask: &Mask, element: u64) -> f64 {
-        let block = element / 4;
+        let (group, within) = (element / 64, element % 64);
+        let block = group * 16 + within % 16;
         let counter = [block as u32, (block >> 32) as u32, mask.place[0], mask.place[1]];
-        let bits = philox(counter, mask.key)[(element % 4) as usize];
+        let bits = philox(counter, mask.key)[(within / 16) as usize];
         let dropped = f64::from(bits) < (mask.rate * 2_f64.powi(32)).floor();
         if dropped { 0.0 } else { 1.0 / (1.0 - mask.rate) }
     }
@@ -95,8 +112,8 @@ mod tests {
     #[test]
     fn kernels_follow_the_reference_from_any_element() {
         let mask = Mask::new(0.3, 1 << 40, 17, 3, 2);
-        for first in [0, 1, 2, 3, 4, 65, (1 << 34) - 2] {
-            for count in [0, 1, 2, 7, 33, 65] {
+        for first in [0, 1, 63, 64, 65, (1 << 34) - 2] {
+            for count in [0, 1, 7, 33, 127, 200] {
                 let before = values(1, count);
                 let factors = (0..count).map(|i| reference::factor(&mask, first + i as u64));
                 let expected: Vec<f64> =

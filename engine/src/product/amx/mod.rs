@@ -24,7 +24,7 @@ const STRIP_ROWS: usize = 32;
 /// Rows of the left operand in a block; with the most depth, 256 KiB.
 const BLOCK_ROWS: usize = 8 * STRIP_ROWS;
 
-/// The most units of depth in a block: a panel of B then has 32 of the 48 KiB of the first-level
+/// The most units of depth in a block: a panel of B then has 32 KiB, of the 48 of the first-level
 /// cache.
 const BLOCK_UNITS: usize = 256;
 
@@ -82,26 +82,19 @@ multiversion! {
         strips: &mut [f32],
     ) {
         let step = STEP_UNITS * Unit::Pair.depth();
-        let firsts = rows.clone().step_by(STRIP_ROWS);
-        for (strip, first) in strips.chunks_exact_mut(strip_len).zip(firsts) {
+        let strips = strips.chunks_exact_mut(strip_len);
+        for (strip, first) in strips.zip(rows.clone().step_by(STRIP_ROWS)) {
             for i in 0..STRIP_ROWS {
-                let tiles = strip.chunks_exact_mut(2 * TILE).enumerate();
-                for (s, tiles) in tiles {
-                    let units = &mut tiles[i * BLOCK..][..BLOCK];
+                let start = (first + i) * matrix.row_stride;
+                for (s, tiles) in strip.chunks_exact_mut(2 * TILE).enumerate() {
                     let from = columns.start + s * step;
                     let to = columns.end.min(from + step);
-                    if first + i >= rows.end {
-                        units.fill(0.0);
-                        continue;
-                    }
-                    let start = (first + i) * matrix.row_stride;
-                    let values = &matrix.data[start + from..start + to];
-                    if values.len() < step {
-                        units.fill(0.0);
-                        Unit::Pair.along(values, &mut units[..values.len().div_ceil(2)]);
+                    let units = if first + i < rows.end {
+                        Unit::Pair.row(&matrix.data[start + from..start + to])
                     } else {
-                        Unit::Pair.along(values, units);
-                    }
+                        [0.0; BLOCK]
+                    };
+                    tiles[i * BLOCK..][..BLOCK].copy_from_slice(&units);
                 }
             }
         }
@@ -117,8 +110,8 @@ multiversion! {
         strip_len: usize,
         strips: &mut [f32],
     ) {
-        let firsts = rows.clone().step_by(STRIP_ROWS);
-        for (strip, first) in strips.chunks_exact_mut(strip_len).zip(firsts) {
+        let strips = strips.chunks_exact_mut(strip_len);
+        for (strip, first) in strips.zip(rows.clone().step_by(STRIP_ROWS)) {
             for (at, tile) in strip.chunks_exact_mut(TILE).enumerate() {
                 let (s, half) = (at / 2, at % 2);
                 let tile_rows = first + half * BLOCK..rows.end.min(first + (half + 1) * BLOCK);

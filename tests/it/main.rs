@@ -12,6 +12,9 @@ mod oracle;
 /// Running the real program.
 mod program;
 
+/// The quick start and its signs.
+mod recipes;
+
 /// Kills, interrupts, damage: the trajectory stays the same.
 mod resume;
 

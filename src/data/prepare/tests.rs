@@ -343,7 +343,7 @@ fn impossible_preparations_are_refused() {
     desk.check_error(&with(&|options| options.val_share = 0.97), "leave no training text", 2);
     desk.check_error(&with(&|options| options.vocabulary = Some(100)), "too small", 2);
     desk.check_error(&with(&|options| options.vocabulary = Some(60_000)), "too large", 2);
-    desk.check_error(&with(&|options| options.text_field = "body".to_owned()), "line 1", 3);
+    desk.check_error(&with(&|options| options.text_field = "body".to_owned()), ":1: ", 3);
     let separator = Some("<eot>".to_owned());
     desk.check_error(
         &with(&|options| options.separator = separator.clone()),

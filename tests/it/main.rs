@@ -6,6 +6,9 @@
 /// Bad input: messages, hints, exit codes, nothing half written.
 mod bad_input;
 
+/// Stored samples of every on-disk format.
+mod formats;
+
 /// Answers of PyTorch and transformers.
 mod oracle;
 

@@ -66,7 +66,7 @@ fn a_checkpoint_of_format_1_is_read() {
 #[test]
 fn a_corpus_of_format_1_is_read() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/corpus-1");
-    let mut corpus = Corpus::open(&path).unwrap();
+    let corpus = Corpus::open(&path).unwrap();
     assert_eq!(corpus.id().short(), "55aa8a0ab3d4");
     let tokenizer = corpus.tokenizer().unwrap();
     assert!(tokenizer.is_some());

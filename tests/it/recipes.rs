@@ -1,4 +1,4 @@
-//! The quick start, whole: the signs that the README shows. Minutes of training, so slow suite only.
+//! The quick start, whole: the signs that the README shows. It trains for minutes: slow suite only.
 
 use serde_json::Value;
 

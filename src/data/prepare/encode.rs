@@ -64,6 +64,9 @@ impl<C: Content> Pass<'_, C> {
     }
 }
 
+/// Takes a unit, its tokens, and the bytes of text that these stand for.
+type Sink<'s, C> = dyn FnMut(&Unit<C>, &[u32], u64) -> Result<()> + 's;
+
 /// Units that are encoded together.
 pub(super) struct Batch<'a, C> {
     tokens: &'a Tokens,
@@ -86,10 +89,7 @@ impl<'a, C: Content> Batch<'a, C> {
 
     /// Encodes all units and passes on each with its tokens, a separator before every document, and
     /// the bytes of text that they stand for.
-    pub(super) fn encode(
-        &mut self,
-        sink: &mut dyn FnMut(&Unit<C>, &[u32], u64) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn encode(&mut self, sink: &mut Sink<'_, C>) -> Result<()> {
         self.length = 0;
         let units = std::mem::take(&mut self.units);
         let contents: Vec<&C> = units.iter().map(|unit| &unit.content).collect();

@@ -65,7 +65,7 @@ impl<C: Content> Pass<'_, C> {
 }
 
 /// Takes a unit, its tokens, and the bytes of text that these stand for.
-type Sink<'s, C> = dyn FnMut(&Unit<C>, &[u32], u64) -> Result<()> + 's;
+type TakeEncoded<'s, C> = dyn FnMut(&Unit<C>, &[u32], u64) -> Result<()> + 's;
 
 /// Units that are encoded together.
 pub(super) struct Batch<'a, C> {

@@ -89,7 +89,7 @@ impl<'a, C: Content> Batch<'a, C> {
 
     /// Encodes all units and passes on each with its tokens, a separator before every document, and
     /// the bytes of text that they stand for.
-    pub(super) fn encode(&mut self, sink: &mut Sink<'_, C>) -> Result<()> {
+    pub(super) fn encode(&mut self, sink: &mut TakeEncoded<'_, C>) -> Result<()> {
         self.length = 0;
         let units = std::mem::take(&mut self.units);
         let contents: Vec<&C> = units.iter().map(|unit| &unit.content).collect();

@@ -99,7 +99,7 @@ mod tests {
         let spec = PRESETS[0].model(64);
         let table = Table::new(&spec);
         let mut values = vec![0.0; table.parameters()];
-        table.initialize(&spec, 3, &mut values);
+        table.initialize(&spec, 3, &mut values, &scarce_engine::pool::Pool::new(1));
         (table, values)
     }
 

@@ -3,7 +3,8 @@
 //! Legend: T positions, C width, H heads, F inner width, V vocabulary.
 //!
 //! All memory of a lane is allocated when it is made. Activations of one sequence are kept for the
-//! backward pass; nothing is recomputed but the attention probabilities and the logits. Gradients
+//! backward pass, but for those that cost little to compute again, to the same bits: outputs of
+//! norms, of silu(gate) * up, attention probabilities and logits. Gradients
 //! of parameters are added to the given buffer; gradients of activations are overwritten, except
 //! on the residual stream, where each half of a block adds its own.
 
@@ -51,6 +52,7 @@ pub struct Lane {
     layers: Vec<LayerActivations>,
     final_rms: Floats,
     final_normed: Floats,
+    transient: Transient,
     gradients: Gradients,
     scratch: Scratch,
 }
@@ -60,8 +62,6 @@ pub struct Lane {
 struct LayerActivations {
     /// 1 / rms before attention, `[T]`.
     rms1: Floats,
-    /// Normalized input of attention, `[T, C]`.
-    normed1: Floats,
     /// Rotated q, k and v, `[T, (H + 2 KV) * head_dim]`.
     qkv: Floats,
     /// Attention output before its matrix, `[T, C]`.
@@ -72,12 +72,19 @@ struct LayerActivations {
     middle: Floats,
     /// 1 / rms before the feed-forward half, `[T]`.
     rms2: Floats,
-    /// Normalized input of the feed-forward half, `[T, C]`.
-    normed2: Floats,
     /// Gate and up, `[T, 2 F]`.
     gate_up: Floats,
+}
+
+/// What blocks share, because the backward pass computes it again: of the block at work.
+#[derive(Debug)]
+struct Transient {
+    /// Normalized input of a half, `[T, C]`.
+    normed: Floats,
     /// silu(gate) * up, `[T, F]`.
     inner: Floats,
+    /// Output of a half before it is added, `[T, C]`.
+    branch: Floats,
 }
 
 /// Gradients of activations, shared by all blocks.
@@ -110,21 +117,23 @@ impl Lane {
         let zeroed = Floats::zeroed;
         let layer = || LayerActivations {
             rms1: zeroed(t),
-            normed1: zeroed(t * c),
             qkv: zeroed(t * qkv),
             attended: zeroed(t * c),
             lse: zeroed(heads * t),
             middle: zeroed(t * c),
             rms2: zeroed(t),
-            normed2: zeroed(t * c),
             gate_up: zeroed(t * 2 * f),
-            inner: zeroed(t * f),
         };
         Self {
             stream: (0..=model.spec.layers).map(|_| zeroed(t * c)).collect(),
             layers: (0..model.spec.layers).map(|_| layer()).collect(),
             final_rms: zeroed(t),
             final_normed: zeroed(t * c),
+            transient: Transient {
+                normed: zeroed(t * c),
+                inner: zeroed(t * f),
+                branch: zeroed(t * c),
+            },
             gradients: Gradients {
                 stream: zeroed(t * c),
                 branch: zeroed(t * c),
@@ -144,8 +153,8 @@ impl Lane {
         let (t, c) = (model.positions, model.spec.width as usize);
         let shape = model.attention_shape();
         let (qkv, f) = (shape.qkv_width(), model.spec.feed_forward_width() as usize);
-        let layer = 2 * t + 4 * t * c + t * qkv + shape.heads * t + 3 * t * f;
-        let shared = t + 2 * t * c + 4 * t * c + t * qkv + 3 * t * f;
+        let layer = 2 * t + 2 * t * c + t * qkv + shape.heads * t + 2 * t * f;
+        let shared = t + 2 * t * c + 6 * t * c + t * qkv + 4 * t * f;
         let layers = model.spec.layers as usize;
         4 * (layers * (layer + t * c) + shared) + scratch_bytes(model)
     }
@@ -262,18 +271,18 @@ impl Lane {
         let gain = |range: &std::ops::Range<usize>| &weights.values[range.clone()];
         let (before, after) = self.stream.split_at_mut(layer + 1);
         let (input, output) = (&before[layer], &mut after[0]);
-        let (a, scratch, branch) =
-            (&mut self.layers[layer], &mut self.scratch, &mut self.gradients.branch);
+        let (a, scratch) = (&mut self.layers[layer], &mut self.scratch);
+        let Transient { normed, inner, branch } = &mut self.transient;
 
         rmsnorm::forward(
             kernels,
             input,
             gain(&ranges.attention_norm),
             epsilon,
-            &mut a.normed1,
+            normed,
             &mut a.rms1,
         );
-        linear::forward(kernels, &a.normed1, qkv, &mut a.qkv, scratch);
+        linear::forward(kernels, normed, qkv, &mut a.qkv, scratch);
         let (stride, rotated) = (shape.qkv_width(), shape.heads + shape.kv_heads);
         rope::forward(kernels, model.rope(), &mut a.qkv, stride, rotated);
         attention::forward(kernels, shape, &a.qkv, starts, &mut a.attended, &mut a.lse, scratch);
@@ -287,12 +296,12 @@ impl Lane {
             &a.middle,
             gain(&ranges.feed_forward_norm),
             epsilon,
-            &mut a.normed2,
+            normed,
             &mut a.rms2,
         );
-        linear::forward(kernels, &a.normed2, gate_up, &mut a.gate_up, scratch);
-        swiglu::forward(kernels, f, &a.gate_up, &mut a.inner);
-        linear::forward(kernels, &a.inner, down, branch, scratch);
+        linear::forward(kernels, normed, gate_up, &mut a.gate_up, scratch);
+        swiglu::forward(kernels, f, &a.gate_up, inner);
+        linear::forward(kernels, inner, down, branch, scratch);
         drop_some(model, dropout, layer, AFTER_FEED_FORWARD, branch);
         output.copy_from_slice(&a.middle);
         adamw::add_assign(kernels, output, branch);
@@ -310,17 +319,12 @@ impl Lane {
         let block = weights.block(layer);
         let ranges = &model.table.layers[layer];
         let place = Place { model, layer, dropout, ranges, values: &weights.values };
-        let Self { layers, gradients, scratch, stream, .. } = self;
-        let a = &layers[layer];
-        feed_forward_backward(&place, &block, a, gradients, gradient, scratch);
-        attention_backward(
-            &place,
-            &block,
-            (a, &stream[layer], starts),
-            gradients,
-            gradient,
-            scratch,
-        );
+        let Self { layers, transient, gradients, scratch, stream, .. } = self;
+        let a = &mut layers[layer];
+        let memory = (&mut *transient, &mut *gradients, &mut *scratch);
+        feed_forward_backward(&place, &block, a, memory, gradient);
+        let memory = (transient, gradients, scratch);
+        attention_backward(&place, &block, (a, &stream[layer], starts), memory, gradient);
     }
 }
 
@@ -336,10 +340,9 @@ struct Place<'a> {
 fn feed_forward_backward(
     place: &Place<'_>,
     block: &Block<'_>,
-    a: &LayerActivations,
-    d: &mut Gradients,
+    a: &mut LayerActivations,
+    (again, d, scratch): (&mut Transient, &mut Gradients, &mut Scratch),
     gradient: &mut [f32],
-    scratch: &mut Scratch,
 ) {
     let Place { model, layer, dropout, ranges, values } = *place;
     let (kernels, c) = (model.kernels, model.spec.width as usize);
@@ -347,14 +350,16 @@ fn feed_forward_backward(
     d.branch.copy_from_slice(&d.stream);
     drop_some(model, dropout, layer, AFTER_FEED_FORWARD, &mut d.branch);
     linear::backward_input(kernels, &d.branch, block.down, &mut d.inner, scratch);
+    swiglu::forward(kernels, f, &a.gate_up, &mut again.inner);
     let dw = &mut gradient[ranges.down.clone()];
-    linear::backward_weight(kernels, &a.inner, &d.branch, c, dw, scratch);
+    linear::backward_weight(kernels, &again.inner, &d.branch, c, dw, scratch);
     swiglu::backward(kernels, f, &a.gate_up, &d.inner, &mut d.gate_up);
     linear::backward_input(kernels, &d.gate_up, block.gate_up, &mut d.normed, scratch);
-    let dw = &mut gradient[ranges.gate_up.clone()];
-    linear::backward_weight(kernels, &a.normed2, &d.gate_up, 2 * f, dw, scratch);
     let norm = ranges.feed_forward_norm.clone();
-    let gain = &values[norm.clone()];
+    let (gain, epsilon) = (&values[norm.clone()], model.spec.norm_epsilon as f32);
+    rmsnorm::forward(kernels, &a.middle, gain, epsilon, &mut again.normed, &mut a.rms2);
+    let dw = &mut gradient[ranges.gate_up.clone()];
+    linear::backward_weight(kernels, &again.normed, &d.gate_up, 2 * f, dw, scratch);
     let dgain = &mut gradient[norm];
     rmsnorm::backward(kernels, &a.middle, gain, &a.rms2, &d.normed, &mut d.stream, dgain);
 }
@@ -362,10 +367,9 @@ fn feed_forward_backward(
 fn attention_backward(
     place: &Place<'_>,
     block: &Block<'_>,
-    (a, input, starts): (&LayerActivations, &[f32], Option<&[u32]>),
-    d: &mut Gradients,
+    (a, input, starts): (&mut LayerActivations, &[f32], Option<&[u32]>),
+    (again, d, scratch): (&mut Transient, &mut Gradients, &mut Scratch),
     gradient: &mut [f32],
-    scratch: &mut Scratch,
 ) {
     let Place { model, layer, dropout, ranges, values } = *place;
     let (kernels, c) = (model.kernels, model.spec.width as usize);
@@ -380,10 +384,11 @@ fn attention_backward(
     let (stride, rotated) = (shape.qkv_width(), shape.heads + shape.kv_heads);
     rope::backward(kernels, model.rope(), &mut d.qkv, stride, rotated);
     linear::backward_input(kernels, &d.qkv, block.qkv, &mut d.normed, scratch);
-    let dw = &mut gradient[ranges.qkv.clone()];
-    linear::backward_weight(kernels, &a.normed1, &d.qkv, stride, dw, scratch);
     let norm = ranges.attention_norm.clone();
-    let gain = &values[norm.clone()];
+    let (gain, epsilon) = (&values[norm.clone()], model.spec.norm_epsilon as f32);
+    rmsnorm::forward(kernels, input, gain, epsilon, &mut again.normed, &mut a.rms1);
+    let dw = &mut gradient[ranges.qkv.clone()];
+    linear::backward_weight(kernels, &again.normed, &d.qkv, stride, dw, scratch);
     let dgain = &mut gradient[norm];
     rmsnorm::backward(kernels, input, gain, &a.rms1, &d.normed, &mut d.stream, dgain);
 }

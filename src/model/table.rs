@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use scarce_engine::pool::Pool;
 use scarce_engine::random::Stream;
 
 use crate::spec::{Init, ModelSpec};
@@ -108,21 +109,29 @@ impl Table {
     }
 
     /// Fills `values` with the first weights: a pure function of the seed and each tensor's name,
-    /// so that a tensor's draw does not depend on the others.
-    pub fn initialize(&self, spec: &ModelSpec, seed: u64, values: &mut [f32]) {
+    /// so that a tensor's draw does not depend on the others, nor on the pool's threads.
+    pub fn initialize(&self, spec: &ModelSpec, seed: u64, values: &mut [f32], pool: &Pool) {
+        /// Numbers drawn in one task.
+        const PIECE: usize = 1 << 14;
+        let mut pieces = Vec::new();
+        let mut rest = values;
         for tensor in &self.tensors {
-            let values = &mut values[tensor.range.clone()];
-            match tensor.initial {
-                Initial::Ones => values.fill(1.0),
-                Initial::Normal { scale } => {
-                    let stream = Stream::new(seed, name_key(draw_name(spec, &tensor.name)));
-                    let scale = scale as f32;
-                    for (index, value) in (0..).zip(values) {
-                        *value = scale * stream.truncated_normal(index);
-                    }
+            let (own, others) = rest.split_at_mut(tensor.range.len());
+            rest = others;
+            let firsts = (0_u64..).step_by(PIECE);
+            pieces
+                .extend(firsts.zip(own.chunks_mut(PIECE)).map(|(first, own)| (tensor, first, own)));
+        }
+        pool.run(&mut pieces, |_, (tensor, first, values)| match tensor.initial {
+            Initial::Ones => values.fill(1.0),
+            Initial::Normal { scale } => {
+                let stream = Stream::new(seed, name_key(draw_name(spec, &tensor.name)));
+                let scale = scale as f32;
+                for (index, value) in (*first..).zip(values.iter_mut()) {
+                    *value = scale * stream.truncated_normal(index);
                 }
             }
-        }
+        });
     }
 
     /// The table as text, one tensor a line: for golden files and for `scarce show`.
@@ -245,7 +254,7 @@ mod tests {
         let draw = |spec: &ModelSpec, seed| {
             let table = Table::new(spec);
             let mut values = vec![0.0; table.parameters()];
-            table.initialize(spec, seed, &mut values);
+            table.initialize(spec, seed, &mut values, &Pool::new(3));
             (table, values)
         };
         let (table, values) = draw(&spec, 1);

@@ -54,7 +54,7 @@ impl Weights {
     #[must_use]
     pub fn initial(model: &Model, seed: u64, pool: &Pool) -> Self {
         let mut weights = Self::zeroed(model);
-        model.table.initialize(&model.spec, seed, &mut weights.values);
+        model.table.initialize(&model.spec, seed, &mut weights.values, pool);
         weights.pack(pool);
         weights
     }

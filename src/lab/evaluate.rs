@@ -1,24 +1,20 @@
 //! An evaluation job: trained members alone and averaged, on one split.
 
-use std::time::Instant;
-
 use scarce_engine::pool::Pool;
 
-use super::context::{kernels, numerics};
+use super::context::kernels;
 use super::progress::Report;
-use super::work::{Bench, ledger_file};
+use super::work::{Bench, Stopwatch, ledger_file};
 use crate::eval::{Windows, ensemble_ledger};
 use crate::model::{Model, Weights, from_safetensors};
 use crate::spec::{EvaluateSpec, Job, JobId};
-use crate::store::{
-    Cost, Machine, Measured, Outcome, Record, cpu_seconds, peak_memory_bytes, unix_seconds,
-};
+use crate::store::{Cost, Measured, Outcome, Record};
 use crate::{Error, Result};
 
 pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     let job = Job::Evaluate(spec.clone());
     let id = job.id();
-    let start = (Instant::now(), cpu_seconds());
+    let stopwatch = Stopwatch::start();
     let pool = Pool::new(bench.options.threads);
     let kernels = kernels(spec.precision)?;
     let corpus = bench.corpora.get(spec.corpus)?;
@@ -39,25 +35,17 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     let tokens = total * u64::from(spec.sequence_tokens);
     let flops: u64 =
         pairs.iter().map(|(m, _)| m.spec.flops_per_token(spec.sequence_tokens) / 3).sum();
+    let cost = Cost {
+        tokens,
+        flops: tokens as f64 * flops as f64,
+        parameters: pairs.iter().map(|(model, _)| model.parameters() as u64).sum(),
+        ..Cost::default()
+    };
+    let seconds = stopwatch.seconds();
     let record = Record {
-        id,
-        kind: job.kind().to_owned(),
-        outcome: Outcome::Finished,
         measured: diversity(&losses, spec.members.len()),
         losses,
-        cost: Cost {
-            steps: 0,
-            tokens,
-            flops: tokens as f64 * flops as f64,
-            wall_seconds: start.0.elapsed().as_secs_f64(),
-            cpu_seconds: cpu_seconds() - start.1,
-            peak_memory_bytes: peak_memory_bytes(),
-            parameters: pairs.iter().map(|(model, _)| model.parameters() as u64).sum(),
-        },
-        machine: Machine::here(bench.options.threads, kernels.isa().name()),
-        numerics: numerics(kernels),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        finished_unix_seconds: unix_seconds(),
+        ..bench.record(&job, Outcome::Finished, kernels, seconds, cost)
     };
     let mut draft = bench.store.draft(id)?;
     draft.add(&ledger_file(spec.split), &ledger.to_safetensors()?)?;

@@ -1,24 +1,19 @@
 //! The n-gram yardstick as a job: counted on the budget, tuned on `val`, measured on a split.
 
-use std::time::Instant;
-
 use scarce_engine::isa::{Isa, Kernels, Precision};
 
-use super::context::numerics;
-use super::work::{Bench, ledger_file};
+use super::work::{Bench, Stopwatch, ledger_file};
 use crate::Result;
 use crate::data::{Corpus, Sampler, SamplerPlan};
 use crate::eval::ngram::Ngram;
 use crate::eval::{Windows, ngram_ledger};
 use crate::spec::{Job, NgramSpec, OrderMode, Split};
-use crate::store::{
-    Cost, Machine, Measured, Outcome, Record, cpu_seconds, peak_memory_bytes, unix_seconds,
-};
+use crate::store::{Cost, Measured, Outcome, Record};
 
 pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     let job = Job::Ngram(spec.clone());
     let id = job.id();
-    let start = (Instant::now(), cpu_seconds());
+    let stopwatch = Stopwatch::start();
     let corpus = bench.corpora.get(spec.corpus)?;
     let positions = spec.sequence_tokens as usize;
     let train = budget(corpus, spec)?;
@@ -32,25 +27,13 @@ pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     corpus.check_unchanged()?;
 
     let kernels = Kernels::new(Isa::Portable, Precision::F32);
+    let cost =
+        Cost { tokens: spec.budget_tokens, parameters: ngram.entries() as u64, ..Cost::default() };
+    let seconds = stopwatch.seconds();
     let record = Record {
-        id,
-        kind: job.kind().to_owned(),
-        outcome: Outcome::Finished,
         losses: ledger.losses(spec.split),
         measured: constants(&ngram),
-        cost: Cost {
-            steps: 0,
-            tokens: spec.budget_tokens,
-            flops: 0.0,
-            wall_seconds: start.0.elapsed().as_secs_f64(),
-            cpu_seconds: cpu_seconds() - start.1,
-            peak_memory_bytes: peak_memory_bytes(),
-            parameters: ngram.entries() as u64,
-        },
-        machine: Machine::here(1, kernels.isa().name()),
-        numerics: numerics(kernels),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        finished_unix_seconds: unix_seconds(),
+        ..bench.record(&job, Outcome::Finished, kernels, seconds, cost)
     };
     let mut draft = bench.store.draft(id)?;
     draft.add(&ledger_file(spec.split), &ledger.to_safetensors()?)?;

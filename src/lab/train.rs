@@ -1,17 +1,15 @@
 //! A training job: model, data and journal together, and the record at the end.
 
-use std::time::Instant;
-
 use scarce_engine::pool::Pool;
 
 use super::context::{kernels, numerics};
 use super::progress::Report;
-use super::work::{Bench, WorkOptions, ledger_file};
+use super::work::{Bench, Stopwatch, WorkOptions, ledger_file};
 use crate::data::Corpus;
 use crate::eval::{Ledger, Scorer, Windows};
 use crate::model::{Model, Weights, from_safetensors, to_safetensors};
 use crate::spec::{Job, JobId, Split, Start, TrainSpec};
-use crate::store::{Cost, Held, Machine, Outcome, Record, Store, peak_memory_bytes, unix_seconds};
+use crate::store::{Cost, Held, Outcome, Record, Store};
 use crate::train::{
     Cohort, Ended, Feed, HeldOut, Journal, Observer, Progress, Settings, run as run_cohort,
 };
@@ -42,7 +40,7 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
         start_from(&mut cohort, bench.store, record)?;
     }
     let steps = cohort.steps(0).1;
-    let start = (Instant::now(), crate::store::cpu_seconds());
+    let stopwatch = Stopwatch::start();
     let settings = Settings {
         checkpoint_interval: bench.options.checkpoint_interval,
         log_steps: match bench.options.log_steps {
@@ -62,10 +60,9 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
         (_, ledger) => ledger,
     };
     held.check()?;
-    let part = (start.0.elapsed().as_secs_f64(), crate::store::cpu_seconds() - start.1);
     let [mut journal] = journals;
-    let seconds = journal.seconds(part);
-    let record = record(&cohort, (id, ended[0]), ledger.as_ref(), seconds, bench.options);
+    let seconds = journal.seconds(stopwatch.seconds());
+    let record = record(&cohort, (&job, ended[0]), ledger.as_ref(), seconds, bench);
     publish(&job, &record, (&cohort, &mut journal, ledger.as_ref()), bench)
 }
 
@@ -138,36 +135,26 @@ impl Observer for Watcher<'_, '_> {
 
 fn record(
     cohort: &Cohort<'_>,
-    (id, ended): (JobId, Ended),
+    (job, ended): (&Job, Ended),
     ledger: Option<&Ledger>,
-    (wall_seconds, cpu_seconds): (f64, f64),
-    options: &WorkOptions,
+    seconds: (f64, f64),
+    bench: &Bench<'_>,
 ) -> Record {
     let (model, spec, steps) = (cohort.model(), cohort.spec(0), cohort.steps(0).0);
     let tokens = steps * cohort.step_tokens();
-    Record {
-        id,
-        kind: "train".to_owned(),
-        outcome: match ended {
-            Ended::Finished => Outcome::Finished,
-            Ended::Diverged { step } => Outcome::Diverged { step },
-        },
-        losses: ledger.map_or_else(Vec::new, |ledger| ledger.losses(Split::Val)),
-        measured: Vec::new(),
-        cost: Cost {
-            steps,
-            tokens,
-            flops: tokens as f64 * spec.model.flops_per_token(spec.data.sequence_tokens) as f64,
-            wall_seconds,
-            cpu_seconds,
-            peak_memory_bytes: peak_memory_bytes(),
-            parameters: model.parameters() as u64,
-        },
-        machine: Machine::here(options.threads, model.kernels.isa().name()),
-        numerics: numerics(model.kernels),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        finished_unix_seconds: unix_seconds(),
-    }
+    let outcome = match ended {
+        Ended::Finished => Outcome::Finished,
+        Ended::Diverged { step } => Outcome::Diverged { step },
+    };
+    let cost = Cost {
+        steps,
+        tokens,
+        flops: tokens as f64 * spec.model.flops_per_token(spec.data.sequence_tokens) as f64,
+        parameters: model.parameters() as u64,
+        ..Cost::default()
+    };
+    let losses = ledger.map_or_else(Vec::new, |ledger| ledger.losses(Split::Val));
+    Record { losses, ..bench.record(job, outcome, model.kernels, seconds, cost) }
 }
 
 fn publish(

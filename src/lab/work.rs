@@ -1,13 +1,18 @@
 //! What a worker does with one job: claim it, run it, publish its record.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::context::Corpora;
+use scarce_engine::isa::Kernels;
+
+use super::context::{Corpora, numerics};
 use super::progress::Report;
 use super::{evaluate, ngram, train};
 use crate::eval::Ledger;
 use crate::spec::{CorpusId, Job, JobId, Split};
-use crate::store::{Claim, Record, Store, TestRead, unix_seconds};
+use crate::store::{
+    Claim, Cost, Machine, Outcome, Record, Store, TestRead, cpu_seconds, peak_memory_bytes,
+    unix_seconds,
+};
 use crate::{Error, Result};
 
 /// What does not change a result.
@@ -89,7 +94,49 @@ pub fn work(
     }
 }
 
+/// Wall-clock and CPU time since its start.
+pub(super) struct Stopwatch {
+    start: Instant,
+    cpu_start_seconds: f64,
+}
+
+impl Stopwatch {
+    pub(super) fn start() -> Self {
+        Self { start: Instant::now(), cpu_start_seconds: cpu_seconds() }
+    }
+
+    /// Wall-clock and CPU seconds.
+    pub(super) fn seconds(&self) -> (f64, f64) {
+        (self.start.elapsed().as_secs_f64(), cpu_seconds() - self.cpu_start_seconds)
+    }
+}
+
 impl Bench<'_> {
+    /// The record of a job that ends now, still without losses.
+    pub(super) fn record(
+        &self,
+        job: &Job,
+        outcome: Outcome,
+        kernels: Kernels,
+        seconds: (f64, f64),
+        cost: Cost,
+    ) -> Record {
+        let (wall_seconds, cpu_seconds) = seconds;
+        let peak_memory_bytes = peak_memory_bytes();
+        Record {
+            id: job.id(),
+            kind: job.kind().to_owned(),
+            outcome,
+            losses: Vec::new(),
+            measured: Vec::new(),
+            cost: Cost { wall_seconds, cpu_seconds, peak_memory_bytes, ..cost },
+            machine: Machine::here(self.options.threads, kernels.isa().name()),
+            numerics: numerics(kernels),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            finished_unix_seconds: unix_seconds(),
+        }
+    }
+
     /// Enters a read of a sealed split before it happens.
     pub(super) fn log_read(&self, corpus: CorpusId, job: JobId, split: Split) -> Result<()> {
         if split != Split::Test {

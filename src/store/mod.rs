@@ -1,10 +1,10 @@
 //! The store: a directory that remembers what every job left behind, under the hash of its spec.
 //!
 //! ```text
-//! STORE/format                what this directory is, and its version
-//! STORE/records/ID/           one immutable record per job (docs/store-format.md)
-//! STORE/work/ID/              a job in progress: claim, checkpoints, metrics so far
-//! STORE/test-reads.jsonl      every read of a sealed test split
+//! format                what this directory is, and its version
+//! records/ID/           one immutable record per job (docs/store-format.md)
+//! work/ID/              a job in progress: claim, checkpoints, metrics so far
+//! test-reads.jsonl      every read of a sealed test split
 //! ```
 //! Records appear by an atomic rename and never change. Several processes, on one or several
 //! hosts, may share a store: work may rarely be done twice, but a record is never corrupted or

@@ -8,11 +8,16 @@ use crate::program::{answer, pocket_corpus, scarce, slow};
 
 /// Arguments of a run of about 100 steps.
 fn train(store: &Path, precision: &str, threads: usize) -> Vec<String> {
+    train_epochs(store, precision, threads, 2)
+}
+
+/// A run of 50 steps an epoch.
+fn train_epochs(store: &Path, precision: &str, threads: usize, epochs: u32) -> Vec<String> {
     let corpus = pocket_corpus().display();
     let (store, threads) = (store.display(), threads.to_string());
     let line = format!(
         "train --corpus {corpus} --store {store} --threads {threads} --checkpoint-every 0.02 \
-         --set optim.batch_sequences=4 --set data.epochs=2 --set evaluation.points=3 \
+         --set optim.batch_sequences=4 --set data.epochs={epochs} --set evaluation.points=3 \
          --set model.dropout=0.1 --set evaluation.sample_tokens=1024 --set precision={precision}"
     );
     line.split_whitespace().map(str::to_owned).collect()
@@ -32,10 +37,10 @@ struct Reference {
     duration: Duration,
 }
 
-fn reference(precision: &str) -> Reference {
+fn reference(precision: &str, epochs: u32) -> Reference {
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();
-    answer(train(folder.path(), precision, 1));
+    answer(train_epochs(folder.path(), precision, 1, epochs));
     Reference { weights: weights(folder.path()), duration: start.elapsed() }
 }
 
@@ -63,7 +68,7 @@ fn killed(precision: &str, kills: u32, seed: u64, reference: &Reference) {
 #[test]
 fn a_killed_run_ends_with_the_same_bytes() {
     for precision in ["f32", "bf16"] {
-        let reference = reference(precision);
+        let reference = reference(precision, 2);
         let chains = if slow() { 10 } else { 1 };
         for chain in 0..chains {
             killed(precision, 4, 17 * chain + 3, &reference);
@@ -71,11 +76,14 @@ fn a_killed_run_ends_with_the_same_bytes() {
     }
 }
 
+/// Epochs of a run that is surely still going on when its first checkpoints are seen.
+const LONG: u32 = 6;
+
 #[test]
 fn a_terminated_run_says_so_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let reference = reference("f32");
-    let child = scarce(train(folder.path(), "f32", 2))
+    let reference = reference("f32", LONG);
+    let child = scarce(train_epochs(folder.path(), "f32", 2, LONG))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -99,15 +107,15 @@ fn a_terminated_run_says_so_and_goes_on() {
     assert_eq!(output.status.code(), Some(85), "{errors}");
     assert!(errors.contains("error: stopped after step"), "{errors}");
     assert!(errors.contains("hint: the same command goes on from there"), "{errors}");
-    answer(train(folder.path(), "f32", 1));
+    answer(train_epochs(folder.path(), "f32", 1, LONG));
     assert_eq!(weights(folder.path()), reference.weights);
 }
 
 #[test]
 fn a_damaged_checkpoint_is_skipped_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
-    let reference = reference("f32");
-    let mut child = scarce(train(folder.path(), "f32", 1))
+    let reference = reference("f32", LONG);
+    let mut child = scarce(train_epochs(folder.path(), "f32", 1, LONG))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -138,7 +146,7 @@ fn a_damaged_checkpoint_is_skipped_with_a_warning() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(newest, bytes).unwrap();
-    let output = scarce(train(folder.path(), "f32", 1)).output().unwrap();
+    let output = scarce(train_epochs(folder.path(), "f32", 1, LONG)).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     assert!(errors.contains("is damaged (wrong hash): using the one before"), "{errors}");

@@ -14,6 +14,8 @@ struct Inner {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    /// Line of a file that is not named yet: the first [`Error::within`] joins both.
+    line: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +62,7 @@ impl Error {
     }
 
     fn new(kind: Kind, message: String) -> Self {
-        Self(Box::new(Inner { kind, message, hint: None }))
+        Self(Box::new(Inner { kind, message, hint: None, line: None }))
     }
 
     /// Adds what the user can do about it; an earlier hint is kept.
@@ -70,10 +72,19 @@ impl Error {
         self
     }
 
-    /// Puts where it happened before the message: "`where`: message".
+    /// Says in which line of a file it happened, counted from 1; the next [`Error::within`] names
+    /// the file, as in "file:12: message".
+    #[must_use]
+    pub fn at_line(mut self, line: u64) -> Self {
+        self.0.line = Some(line);
+        self
+    }
+
+    /// Puts where it happened before the message: "where: message".
     #[must_use]
     pub fn within(mut self, place: impl fmt::Display) -> Self {
-        self.0.message = format!("{place}: {}", self.0.message);
+        let line = self.0.line.take().map_or_else(String::new, |line| format!(":{line}"));
+        self.0.message = format!("{place}{line}: {}", self.0.message);
         self
     }
 
@@ -102,6 +113,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.0.line {
+            write!(f, "line {line}: ")?;
+        }
         f.write_str(&self.0.message)?;
         match &self.0.hint {
             Some(hint) => write!(f, "\nhint: {hint}"),
@@ -141,6 +155,16 @@ mod tests {
         assert!(text.starts_with("run 12ab: failed to write `a/b`: "), "{text}");
         assert!(text.ends_with("\nhint: the disk is full: free some space"), "{text}");
         assert_eq!(error.exit_code(), 3);
+    }
+
+    #[test]
+    fn a_line_joins_the_file_that_is_named_next() {
+        let error = Error::data("no text").at_line(7);
+        assert_eq!(error.to_string(), "line 7: no text");
+        assert_eq!(
+            error.within("a.jsonl").within("input").to_string(),
+            "input: a.jsonl:7: no text"
+        );
     }
 
     #[test]

@@ -60,7 +60,8 @@ struct TrainBench {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Members stepped together as one cohort
-    #[arg(long, value_name = "E", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "E", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     members: u16,
     /// Timed steps, split over the windows
     #[arg(long, value_name = "N", default_value_t = 25)]
@@ -131,7 +132,8 @@ fn workers(arguments: &WorkersBench) -> Result<()> {
         );
     } else {
         print::data(&format!(
-            "four XS members of {} steps: one worker {:.2} s, two workers {:.2} s, ratio {ratio:.3}\n",
+            "four XS members of {} steps: one worker {:.2} s, two workers {:.2} s, ratio \
+             {ratio:.3}\n",
             arguments.steps, seconds[0], seconds[1]
         ));
     }

@@ -1,25 +1,26 @@
 //! `scarce prepare`: from text, or from the built-in language, to a corpus.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::print;
+use crate::Result;
 use crate::data::{
     InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, prepare,
     prepare_synthetic,
 };
 use crate::spec::Split;
-use crate::{Error, Result};
 
 /// Turn text into a corpus: token shards, splits, tokenizer and manifest
 ///
-/// Inputs are files and directories of .txt, .md, .jsonl (each also .gz or .zst), .parquet, and .bin
-/// of nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 % the
-/// sealed test split, by a hash of their content.
+/// Inputs are files and directories of .txt, .md, .jsonl (each also .gz or .zst), .parquet, and
+/// .bin of nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 %
+/// the sealed test split, by a hash of their content.
 #[derive(Debug, clap::Args)]
-pub struct PrepareArgs {
+pub(super) struct PrepareArgs {
     /// Files and directories to read
     #[arg(value_name = "INPUT", required_unless_present = "synthetic")]
     inputs: Vec<PathBuf>,
@@ -27,7 +28,8 @@ pub struct PrepareArgs {
     #[arg(long, value_name = "CORPUS")]
     out: PathBuf,
     /// Write the built-in language instead: `pocket` or `pocket-large`
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["inputs", "val", "test", "vocab", "tokenizer"])]
+    #[arg(long, value_name = "NAME")]
+    #[arg(conflicts_with_all = ["inputs", "val", "test", "vocab", "tokenizer"])]
     synthetic: Option<String>,
     /// Field of JSON lines, or column of Parquet files, that holds the text
     #[arg(long, value_name = "FIELD", default_value = "text")]
@@ -92,7 +94,7 @@ enum Utf8Policy {
 ///
 /// # Errors
 /// As [`prepare`] and [`prepare_synthetic`].
-pub fn run(args: PrepareArgs) -> Result<()> {
+pub(super) fn run(args: PrepareArgs) -> Result<()> {
     let (json, target) = (args.json, args.out.clone());
     let prepared = match &args.synthetic {
         Some(name) => prepare_synthetic(name, &args.out, args.force)?,
@@ -103,18 +105,9 @@ pub fn run(args: PrepareArgs) -> Result<()> {
             prepared?
         }
     };
-    let mut talk = std::io::stderr().lock();
-    for note in &prepared.notes {
-        // Talk that nobody can hear is no reason to fail.
-        let _ = writeln!(talk, "note: {note}");
-    }
-    let text = if json { as_json(&prepared) } else { as_table(&prepared, &target) };
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::data(format!("failed to write to standard output: {cause}")))
-        }
-        _ => Ok(()),
-    }
+    prepared.notes.iter().for_each(|note| print::note(&format!("note: {note}")));
+    print::data(&if json { as_json(&prepared) } else { as_table(&prepared, &target) });
+    Ok(())
 }
 
 fn options(args: PrepareArgs) -> PrepareOptions {

@@ -38,7 +38,7 @@ pub fn below(hash: u64, bound: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// The first outputs of splitmix64 from seed 0 are `mix(k * GOLDEN)`: published reference values.
+    /// The first outputs of splitmix64 from seed 0 are `mix(k * GOLDEN)`: published values.
     #[test]
     fn mix_is_the_splitmix64_finalizer() {
         let first = [0xE220_A839_7B1D_CDAF_u64, 0x6E78_9E6A_A1B9_65F4, 0x06C4_5D18_8009_454F];

@@ -18,9 +18,9 @@
 //! The stick that is left over is the back-off mass. Each document has a latent topic k that
 //! re-draws the successors of some contexts.
 //!
-//! **Floor.** The mean -ln p(x_t | x_<t) with the topic marginalized by exact forward filtering: the
-//! true predictive distribution. No predictor that sees one document can do better in expectation.
-//! A model whose window is shorter than a document lies slightly above it.
+//! **Floor.** The mean -ln p(x_t | x_<t) with the topic marginalized by exact forward filtering:
+//! the true predictive distribution. No predictor that sees one document can do better in
+//! expectation. A model whose window is shorter than a document lies slightly above it.
 //!
 //! **Bits.** Only integer hashing and the IEEE operations + - * / decide a token; `ln` appears in
 //! the floor alone. The parameters are frozen: retuning them would change every number that was

@@ -7,8 +7,8 @@
 //! **Construction.** Write i < a·b as (i div b, i mod b) with a = ⌈√n⌉ and b = ⌈n/a⌉, and add a
 //! keyed hash of one half to the other, in turns (a Feistel network with addition modulo a and b).
 //! Each round can be undone, so the whole is a bijection of 0..a·b. The grid exceeds n by less than
-//! √n + 1 cells; an entry that lands outside 0..n is sent through again (cycle walking), which keeps
-//! the bijection and needs one extra pass with probability below about 1/√n.
+//! √n + 1 cells; an entry that lands outside 0..n is sent through again (cycle walking), which
+//! keeps the bijection and needs one extra pass with probability below about 1/√n.
 
 use super::hash::{below, fold, mix};
 

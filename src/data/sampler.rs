@@ -11,9 +11,9 @@
 //! (seed, epoch). Nothing is held in memory and every sequence costs O(1), plus a binary search for
 //! its documents.
 //!
-//! **`Documents`.** The fixed order permutes documents, and the budget cuts the last one it reaches.
-//! Each epoch permutes the documents by (seed, epoch), concatenates them, cuts that stream into
-//! T-token sequences and permutes those, so that every epoch pairs texts anew. The table of an
+//! **`Documents`.** The fixed order permutes documents, and the budget cuts the last one that it
+//! reaches. Each epoch permutes the documents by (seed, epoch), concatenates them, cuts that stream
+//! into T-token sequences and permutes those, so that every epoch pairs texts anew. The table of an
 //! epoch (8 bytes a document) is computed when the epoch is first asked for. If all documents have
 //! exactly T tokens there is nothing to re-cut, and the order is that of `Sequences`.
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 
 pub use super::windows::Tokens;
 
@@ -21,6 +22,15 @@ pub struct Ledger {
     pub tokens: Tokens,
     /// One column per model or average, in order.
     columns: Vec<(String, Vec<f32>)>,
+}
+
+/// What the file says of itself beside its tensors.
+#[derive(Serialize, Deserialize)]
+struct Facts {
+    /// Names in order.
+    columns: Vec<String>,
+    /// Bytes of text of all predicted tokens.
+    bytes: Option<u64>,
 }
 
 impl Ledger {
@@ -129,12 +139,12 @@ impl Ledger {
         for (name, bytes) in &columns {
             views.push((format!("log_probability.{name}"), view(Dtype::F32, bytes)?));
         }
-        // The order of the columns and the bytes have no place in the tensors themselves.
-        let order: Vec<&str> = self.names().collect();
-        let mut metadata = BTreeMap::from([("columns".to_owned(), order.join(" "))]);
-        if let Some(bytes) = self.tokens.bytes {
-            metadata.insert("bytes".to_owned(), bytes.to_string());
-        }
+        // The order of the columns and the bytes have no place in the tensors themselves. One entry
+        // only: the format's writer puts several in random order, and files must be reproducible.
+        let facts =
+            Facts { columns: self.names().map(str::to_owned).collect(), bytes: self.tokens.bytes };
+        let facts = serde_json::to_string(&facts).expect("the facts are plain data");
+        let metadata = BTreeMap::from([("ledger".to_owned(), facts)]);
         safetensors::serialize(views, Some(metadata.into_iter().collect())).map_err(bad)
     }
 
@@ -143,8 +153,9 @@ impl Ledger {
         let bad = |cause: &dyn std::fmt::Display| Error::data(format!("not a ledger: {cause}"));
         let (_, header) = SafeTensors::read_metadata(file).map_err(|cause| bad(&cause))?;
         let tensors = SafeTensors::deserialize(file).map_err(|cause| bad(&cause))?;
-        let metadata = header.metadata().as_ref();
-        let of = |key: &str| metadata.and_then(|map| map.get(key)).map(String::as_str);
+        let facts = header.metadata().as_ref().and_then(|map| map.get("ledger"));
+        let facts = facts.ok_or_else(|| bad(&"it does not say what it holds"))?;
+        let facts: Facts = serde_json::from_str(facts).map_err(|cause| bad(&cause))?;
         let words = |name: &str| -> Result<Vec<[u8; 4]>> {
             let tensor = tensors.tensor(name).map_err(|cause| bad(&cause))?;
             let words = tensor.data().chunks_exact(4);
@@ -158,9 +169,8 @@ impl Ledger {
         {
             return Err(bad(&"its blocks are not in order"));
         }
-        let bytes = of("bytes").and_then(|text| text.parse().ok());
-        let mut ledger = Self::new(Tokens { blocks, bytes });
-        for name in of("columns").unwrap_or_default().split_whitespace() {
+        let mut ledger = Self::new(Tokens { blocks, bytes: facts.bytes });
+        for name in facts.columns {
             let column: Vec<f32> = words(&format!("log_probability.{name}"))?
                 .into_iter()
                 .map(f32::from_le_bytes)
@@ -189,6 +199,7 @@ mod tests {
     #[test]
     fn a_ledger_survives_its_file() {
         let file = ledger().to_safetensors().unwrap();
+        assert_eq!(file, ledger().to_safetensors().unwrap());
         assert_eq!(Ledger::from_safetensors(&file).unwrap(), ledger());
         assert!(Ledger::from_safetensors(&file[..file.len() - 1]).is_err());
     }

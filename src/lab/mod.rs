@@ -1,7 +1,7 @@
 //! The lab turns specs into records: from memory where it can, else by running them.
 //!
-//! Studies know only the trait [`Lab`]. [`LocalLab`] runs what is missing in worker processes on this
-//! machine; [`work`] is what a worker does with one job, and also the plain form of one run.
+//! Studies know only the trait [`Lab`]. [`LocalLab`] runs what is missing in worker processes on
+//! this machine; [`work`] is what a worker does with one job, and also the plain form of one run.
 //! Nothing here prints: progress goes to whoever asked.
 
 mod context;

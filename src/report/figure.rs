@@ -1,9 +1,9 @@
 //! The quick start's figure: what every recipe reached, and how the standard one got there.
 //!
-//! Two panels under each other at the width of a journal column. The upper is a dot plot, a row
-//! per recipe, with 95 % intervals and the numbers beside them; the lower shows validation losses during
-//! training over a logarithmic axis of tokens. Names and values stand in columns of their own and
-//! labels of curves look for free space, so nothing overlaps for any numbers.
+//! Two panels under each other at the width of a journal column. The upper is a dot plot, a row per
+//! recipe, with 95 % intervals and the numbers beside them; the lower shows validation losses
+//! during training over a logarithmic axis of tokens. Names and values stand in columns of their
+//! own and labels of curves look for free space, so nothing overlaps for any numbers.
 
 mod axis;
 mod dots;

@@ -27,9 +27,9 @@ pub fn page(report: &QuickstartReport) -> String {
     write_table(&mut body, &report.recipe_table());
     let caption = match report.floor_nats {
         Some(floor) => format!(
-            "Mean over the test split ± one standard error, clustered by blocks of text. The floor, \
-             {floor:.4} nats per token, is the mean loss of the true process on the same text; the \
-             error of the distance above it is that of the paired difference."
+            "Mean over the test split ± one standard error, clustered by blocks of text. The \
+             floor, {floor:.4} nats per token, is the mean loss of the true process on the same \
+             text; the error of the distance above it is that of the paired difference."
         ),
         None => "Mean over the test split ± one standard error, clustered by blocks of text. \
                  The lowest possible loss on this text is not known."

@@ -11,7 +11,8 @@ use crate::{Error, Result};
 pub struct DataSpec {
     /// Content id of the corpus; `--corpus DIR` only says where it lies.
     pub corpus: CorpusId,
-    /// D, the unique training tokens; a multiple of `sequence_tokens`. Smaller budgets nest in larger.
+    /// D, the unique training tokens; a multiple of `sequence_tokens`. Smaller budgets nest in
+    /// larger ones.
     pub budget_tokens: u64,
     /// Tokens T of a training sequence; its last token has no target (Levanter's convention).
     pub sequence_tokens: u32,
@@ -73,7 +74,8 @@ impl DataSpec {
         if self.budget_tokens == 0 || !self.budget_tokens.is_multiple_of(sequence) {
             let below = self.budget_tokens / sequence * sequence;
             return Err(Error::usage(format!(
-                "`data.budget_tokens` = {} is not a positive multiple of `data.sequence_tokens` = {sequence}",
+                "`data.budget_tokens` = {} is not a positive multiple of \
+                 `data.sequence_tokens` = {sequence}",
                 self.budget_tokens
             ))
             .hint(format!("try {}", below.max(sequence))));

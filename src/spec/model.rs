@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// A Llama decoder: RMSNorm, rotary positions, grouped-query attention, no bias (paper, appendix A).
+/// A Llama decoder: RMSNorm, rotary positions, grouped-query attention, no bias (paper,
+/// appendix A).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {

@@ -5,9 +5,9 @@ use super::*;
 /// Development data, or `None` with a loud note.
 fn development_data(name: &str) -> Option<std::path::PathBuf> {
     match std::env::var_os("SCARCE_DEV_DATA") {
-        Some(directory) => Some(Path::new(&directory).join(name)),
+        Some(directory) => Some(Path::new(&directory).join("data").join(name)),
         None => {
-            println!("SKIPPED: set SCARCE_DEV_DATA to the directory that holds {name}");
+            println!("SKIPPED: set SCARCE_DEV_DATA to the directory that holds data/{name}");
             None
         }
     }

@@ -4,7 +4,8 @@
 //!
 //! A backtracking regular expression is the slowest part of byte-level tokenization; the pattern
 //! needs no backtracking, only one look at the character after a run of white space.
-//! The classes are those of the regex crates, so the cuts are identical (tested on every character).
+//! The classes are those of the regex crates, so the cuts are identical (tested on every
+//! character).
 
 use std::sync::LazyLock;
 

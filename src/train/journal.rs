@@ -133,7 +133,10 @@ fn check(header: &CheckpointHeader, job: JobId, numerics: &Numerics) -> Result<(
             header.numerics.name(),
             numerics.name()
         ))
-        .hint("continue it on the machine or with the SCARCE_ISA it was started with, or remove its working directory to start again"));
+        .hint(
+            "continue it on the machine or with the SCARCE_ISA it was started with, or remove its \
+             working directory to start again",
+        ));
     }
     Ok(())
 }

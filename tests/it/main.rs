@@ -6,11 +6,20 @@
 /// Bad input: messages, hints, exit codes, nothing half written.
 mod bad_input;
 
+/// Stored samples of every on-disk format.
+mod formats;
+
 /// Answers of PyTorch and transformers.
 mod oracle;
 
 /// Running the real program.
 mod program;
 
+/// The quick start and its signs.
+mod recipes;
+
 /// Kills, interrupts, damage: the trajectory stays the same.
 mod resume;
+
+/// The rules of the house.
+mod tidy;

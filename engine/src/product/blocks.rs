@@ -1,8 +1,8 @@
 //! The loops of a product over blocks, panels and strips.
 //!
-//! A block of the left operand, 264 rows by 256 units of depth, is copied into strips. They stay in
-//! the second-level cache. Each panel of the right operand is then read once from wherever it lies,
-//! and multiplied with all strips while it stays in the first-level cache.
+//! A block of the left operand, 264 rows by 256 units of depth, is copied into strips, which stay
+//! in the second-level cache. Each panel of the right operand is then read once from wherever it
+//! lies, and multiplied with all strips while it stays in the first-level cache.
 
 use std::ops::Range;
 

@@ -31,11 +31,10 @@ pub(super) fn visit(
             break;
         }
         if line.len() == LINE_BYTES_MAX {
-            return Err(Error::data(format!(
-                "line {number} is longer than {} MiB",
-                LINE_BYTES_MAX >> 20
-            ))
-            .hint("a `.jsonl` file has one document per line"));
+            let most = LINE_BYTES_MAX >> 20;
+            return Err(Error::data(format!("the line is longer than {most} MiB"))
+                .at_line(number)
+                .hint("a `.jsonl` file has one document per line"));
         }
         let text = match std::str::from_utf8(&line) {
             Ok(text) => std::borrow::Cow::Borrowed(text),
@@ -46,15 +45,15 @@ pub(super) fn visit(
                 replaced
             }
             Err(error) => {
-                return Err(invalid(&format!("line {number}, byte {}", error.valid_up_to())));
+                let place = format!("byte {}", error.valid_up_to());
+                return Err(invalid(&place).at_line(number));
             }
         };
         let text = if number == 1 { text.trim_start_matches('\u{feff}') } else { &text };
         if text.trim().is_empty() {
             continue;
         }
-        let document = field(text, &reading.text_field)
-            .map_err(|error| error.within(format_args!("line {number}")))?;
+        let document = field(text, &reading.text_field).map_err(|error| error.at_line(number))?;
         if whole_document(&document, visitor, counts)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }

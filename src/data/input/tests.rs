@@ -84,7 +84,10 @@ fn check_error(name: &str, content: &[u8], part: &str) {
     assert_eq!(error.exit_code(), 3, "{text}");
 }
 
-const LINES: &str = "{\"text\": \"One.\"}\n\n{\"id\": 2, \"text\": \"Two é\\nlines\"}\n{\"text\": \"\"}\n{\"text\": \"Three\"}";
+const LINES: &str = concat!(
+    "{\"text\": \"One.\"}\n\n{\"id\": 2, \"text\": \"Two é\\nlines\"}\n",
+    "{\"text\": \"\"}\n{\"text\": \"Three\"}",
+);
 
 #[test]
 fn texts_are_read_from_every_packing() {
@@ -155,13 +158,17 @@ fn damaged_packings_are_errors() {
 fn damaged_texts_are_errors_that_name_the_place() {
     check_error("a.txt", b"Some text\xff\xfe", "invalid UTF-8 at byte 9");
     check_error("a.txt", &[0; 5000], "binary file");
-    check_error("a.jsonl", b"{\"text\": \"a\"}\n{\"text\": \"\xff\"}\n", "at line 2, byte 10");
+    check_error(
+        "a.jsonl",
+        b"{\"text\": \"a\"}\n{\"text\": \"\xff\"}\n",
+        "a.jsonl:2: invalid UTF-8 at byte 10",
+    );
     check_error(
         "a.jsonl",
         b"{\"text\": \"a\"}\n\n{\"body\": \"b\"}\n",
-        "line 3: there is no field",
+        "a.jsonl:3: there is no field",
     );
-    check_error("a.jsonl", b"{\"text\": \"a\"}\nplain text\n", "line 2: not a JSON object");
+    check_error("a.jsonl", b"{\"text\": \"a\"}\nplain text\n", "a.jsonl:2: not a JSON object");
 }
 
 #[test]

@@ -64,6 +64,9 @@ impl<C: Content> Pass<'_, C> {
     }
 }
 
+/// Takes a unit, its tokens, and the bytes of text that these stand for.
+type TakeEncoded<'s, C> = dyn FnMut(&Unit<C>, &[u32], u64) -> Result<()> + 's;
+
 /// Units that are encoded together.
 pub(super) struct Batch<'a, C> {
     tokens: &'a Tokens,
@@ -86,10 +89,7 @@ impl<'a, C: Content> Batch<'a, C> {
 
     /// Encodes all units and passes on each with its tokens, a separator before every document, and
     /// the bytes of text that they stand for.
-    pub(super) fn encode(
-        &mut self,
-        sink: &mut dyn FnMut(&Unit<C>, &[u32], u64) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn encode(&mut self, sink: &mut TakeEncoded<'_, C>) -> Result<()> {
         self.length = 0;
         let units = std::mem::take(&mut self.units);
         let contents: Vec<&C> = units.iter().map(|unit| &unit.content).collect();
@@ -115,8 +115,8 @@ pub(super) fn describe(duplicates: &Duplicates) -> Option<String> {
         return None;
     }
     Some(format!(
-        "of {held_out_documents} held-out documents {exact_documents} are also training documents, \
-         and {near_documents} more share at least half of their text with the training split: held-out \
-         losses will look better than they are"
+        "of {held_out_documents} held-out documents {exact_documents} are also training \
+         documents, and {near_documents} more share at least half of their text with the training \
+         split: held-out losses will look better than they are"
     ))
 }

@@ -173,9 +173,9 @@ impl Plan {
     /// How sections were cut, for people.
     pub(super) fn describe_sections(&self, gap: u64) -> String {
         format!(
-            "there are fewer than {DOCUMENTS_MIN} documents, so long ones were cut at paragraph ends \
-             into sections; held-out sections are contiguous, and {gap} bytes at their borders were \
-             left out"
+            "there are fewer than {DOCUMENTS_MIN} documents, so long ones were cut at paragraph \
+             ends into sections; held-out sections are contiguous, and {gap} bytes at their \
+             borders were left out"
         )
     }
 

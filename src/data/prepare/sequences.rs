@@ -62,8 +62,8 @@ fn held_out(tokens: u64, split: SequenceSplit) -> Result<(BTreeSet<u64>, BTreeSe
     let each = split.held_out_sequences;
     if each == 0 || sequences <= 2 * each {
         return Err(Error::usage(format!(
-            "{tokens} tokens make {sequences} sequences of {length}: {each} for each held-out split \
-             leave no training text"
+            "{tokens} tokens make {sequences} sequences of {length}: {each} for each held-out \
+             split leave no training text"
         ))
         .hint("lower `--held-out-sequences` or `--sequence-tokens`, or add text"));
     }

@@ -3,11 +3,11 @@
 //! **Documents** go by a keyed hash of their content, so that adding documents moves nobody, and
 //! equal documents share a split.
 //!
-//! **Sections.** A held-out share of a few documents would be a matter of luck, or empty. With fewer
-//! than [`DOCUMENTS_MIN`] documents, long ones are cut at paragraph ends into sections. The held-out
-//! sections of a document are contiguous, at a place that its hash decides, and one section at each
-//! border between splits is left out of all of them: neighboring paragraphs share names, quotations
-//! and half of a story. Short documents go whole, by hash.
+//! **Sections.** A held-out share of a few documents would be a matter of luck, or empty. With
+//! fewer than [`DOCUMENTS_MIN`] documents, long ones are cut at paragraph ends into sections. The
+//! held-out sections of a document are contiguous, at a place that its hash decides, and one
+//! section at each border between splits is left out of all of them: neighboring paragraphs share
+//! names, quotations and half of a story. Short documents go whole, by hash.
 
 use crate::data::hash::{fold, unit};
 use crate::data::input::Head;

@@ -93,7 +93,7 @@ fn texts(corpus: &Corpus, split: Split) -> Vec<String> {
 fn documents_are_split_by_content_and_stay_when_others_join() {
     let desk = Desk::new();
     let few = desk.stories("a.jsonl", 0..300);
-    let (prepared, corpus) = run_ok(&desk.options(&[few.clone()]));
+    let (prepared, corpus) = run_ok(&desk.options(std::slice::from_ref(&few)));
     assert!(matches!(prepared.manifest.split_policy, SplitPolicy::Documents { .. }));
     let facts = prepared.manifest.splits;
     assert_eq!(facts.train.documents + facts.val.documents + facts.test.documents, 300);
@@ -140,7 +140,13 @@ fn the_result_does_not_depend_on_threads() {
     let ids: Vec<_> = [1, 2, 5]
         .map(|threads| {
             let target = desk.path(&format!("corpus-{threads}"));
-            run_ok(&PrepareOptions { threads, target, ..desk.options(&[input.clone()]) }).1.id()
+            run_ok(&PrepareOptions {
+                threads,
+                target,
+                ..desk.options(std::slice::from_ref(&input))
+            })
+            .1
+            .id()
         })
         .into();
     assert!(ids.windows(2).all(|pair| pair[0] == pair[1]));
@@ -178,7 +184,8 @@ fn given_files_are_used_and_a_test_split_always_exists() {
     let train = desk.stories("train.jsonl", 0..30);
     let val = desk.write("val.txt", story(500, 400));
     let test = desk.stories("test.jsonl", 600..610);
-    let divided = PrepareOptions { val: vec![val.clone()], ..desk.options(&[train.clone()]) };
+    let divided =
+        PrepareOptions { val: vec![val.clone()], ..desk.options(std::slice::from_ref(&train)) };
     let (prepared, corpus) = run_ok(&divided);
     assert!(prepared.notes.iter().any(|note| note.contains("divided between val and test")));
     assert_eq!(corpus.split(Split::Train).documents(), 30);
@@ -224,7 +231,7 @@ fn duplicates_are_reported() {
 fn a_given_tokenizer_is_stored_unchanged_and_reused() {
     let desk = Desk::new();
     let input = desk.stories("a.jsonl", 0..150);
-    let (_, first) = run_ok(&desk.options(&[input.clone()]));
+    let (_, first) = run_ok(&desk.options(std::slice::from_ref(&input)));
     let tokenizer = first.directory().join("tokenizer.json");
     let options = PrepareOptions {
         tokenizer: Some(tokenizer.clone()),
@@ -246,7 +253,7 @@ fn a_given_tokenizer_is_stored_unchanged_and_reused() {
 fn sequences_are_split_as_in_the_paper() {
     let desk = Desk::new();
     let input = desk.stories("a.jsonl", 0..150);
-    let (_, whole) = run_ok(&desk.options(&[input.clone()]));
+    let (_, whole) = run_ok(&desk.options(std::slice::from_ref(&input)));
     let paper = PrepareOptions {
         sequences: Some(SequenceSplit { sequence_tokens: 64, held_out_sequences: 20 }),
         tokenizer: Some(whole.directory().join("tokenizer.json")),
@@ -295,7 +302,7 @@ fn token_files_become_corpora() {
     let options = PrepareOptions {
         vocabulary: Some(100),
         separator: Some("99".to_owned()),
-        ..desk.options(&[input.clone()])
+        ..desk.options(std::slice::from_ref(&input))
     };
     let (prepared, corpus) = run_ok(&options);
     assert!(corpus.tokenizer().unwrap().is_none());
@@ -343,7 +350,7 @@ fn impossible_preparations_are_refused() {
     desk.check_error(&with(&|options| options.val_share = 0.97), "leave no training text", 2);
     desk.check_error(&with(&|options| options.vocabulary = Some(100)), "too small", 2);
     desk.check_error(&with(&|options| options.vocabulary = Some(60_000)), "too large", 2);
-    desk.check_error(&with(&|options| options.text_field = "body".to_owned()), "line 1", 3);
+    desk.check_error(&with(&|options| options.text_field = "body".to_owned()), ":1: ", 3);
     let separator = Some("<eot>".to_owned());
     desk.check_error(
         &with(&|options| options.separator = separator.clone()),
@@ -375,10 +382,11 @@ fn a_full_disk_is_a_clean_error() {
 /// On real text: 11 books for training, 19 for validation and testing.
 #[test]
 fn books_are_prepared() {
-    let Some(directory) = std::env::var_os("SCARCE_DEV_DATA").map(PathBuf::from) else {
-        println!("SKIPPED: set SCARCE_DEV_DATA to the directory that holds the books");
+    let Some(directory) = std::env::var_os("SCARCE_DEV_DATA") else {
+        println!("SKIPPED: set SCARCE_DEV_DATA to the directory that holds data/books.*");
         return;
     };
+    let directory = PathBuf::from(directory).join("data");
     let desk = Desk::new();
     let options = PrepareOptions {
         val: vec![directory.join("books.val.jsonl.zst")],

@@ -1,6 +1,6 @@
 //! Axes: a range of values on a range of the picture, with round ticks that do not crowd.
 
-use super::super::font;
+use crate::report::font;
 
 /// Maps values to places along one direction of the picture.
 #[derive(Clone, Copy, Debug)]

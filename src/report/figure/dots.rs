@@ -1,13 +1,13 @@
 //! The upper panel: a row per recipe with its mean, its 95 % interval and the number in words.
 
-use super::super::font;
-use super::super::number;
-use super::super::palette::Paint;
-use super::super::quickstart::{QuickstartReport, RecipeRow};
-use super::super::svg::{Anchor, Scene, Stroke};
 use super::axis::Axis;
 use super::{LABEL_SIZE, MARGIN, MARK_RADIUS, SMALL_SIZE, TITLE_SIZE, WIDTH, mark, paint, text};
 use crate::eval::statistics::{Estimate, LEVEL};
+use crate::report::font;
+use crate::report::number;
+use crate::report::palette::Paint;
+use crate::report::quickstart::{QuickstartReport, RecipeRow};
+use crate::report::svg::{Anchor, Scene, Stroke};
 
 const ROW_HEIGHT: f64 = 21.0;
 const COLUMN_GAP: f64 = 12.0;

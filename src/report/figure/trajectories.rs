@@ -3,13 +3,13 @@
 //! Every curve is labeled where it ends. A label tries places around that point, near ones first,
 //! and takes the one that covers the fewest curves and no other label.
 
-use super::super::font;
-use super::super::number;
-use super::super::palette::Paint;
-use super::super::quickstart::Trajectory;
-use super::super::svg::{Anchor, Scene, Stroke, TextStyle};
 use super::axis::Axis;
 use super::{MARGIN, SMALL_SIZE, TITLE_SIZE, WIDTH, mark, paint, text};
+use crate::report::font;
+use crate::report::number;
+use crate::report::palette::Paint;
+use crate::report::quickstart::Trajectory;
+use crate::report::svg::{Anchor, Scene, Stroke, TextStyle};
 
 const PLOT_HEIGHT: f64 = 190.0;
 const TICK_SPACING: f64 = 30.0;

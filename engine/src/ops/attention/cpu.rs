@@ -57,9 +57,9 @@ impl Block<'_> {
     }
 }
 
-/// Query rows in a block, from the shape only.
+/// Query rows in a block, from the shape only: a multiple of the 32 rows of a tile of AMX.
 fn block_rows(positions: usize) -> usize {
-    (BLOCK_SCORES / positions.max(1)).clamp(16, 64).min(positions)
+    (BLOCK_SCORES / positions.max(1)).clamp(32, 64).min(positions)
 }
 
 fn score_stride(positions: usize) -> usize {

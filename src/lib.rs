@@ -10,10 +10,17 @@
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod eval;
 #[cfg(test)]
 mod golden;
+pub mod lab;
+pub mod model;
+pub mod optim;
+pub mod report;
 pub mod spec;
 pub mod store;
+pub mod study;
 pub mod token;
+pub mod train;
 
 pub use error::{Error, Result};

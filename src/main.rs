@@ -1,3 +1,5 @@
-//! The `scarce` command.
+//! The `scarce` command: everything it does is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    scarce::cli::main()
+}

@@ -65,7 +65,7 @@ fn detect_x86() -> Isa {
     if !has!("avx512bf16") {
         return Isa::Avx512;
     }
-    Isa::Avx512Bf16
+    if crate::product::amx::is_usable() { Isa::Amx } else { Isa::Avx512Bf16 }
 }
 
 /// In what the operands of matrix products are held. Sums, normalization, softmax, loss, master
@@ -85,9 +85,11 @@ pub enum Arithmetic {
     F32,
     /// As `F32`, after rounding both operands to bf16.
     Bf16Rounded,
-    /// Pairs of bf16 products as `vdpbf16ps` adds them.
+    /// Pairs of bf16 products as `vdpbf16ps` adds them: of each pair the second product first, by
+    /// fused multiply-adds, with subnormal numbers taken as zero.
     Bf16Dot,
-    /// Pairs of bf16 products as `tdpbf16ps` adds them.
+    /// Pairs of bf16 products as `tdpbf16ps` adds them: over 32 of the depth, first and second
+    /// products separately, with subnormal numbers taken as zero.
     Bf16Amx,
 }
 
@@ -121,6 +123,17 @@ impl Kernels {
         Kernels { isa, precision }
     }
 
+    /// Kernels for AMX whose instructions are emulated where this machine lacks them; none where it
+    /// lacks even the smaller sets.
+    #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+    pub(crate) fn emulated_amx(precision: Precision) -> Option<Kernels> {
+        let here = Isa::detect();
+        if (Isa::Avx512..Isa::Amx).contains(&here) {
+            crate::product::amx::emulator::install();
+        }
+        (here >= Isa::Avx512).then_some(Kernels { isa: Isa::Amx, precision })
+    }
+
     /// The instruction set.
     pub fn isa(self) -> Isa {
         self.isa
@@ -135,7 +148,9 @@ impl Kernels {
     pub fn arithmetic(self) -> Arithmetic {
         match (self.precision, self.isa) {
             (Precision::F32, _) => Arithmetic::F32,
-            (Precision::Bf16, _) => Arithmetic::Bf16Rounded,
+            (Precision::Bf16, Isa::Portable | Isa::Avx2 | Isa::Avx512) => Arithmetic::Bf16Rounded,
+            (Precision::Bf16, Isa::Avx512Bf16) => Arithmetic::Bf16Dot,
+            (Precision::Bf16, Isa::Amx) => Arithmetic::Bf16Amx,
         }
     }
 }

@@ -19,5 +19,10 @@ pub mod pool;
 mod product;
 pub mod random;
 mod reduce;
+pub mod roofline;
 #[doc(hidden)]
 pub mod testing;
+
+/// The version of the numerics: raised when a kernel changes results, so that a run is never
+/// continued with other arithmetic than it was started with.
+pub const NUMERICS_VERSION: u32 = 1;

@@ -4,6 +4,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 /// A fixed number of threads.
+#[derive(Debug)]
 pub struct Pool {
     /// `None` with one thread: then the caller's thread does the work and no other is created.
     threads: Option<ThreadPool>,

@@ -1,3 +1,109 @@
-//! The command line: parses, calls, prints; the only printer.
+//! The command line: parse, call, print. The only module that prints: stdout is data, stderr is
+//! talk.
+//!
+//! Exit codes: 0 done, 1 a bug, 2 usage or spec, 3 data, 4 diverged, 85 interrupted and resumable.
 
-pub mod prepare;
+mod bench;
+mod doctor;
+mod eval;
+mod options;
+mod prepare;
+mod print;
+mod progress;
+mod quickstart;
+mod runs;
+mod signals;
+mod train;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::Result;
+
+/// Pre-training when data is the limit and compute is not.
+#[derive(Debug, Parser)]
+#[command(name = "scarce", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Prepare(prepare::PrepareArgs),
+    /// Train one model from a spec
+    Train(train::TrainArgs),
+    /// Measure trained models, alone and as an ensemble
+    Eval(eval::EvalArgs),
+    /// Tell the paper's story in minutes, on the built-in corpus or on yours
+    Quickstart(quickstart::QuickstartArgs),
+    /// List the records of a store
+    Runs(runs::RunsArgs),
+    /// Show a record, or a spec before it is run
+    Show(runs::ShowArgs),
+    /// Check a record's files, or train it again and compare
+    Verify(runs::VerifyArgs),
+    /// Measure this machine and this program
+    Bench(bench::BenchArgs),
+    /// Say what was detected and which kernels are used
+    Doctor(doctor::DoctorArgs),
+    /// Work on one job for a lab (internal)
+    #[command(hide = true)]
+    Worker(worker::WorkerArgs),
+}
+
+/// Runs the command and returns its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    exit_with_one_on_a_bug();
+    let result = match Arguments::try_parse() {
+        Ok(arguments) => run(arguments.verb),
+        // Help and version are answers, not errors: they go to stdout and end with 0.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            print::error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
+    match verb {
+        Verb::Prepare(arguments) => prepare::run(arguments).map(done),
+        Verb::Train(arguments) => train::run(&arguments),
+        Verb::Eval(arguments) => eval::run(&arguments).map(done),
+        Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),
+        Verb::Runs(arguments) => runs::list(&arguments).map(done),
+        Verb::Show(arguments) => runs::show(&arguments).map(done),
+        Verb::Verify(arguments) => runs::verify(&arguments).map(done),
+        Verb::Bench(arguments) => bench::run(&arguments).map(done),
+        Verb::Doctor(arguments) => doctor::run(&arguments).map(done),
+        Verb::Worker(arguments) => worker::run(&arguments).map(done),
+    }
+}
+
+/// A panic is a bug of ours: it says so and ends the process with 1, in whatever thread it was.
+fn exit_with_one_on_a_bug() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // A tokenizer from the world may make its crate panic, which becomes an error.
+        if crate::token::panics_are_caught() {
+            return;
+        }
+        default(panic);
+        print::note(&format!(
+            "this is a bug in scarce {}: please report it with the lines above",
+            env!("CARGO_PKG_VERSION")
+        ));
+        std::process::exit(1);
+    }));
+}

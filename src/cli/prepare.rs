@@ -1,17 +1,18 @@
 //! `scarce prepare`: from text, or from the built-in language, to a corpus.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::print;
+use crate::Result;
 use crate::data::{
     InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, prepare,
     prepare_synthetic,
 };
 use crate::spec::Split;
-use crate::{Error, Result};
 
 /// Turn text into a corpus: token shards, splits, tokenizer and manifest
 ///
@@ -19,7 +20,7 @@ use crate::{Error, Result};
 /// of nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 % the
 /// sealed test split, by a hash of their content.
 #[derive(Debug, clap::Args)]
-pub struct PrepareArgs {
+pub(super) struct PrepareArgs {
     /// Files and directories to read
     #[arg(value_name = "INPUT", required_unless_present = "synthetic")]
     inputs: Vec<PathBuf>,
@@ -92,7 +93,7 @@ enum Utf8Policy {
 ///
 /// # Errors
 /// As [`prepare`] and [`prepare_synthetic`].
-pub fn run(args: PrepareArgs) -> Result<()> {
+pub(super) fn run(args: PrepareArgs) -> Result<()> {
     let (json, target) = (args.json, args.out.clone());
     let prepared = match &args.synthetic {
         Some(name) => prepare_synthetic(name, &args.out, args.force)?,
@@ -103,18 +104,15 @@ pub fn run(args: PrepareArgs) -> Result<()> {
             prepared?
         }
     };
-    let mut talk = std::io::stderr().lock();
     for note in &prepared.notes {
-        // Talk that nobody can hear is no reason to fail.
-        let _ = writeln!(talk, "note: {note}");
+        print::note(&format!("note: {note}"));
     }
-    let text = if json { as_json(&prepared) } else { as_table(&prepared, &target) };
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::data(format!("failed to write to standard output: {cause}")))
-        }
-        _ => Ok(()),
+    if json {
+        print::json(&as_json(&prepared));
+    } else {
+        print::data(&as_table(&prepared, &target));
     }
+    Ok(())
 }
 
 fn options(args: PrepareArgs) -> PrepareOptions {
@@ -144,8 +142,8 @@ fn options(args: PrepareArgs) -> PrepareOptions {
     }
 }
 
-fn as_json(prepared: &Prepared) -> String {
-    let summary = serde_json::json!({
+fn as_json(prepared: &Prepared) -> serde_json::Value {
+    serde_json::json!({
         "publication": match prepared.publication {
             Publication::Written => "written",
             Publication::AlreadyThere => "already-there",
@@ -153,8 +151,7 @@ fn as_json(prepared: &Prepared) -> String {
         },
         "notes": prepared.notes,
         "manifest": prepared.manifest,
-    });
-    format!("{summary:#}\n")
+    })
 }
 
 fn as_table(prepared: &Prepared, target: &std::path::Path) -> String {
@@ -276,7 +273,7 @@ mod tests {
         let table = as_table(&prepared, &out);
         assert!(table.contains("train           200           25600           25400"), "{table}");
         assert!(table.contains("2.3208"), "{table}");
-        let json: serde_json::Value = serde_json::from_str(&as_json(&prepared)).unwrap();
+        let json = as_json(&prepared);
         assert_eq!(json["manifest"]["splits"]["val"]["tokens"], 65_536);
     }
 }

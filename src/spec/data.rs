@@ -60,7 +60,8 @@ impl DataSpec {
     /// Share of sequences that comes from the mixture's further corpora.
     #[must_use]
     pub fn mixture_share(&self) -> f64 {
-        self.mixture.iter().map(|component| component.share).sum()
+        // Not `sum`: the sum of no floats is -0.
+        self.mixture.iter().fold(0.0, |sum, component| sum + component.share)
     }
 
     /// Rejects budgets and shares that make no sense, naming the key.

@@ -46,6 +46,7 @@ pub const FIELDS: &[Field] = &[
     field("data.order", Word(&["sequences", "documents"]), "what an epoch shuffles"),
     field("data.sequence_tokens", Count, "T: tokens of a training sequence [D8]"),
     field("evaluation.points", Count, "evaluations on `val` over the run [T5]"),
+    field("evaluation.sample_tokens", Count, "tokens of `val` read at each; the last reads all"),
     field("model.dropout", Real, "share of activations dropped while training, in [0, 1)"),
     field("model.feed_forward.kind", Word(&["swiglu"]), "second half of a block"),
     field("model.feed_forward.width", Count, "inner width F"),

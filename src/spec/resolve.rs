@@ -173,7 +173,7 @@ fn defaults(model: super::ModelSpec, corpus: &CorpusFacts) -> TrainSpec {
         },
         objective: Objective::NextToken {},
         seeds: Seeds { init: 0, order: 42 },
-        evaluation: Evaluation { points: 20 },
+        evaluation: Evaluation { points: 20, sample_tokens: 16_384 },
         precision: Precision::F32,
     }
 }

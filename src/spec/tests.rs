@@ -45,6 +45,7 @@ fn every_field_reaches_the_identity() {
         "data.order=documents",
         "data.sequence_tokens=64",
         "evaluation.points=3",
+        "evaluation.sample_tokens=0",
         "model.dropout=0.1",
         "model.feed_forward.width=64",
         "model.heads=4",

@@ -67,6 +67,8 @@ pub struct Seeds {
 pub struct Evaluation {
     /// Evaluations over the run, at equal distances (mission T5: 20).
     pub points: u32,
+    /// Tokens of `val` read at each of them, spread evenly; 0 means all. The last reads all.
+    pub sample_tokens: u64,
 }
 
 /// Arithmetic of the matrix products; sums, norms, softmax, loss and weights are f32 in both.

@@ -19,6 +19,7 @@ mod manifest;
 mod metrics;
 mod reads;
 mod record;
+mod usage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub use draft::{Draft, Published};
 pub use metrics::MetricsLog;
 pub use reads::TestRead;
 pub use record::{Cost, Loss, Machine, Measured, Numerics, Outcome, Record};
+pub use usage::{busy_seconds, cpu_seconds, peak_memory_bytes};
 
 /// The version of the directory layout that this program writes and the newest that it reads.
 /// Raise it when an older program would misread what a newer one writes.

@@ -166,6 +166,6 @@ impl<C: Content> Sink<C> for SpoolPass<'_, C> {
 impl<C: Content> SpoolPass<'_, C> {
     fn write(&mut self) -> Result<()> {
         let spool = &mut self.spool;
-        self.batch.encode(&mut |unit, tokens, _| spool.push(tokens, unit.starts_document))
+        self.batch.encode(&mut |unit| spool.push(unit.tokens, unit.starts_document))
     }
 }

@@ -35,6 +35,19 @@ impl Block<'_> {
         start - self.keys.start.min(start)..t + 1 - self.keys.start
     }
 
+    /// Overwrites what row `i` of the block does not see, up to whole vectors, by `unseen`, and
+    /// returns these; beyond them, the row becomes zero.
+    #[inline(always)]
+    fn mask<'a>(&self, i: usize, row: &'a mut [f32], unseen: f32) -> &'a mut [f32] {
+        let seen = self.seen(i);
+        let end = seen.end.next_multiple_of(PANEL);
+        let keys = self.keys.len().next_multiple_of(PANEL);
+        row[..seen.start].fill(unseen);
+        row[seen.end..end].fill(unseen);
+        row[end..keys].fill(0.0);
+        &mut row[..end]
+    }
+
     fn scores<'a>(&self, scores: &'a [f32]) -> Matrix<'a> {
         Matrix::new(scores, self.rows.len(), self.keys.len(), self.stride)
     }
@@ -148,7 +161,7 @@ pub(super) fn forward(
                 let stride = shape.output_width();
                 let o = &mut o[block.rows.start * stride + head * d..];
                 let out = Out { data: &mut *o, row_stride: stride, add: false };
-                let v = values.depth(block.keys.clone());
+                let v = values.rows(block.keys.clone());
                 product::multiply(kernels, block.scores(scores), v, out, cut.again());
                 divide_rows(kernels, &sums[..block.rows.len()], o, stride, d);
             }
@@ -267,7 +280,7 @@ impl GroupBackward<'_> {
         let p = block.scores(space.p);
         let ds = block.scores(space.ds);
         let dq = heads.write(dqkv, head * d, rows.start, false);
-        product::multiply(kernels, ds, self.keys_along.depth(seen.clone()), dq, cut.again());
+        product::multiply(kernels, ds, self.keys_along.rows(seen.clone()), dq, cut.again());
         let panels = &mut space.panels[..product::packed_len(kernels, rows.len(), d)];
         product::pack(kernels, q, panels);
         let right = Packed::new(kernels, panels, rows.len(), d);
@@ -289,12 +302,8 @@ multiversion! {
         lse: &mut [f32],
         sums: &mut [f32],
     ) {
-        let keys = block.keys.len();
         for (i, row) in scores.chunks_mut(block.stride).take(block.rows.len()).enumerate() {
-            let seen = block.seen(i);
-            row[..seen.start].fill(0.0);
-            row[seen.end..keys].fill(0.0);
-            let row = &mut row[seen];
+            let row = block.mask(i, row, f32::NEG_INFINITY);
             let largest = max(row);
             let sum = map_and_sum(row, |score| exp((score - largest) * scale));
             lse[i] = largest.mul_add(scale, ln(sum));
@@ -327,16 +336,13 @@ multiversion! {
 multiversion! {
     /// Turns scores into probabilities p, and gradients of p into those of the scores.
     fn score_gradients(block: &Block<'_>, scale: f32, lse: &[f32], space: &mut Space<'_>) {
-        let keys = block.keys.len();
         let rows = space.p.chunks_mut(block.stride).zip(space.ds.chunks_mut(block.stride));
         for (i, (p, ds)) in rows.take(block.rows.len()).enumerate() {
-            let seen = block.seen(i);
-            for row in [&mut *p, &mut *ds] {
-                row[..seen.start].fill(0.0);
-                row[seen.end..keys].fill(0.0);
-            }
+            // Masked probabilities become zero, and zero times a finite number the gradients.
+            let p = block.mask(i, p, f32::NEG_INFINITY);
+            let ds = block.mask(i, ds, 0.0);
             let (lse, delta) = (lse[i], space.delta[i]);
-            for (p, ds) in p[seen.clone()].iter_mut().zip(&mut ds[seen]) {
+            for (p, ds) in p.iter_mut().zip(ds) {
                 *p = exp(p.mul_add(scale, -lse));
                 *ds = *p * (*ds - delta) * scale;
             }

@@ -23,6 +23,9 @@
 //! the products are rounded. Forward, p is rounded before it is divided by its row's sum.
 
 mod cpu;
+pub mod reference;
+#[cfg(test)]
+mod tests;
 
 use crate::buffer::Scratch;
 use crate::isa::Kernels;

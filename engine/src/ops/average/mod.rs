@@ -47,8 +47,11 @@ pub fn log_probability(kernels: Kernels, logits: &[f32], target: usize) -> f32 {
 pub fn log_mean_exp(log_probabilities: &[f32]) -> f32 {
     assert!(!log_probabilities.is_empty(), "the mean of no members");
     let largest = log_probabilities.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 =
-        log_probabilities.iter().map(|l| libm::exp(f64::from(*l) - f64::from(largest))).sum();
+    if largest == f32::NEG_INFINITY && !log_probabilities.iter().any(|l| l.is_nan()) {
+        return largest;
+    }
+    let relative = |l: &f32| libm::exp(f64::from(*l) - f64::from(largest));
+    let sum: f64 = log_probabilities.iter().map(relative).sum();
     (f64::from(largest) + libm::log(sum / log_probabilities.len() as f64)) as f32
 }
 
@@ -64,5 +67,63 @@ multiversion! {
     fn max_and_sum(logits: &[f32]) -> (f32, f32) {
         let largest = max(logits);
         (largest, sum_of(logits, |x| exp(x - largest)))
+    }
+}
+
+/// The naive version in f64: the specification of the kernels.
+pub mod reference {
+    /// log Σ e^x.
+    pub fn log_sum_exp(values: &[f64]) -> f64 {
+        let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        largest + values.iter().map(|x| (x - largest).exp()).sum::<f64>().ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Precision;
+    use crate::testing::{check, check_same_bits, kernels, sum_bound, values, wide};
+
+    #[test]
+    fn log_probabilities_follow_the_reference() {
+        for width in [1, 7, 33, 127, 1025] {
+            let logits: Vec<f32> = values(1, width).iter().map(|x| 10.0 * x).collect();
+            let expected = reference::log_sum_exp(&wide(&logits));
+            let target = width / 2;
+            let expected_log = f64::from(logits[target]) - expected;
+            let mut first = None;
+            for kernels in kernels(Precision::F32) {
+                let sum = log_sum_exp(kernels, &logits);
+                let log = log_probability(kernels, &logits, target);
+                let what = format!("log-sum-exp of {width}");
+                check(&what, &[sum, log], &[expected, expected_log], |_| sum_bound(4, 30.0));
+                check_same_bits(&what, &[sum, log], first.get_or_insert([sum, log]));
+            }
+        }
+    }
+
+    #[test]
+    fn the_running_mean_is_the_mean() {
+        let members = [values(1, 33), values(2, 33), values(3, 33)];
+        let expected: Vec<f64> = (0..33)
+            .map(|i| members.iter().map(|member| f64::from(member[i])).sum::<f64>() / 3.0)
+            .collect();
+        for kernels in kernels(Precision::F32) {
+            let mut mean = vec![7.0; 33];
+            for (k, member) in members.iter().enumerate() {
+                running_mean(kernels, &mut mean, member, k + 1);
+            }
+            check("running mean", &mean, &expected, |_| sum_bound(3, 3.0));
+        }
+    }
+
+    #[test]
+    fn the_mean_of_probabilities_survives_small_ones() {
+        let mean = log_mean_exp(&[-1000.0, -1000.0 + 2.0_f32.ln()]);
+        assert!((mean - (-1000.0 + 1.5_f32.ln())).abs() < 1e-4, "{mean}");
+        assert!((log_mean_exp(&[-0.5]) + 0.5).abs() < 1e-7);
+        assert_eq!(log_mean_exp(&[f32::NEG_INFINITY; 2]).to_bits(), f32::NEG_INFINITY.to_bits());
+        assert!(log_mean_exp(&[-1.0, f32::NAN]).is_nan());
     }
 }

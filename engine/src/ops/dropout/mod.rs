@@ -71,3 +71,69 @@ multiversion! {
         }
     }
 }
+
+/// The naive version in f64: the specification of the kernels.
+pub mod reference {
+    use super::{Mask, philox};
+
+    /// The factor of one element of the batch.
+    pub fn factor(mask: &Mask, element: u64) -> f64 {
+        let block = element / 4;
+        let counter = [block as u32, (block >> 32) as u32, mask.place[0], mask.place[1]];
+        let bits = philox(counter, mask.key)[(element % 4) as usize];
+        let dropped = f64::from(bits) < (mask.rate * 2_f64.powi(32)).floor();
+        if dropped { 0.0 } else { 1.0 / (1.0 - mask.rate) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Precision;
+    use crate::testing::{check, check_same_bits, kernels, sum_bound, values};
+
+    #[test]
+    fn kernels_follow_the_reference_from_any_element() {
+        let mask = Mask::new(0.3, 1 << 40, 17, 3, 2);
+        for first in [0, 1, 2, 3, 4, 65, (1 << 34) - 2] {
+            for count in [0, 1, 2, 7, 33, 65] {
+                let before = values(1, count);
+                let factors = (0..count).map(|i| reference::factor(&mask, first + i as u64));
+                let expected: Vec<f64> =
+                    factors.zip(&before).map(|(factor, x)| factor * f64::from(*x)).collect();
+                let mut earlier: Option<Vec<f32>> = None;
+                for kernels in kernels(Precision::F32) {
+                    let mut dropped = before.clone();
+                    apply(kernels, &mask, first, &mut dropped);
+                    check("dropout", &dropped, &expected, |i| sum_bound(1, expected[i].abs()));
+                    check_same_bits("dropout", &dropped, earlier.get_or_insert(dropped.clone()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_share_of_dropped_elements_is_the_rate_and_masks_differ() {
+        let kernels = kernels(Precision::F32)[0];
+        let masks = [(1, 1, 0, 0), (2, 1, 0, 0), (1, 2, 0, 0), (1, 1, 1, 0), (1, 1, 0, 1)];
+        let draw = |(seed, step, layer, site)| {
+            let mut values = vec![1.0; 20_000];
+            apply(kernels, &Mask::new(0.25, seed, step, layer, site), 0, &mut values);
+            values
+        };
+        let all: Vec<Vec<f32>> = masks.into_iter().map(draw).collect();
+        for (i, values) in all.iter().enumerate() {
+            let dropped = values.iter().filter(|x| **x < 0.5).count();
+            assert!((4700..5300).contains(&dropped), "{dropped} of 20000 dropped");
+            assert!(all[..i].iter().all(|earlier| earlier != values), "two equal masks");
+        }
+    }
+
+    #[test]
+    fn rate_zero_keeps_the_bits() {
+        let mut values = values(1, 9);
+        let before = values.clone();
+        apply(kernels(Precision::F32)[0], &Mask::new(0.0, 1, 2, 3, 4), 5, &mut values);
+        check_same_bits("dropout 0", &values, &before);
+    }
+}

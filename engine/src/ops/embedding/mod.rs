@@ -62,3 +62,67 @@ multiversion! {
         }
     }
 }
+
+/// The naive version in f64: the specification of the kernels.
+pub mod reference {
+    /// Returns out.
+    pub fn forward(table: &[f64], width: usize, tokens: &[u32]) -> Vec<f64> {
+        let row = |token: &u32| &table[*token as usize * width..][..width];
+        tokens.iter().flat_map(row).copied().collect()
+    }
+
+    /// Adds to `dtable`.
+    pub fn backward(tokens: &[u32], dout: &[f64], dtable: &mut [f64]) {
+        let width = dout.len() / tokens.len().max(1);
+        for (i, dout) in dout.iter().enumerate() {
+            dtable[tokens[i / width] as usize * width + i % width] += dout;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Precision;
+    use crate::testing::{check, check_gradient, kernels, sum_bound, values, wide};
+
+    #[test]
+    fn the_reference_has_the_right_gradient() {
+        let (table, tokens, dout) = (wide(&values(1, 12)), [2, 0, 2], wide(&values(2, 9)));
+        let mut dtable = vec![0.0; 12];
+        reference::backward(&tokens, &dout, &mut dtable);
+        check_gradient("embedding", &table, &dtable, |table| {
+            let out = reference::forward(table, 3, &tokens);
+            out.iter().zip(&dout).map(|(out, dout)| out * dout).sum()
+        });
+    }
+
+    #[test]
+    fn kernels_follow_the_reference() {
+        for (positions, width) in [(0, 1), (1, 7), (65, 33), (7, 127)] {
+            let tokens: Vec<u32> = (0..positions as u32).map(|t| t * t % 5).collect();
+            let (table, dout) = (values(1, 5 * width), values(2, positions * width));
+            for kernels in kernels(Precision::F32) {
+                let mut out = vec![f32::NAN; positions * width];
+                forward(kernels, &table, &tokens, &mut out);
+                check(
+                    "embedding",
+                    &out,
+                    &reference::forward(&wide(&table), width, &tokens),
+                    |_| 0.0,
+                );
+                let (mut dtable, mut expected) = (table.clone(), wide(&table));
+                backward(kernels, &tokens, &dout, &mut dtable);
+                reference::backward(&tokens, &wide(&dout), &mut expected);
+                check("embedding d", &dtable, &expected, |_| sum_bound(positions, 3.0 * 14.0));
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "out of range")]
+    fn a_token_outside_of_the_table_panics() {
+        let kernels = Kernels::new(crate::isa::Isa::Portable, crate::isa::Precision::F32);
+        forward(kernels, &[0.0; 4], &[2], &mut [0.0; 2]);
+    }
+}

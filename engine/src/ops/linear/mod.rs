@@ -199,3 +199,116 @@ fn positions(x: &[f32], inputs: usize, y: &[f32], outputs: usize) -> usize {
     );
     positions
 }
+
+/// The naive version in f64: the specification of the kernels.
+pub mod reference {
+    /// y = x Wᵀ for x `[T, inputs]` and W `[outputs, inputs]`.
+    pub fn forward(x: &[f64], w: &[f64], inputs: usize) -> Vec<f64> {
+        let dot = |x: &[f64], w: &[f64]| x.iter().zip(w).map(|(x, w)| x * w).sum();
+        let row = |x| w.chunks_exact(inputs).map(move |w| dot(x, w));
+        x.chunks_exact(inputs).flat_map(row).collect()
+    }
+
+    /// dx = dy W.
+    pub fn backward_input(dy: &[f64], w: &[f64], inputs: usize) -> Vec<f64> {
+        let outputs = w.len() / inputs;
+        let sum = |dy: &[f64], i| dy.iter().enumerate().map(|(o, dy)| dy * w[o * inputs + i]).sum();
+        let row = |dy| (0..inputs).map(move |i| sum(dy, i));
+        dy.chunks_exact(outputs).flat_map(row).collect()
+    }
+
+    /// dW = dyᵀ x.
+    pub fn backward_weight(x: &[f64], dy: &[f64], inputs: usize, outputs: usize) -> Vec<f64> {
+        let rows = || x.chunks_exact(inputs).zip(dy.chunks_exact(outputs));
+        let element = |o: usize, i: usize| rows().map(|(x, dy)| dy[o] * x[i]).sum();
+        (0..outputs * inputs).map(|at| element(at / inputs, at % inputs)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::{Isa, Precision};
+    use crate::testing::{
+        check, check_gradient, check_same_bits, kernels, operand_rounding, sum_bound, values, wide,
+    };
+
+    #[test]
+    fn the_reference_has_the_right_gradient() {
+        let (x, w, dy) = (wide(&values(1, 6)), wide(&values(2, 12)), wide(&values(3, 8)));
+        let loss = |x: &[f64], w: &[f64]| -> f64 {
+            reference::forward(x, w, 3).iter().zip(&dy).map(|(y, dy)| y * dy).sum()
+        };
+        let dx = reference::backward_input(&dy, &w, 3);
+        check_gradient("linear dx", &x, &dx, |x| loss(x, &w));
+        let dw = reference::backward_weight(&x, &dy, 3, 4);
+        check_gradient("linear dw", &w, &dw, |w| loss(&x, w));
+    }
+
+    /// y, y added to ones, dx, and dW added to ones.
+    fn run(kernels: Kernels, [t, o, i]: [usize; 3]) -> [Vec<f32>; 4] {
+        let (x, w, dy) = operands([t, o, i]);
+        let mut weights = LinearWeights::new(kernels, o, i);
+        weights.pack(&w);
+        let mut scratch = Scratch::with_bytes(scratch_bytes(kernels, t, o, i));
+        let [mut y, mut y_added] = [f32::NAN, 1.0].map(|x| vec![x; t * o]);
+        let (mut dx, mut dw) = (vec![f32::NAN; t * i], vec![1.0; o * i]);
+        forward(kernels, &x, &weights, &mut y, &mut scratch);
+        forward_add(kernels, &x, &weights, &mut y_added, &mut scratch);
+        backward_input(kernels, &dy, &weights, &mut dx, &mut scratch);
+        backward_weight(kernels, &x, &dy, o, &mut dw, &mut scratch);
+        [y, y_added, dx, dw]
+    }
+
+    fn operands([t, o, i]: [usize; 3]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        (values(1, t * i), values(2, o * i), values(3, t * o))
+    }
+
+    /// The same from the reference, for operands changed by `f`.
+    fn expected([t, o, i]: [usize; 3], f: fn(f64) -> f64) -> [Vec<f64>; 4] {
+        let (x, w, dy) = operands([t, o, i]);
+        let [x, w, dy] = [x, w, dy].map(|m| wide(&m).into_iter().map(f).collect::<Vec<_>>());
+        let y = reference::forward(&x, &w, i);
+        let dx = reference::backward_input(&dy, &w, i);
+        let dw = reference::backward_weight(&x, &dy, i, o);
+        [y.clone(), y.iter().map(|y| y + 1.0).collect(), dx, dw.iter().map(|w| w + 1.0).collect()]
+    }
+
+    #[test]
+    fn kernels_follow_the_reference() {
+        for shape in [[0, 3, 2], [1, 1, 1], [7, 33, 65], [33, 7, 127], [65, 127, 33], [13, 64, 96]]
+        {
+            let [t, o, i] = shape;
+            let (expected, magnitudes) = (expected(shape, |x| x), expected(shape, f64::abs));
+            for precision in [Precision::F32, Precision::Bf16] {
+                let mut first: Option<(_, [Vec<f32>; 4])> = None;
+                for kernels in kernels(precision) {
+                    let arithmetic = kernels.arithmetic();
+                    let results = run(kernels, shape);
+                    let names = ["y", "y +=", "dx", "dw"].into_iter().zip([i, i, o, t]);
+                    for (at, (name, depth)) in names.enumerate() {
+                        let name = format!("linear {shape:?} {} {name}", arithmetic.name());
+                        check(&name, &results[at], &expected[at], |element| {
+                            let magnitude = magnitudes[at][element];
+                            sum_bound(depth, magnitude) + operand_rounding(precision, magnitude)
+                        });
+                    }
+                    let (known, first) = first.get_or_insert((arithmetic, results.clone()));
+                    if *known == arithmetic {
+                        for (result, first) in results.iter().zip(first) {
+                            check_same_bits(&format!("linear {shape:?}"), result, first);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "are not [T, 2] and [T, 3]")]
+    fn a_wrong_shape_panics_with_both_shapes() {
+        let kernels = Kernels::new(Isa::Portable, Precision::F32);
+        let weights = LinearWeights::new(kernels, 3, 2);
+        forward(kernels, &[0.0; 4], &weights, &mut [0.0; 5], &mut Scratch::with_bytes(0));
+    }
+}

@@ -121,3 +121,81 @@ fn check_shapes(table: &RopeTable, matrix: &[f32], row_stride: usize, heads: usi
     assert!(width <= row_stride, "{heads} heads take {width} of {row_stride} columns");
     assert!(positions <= table.positions, "{positions} positions, table of {}", table.positions);
 }
+
+/// The naive version in f64: the specification of the kernels.
+pub mod reference {
+    /// Rotates one head at one position by `sign` times the angles of the frequencies.
+    pub fn rotate(head: &[f64], position: usize, frequencies: &[f64], sign: f64) -> Vec<f64> {
+        let pairs = head.len() / 2;
+        let mut rotated = head.to_vec();
+        for (i, frequency) in frequencies.iter().enumerate() {
+            let angle = sign * position as f64 * frequency;
+            let (a, b) = (head[i], head[i + pairs]);
+            rotated[i] = a * angle.cos() - b * angle.sin();
+            rotated[i + pairs] = b * angle.cos() + a * angle.sin();
+        }
+        rotated
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Precision;
+    use crate::testing::{check, check_same_bits, kernels, sum_bound, values, wide};
+
+    const THETA: f64 = 10_000.0;
+
+    fn frequencies(head_dim: usize) -> Vec<f64> {
+        (0..head_dim / 2).map(|i| THETA.powf(-2.0 * i as f64 / head_dim as f64)).collect()
+    }
+
+    #[test]
+    fn kernels_follow_the_reference_and_backward_is_the_inverse() {
+        for (positions, heads, head_dim, rest) in [(0, 1, 2, 0), (5, 3, 2, 1), (9, 2, 34, 34)] {
+            let row_stride = heads * head_dim + rest;
+            let table = RopeTable::new(positions + 3, head_dim, THETA, None);
+            let before = values(1, positions * row_stride);
+            let mut expected = wide(&before);
+            for (t, row) in expected.chunks_exact_mut(row_stride).enumerate() {
+                for head in row.chunks_exact_mut(head_dim).take(heads) {
+                    let rotated = reference::rotate(head, t, &frequencies(head_dim), 1.0);
+                    head.copy_from_slice(&rotated);
+                }
+            }
+            let mut first: Option<Vec<f32>> = None;
+            for kernels in kernels(Precision::F32) {
+                let what = format!("rope {positions} x {heads} x {head_dim}");
+                let mut matrix = before.clone();
+                forward(kernels, &table, &mut matrix, row_stride, heads);
+                check(&what, &matrix, &expected, |_| sum_bound(2, 3.0));
+                let first = first.get_or_insert(matrix.clone());
+                check_same_bits(&what, &matrix, first);
+                backward(kernels, &table, &mut matrix, row_stride, heads);
+                check(&format!("{what} back"), &matrix, &wide(&before), |_| sum_bound(4, 3.0));
+            }
+        }
+    }
+
+    /// Frequencies of Llama 3.2 (theta 500000, factor 32), by Hugging Face's formula: the highest
+    /// are kept, the lowest divided by the factor, and those between interpolated.
+    #[test]
+    fn llama3_scaling_bends_low_frequencies() {
+        let scaling = Llama3Scaling {
+            factor: 32.0,
+            low_frequency_factor: 1.0,
+            high_frequency_factor: 4.0,
+            original_positions: 8192.0,
+        };
+        let close = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-12, "{a} instead of {b}");
+        close(scaling.apply(1.0), 1.0);
+        close(scaling.apply(1e-5), 1e-5 / 32.0);
+        // A wavelength of 4096: two turns in the original context, a third of the way up.
+        let frequency = 2.0 * std::f64::consts::PI / 4096.0;
+        close(scaling.apply(frequency), frequency * (2.0 / 3.0 / 32.0 + 1.0 / 3.0));
+        let plain = RopeTable::new(4, 8, 500_000.0, None);
+        let scaled = RopeTable::new(4, 8, 500_000.0, Some(scaling));
+        assert_eq!(plain.sines[4].to_bits(), scaled.sines[4].to_bits());
+        assert!(plain.sines[7] > 30.0 * scaled.sines[7]);
+    }
+}

@@ -1,0 +1,130 @@
+//! Flags that several verbs share.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::lab::{Corpora, LocalOptions, WorkOptions};
+use crate::spec::{CorpusFacts, Request, Resolved, resolve};
+use crate::{Error, Result};
+
+/// Where records and corpora lie.
+#[derive(Debug, Args)]
+pub(super) struct Places {
+    /// Directory of the records
+    #[arg(long, default_value = "scarce-store", value_name = "DIR")]
+    pub(super) store: PathBuf,
+    /// Directory of a prepared corpus; further ones are for mixtures
+    #[arg(long, value_name = "DIR")]
+    pub(super) corpus: Vec<PathBuf>,
+}
+
+/// What becomes of trained weights.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Keep {
+    /// They stay in the record
+    Keep,
+    /// They are not stored; the same spec trains them again, bit for bit
+    Drop,
+}
+
+/// How a run is done; none of it changes a result.
+#[derive(Debug, Args)]
+pub(super) struct Running {
+    /// Threads inside a run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) threads: Option<u16>,
+    /// What becomes of trained weights
+    #[arg(long, value_enum, default_value = "keep")]
+    pub(super) weights: Keep,
+    /// Seconds between checkpoints
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    pub(super) checkpoint_every: f64,
+    /// Steps between lines of metrics.jsonl; 0: about a thousand lines a run
+    #[arg(long, value_name = "STEPS", default_value_t = 0)]
+    pub(super) log_every: u64,
+}
+
+/// Where a spec comes from.
+#[derive(Debug, Args)]
+pub(super) struct SpecSource {
+    /// Spec file in TOML; without one the defaults and --set make the spec
+    #[arg(value_name = "SPEC.toml")]
+    pub(super) spec: Option<PathBuf>,
+    /// Override a key, for example --set optim.weight_decay=1.6
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+impl Running {
+    pub(super) fn options(&self) -> Result<WorkOptions> {
+        let interval = std::time::Duration::try_from_secs_f64(self.checkpoint_every)
+            .map_err(|cause| Error::usage(format!("--checkpoint-every: {cause}")))?;
+        Ok(WorkOptions {
+            threads: self.threads.map_or_else(processors, usize::from),
+            keep_weights: matches!(self.weights, Keep::Keep),
+            checkpoint_interval: interval,
+            log_steps: self.log_every,
+        })
+    }
+}
+
+impl Places {
+    /// Opens the corpora; at least one is needed.
+    pub(super) fn open_corpora(&self) -> Result<Corpora> {
+        if self.corpus.is_empty() {
+            return Err(Error::usage("a corpus is needed: --corpus DIR").hint(
+                "make one with `scarce prepare TEXT --out DIR` or \
+                 `scarce prepare --synthetic pocket --out DIR`",
+            ));
+        }
+        Corpora::open(&self.corpus)
+    }
+}
+
+impl SpecSource {
+    /// Reads and resolves the spec against the first corpus.
+    pub(super) fn resolve(&self, corpus: &CorpusFacts) -> Result<Resolved> {
+        let file = match &self.spec {
+            Some(path) => Some((path.display().to_string(), read_text(path)?)),
+            None => None,
+        };
+        let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+        resolve(&Request { file, sets: &self.set }, corpus)
+    }
+}
+
+/// The first corpus' facts.
+pub(super) fn facts(corpora: &Corpora) -> Result<CorpusFacts> {
+    let first = corpora.first().ok_or_else(|| Error::usage("a corpus is needed: --corpus DIR"))?;
+    Ok(first.facts())
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::usage(format!("there is no spec file `{}`", path.display()))
+        }
+        _ => Error::io("read", path, &cause),
+    })
+}
+
+/// Logical processors of this machine.
+pub(super) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// A pool for `jobs` jobs: one worker per core, and threads inside runs only where cores are left.
+pub(super) fn local_options(
+    jobs: usize,
+    workers: Option<u16>,
+    threads: Option<u16>,
+    keep_weights: bool,
+) -> Result<LocalOptions> {
+    let cores = processors();
+    let workers = workers.map_or_else(|| cores.min(jobs.max(1)), usize::from);
+    let threads = threads.map_or_else(|| (cores / workers.max(1)).max(1), usize::from);
+    let program = std::env::current_exe()
+        .map_err(|cause| Error::data(format!("failed to find this program: {cause}")))?;
+    Ok(LocalOptions { workers, threads, keep_weights, program })
+}

@@ -1,0 +1,372 @@
+//! `scarce quickstart`: the story, its table, its figure and its page.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+
+use super::options::{facts, local_options};
+use super::print;
+use super::progress::Bar;
+use super::signals::Interrupt;
+use crate::data::{Corpus, Manifest, prepare_synthetic};
+use crate::eval::{Windows, floor_ledger};
+use crate::lab::{Corpora, Lab, LocalLab};
+use crate::report::quickstart::{self as shown, Family, QuickstartReport};
+use crate::report::{figure, html, palette, png};
+use crate::spec::{Job, Split};
+use crate::store::{Record, Store, write_atomically};
+use crate::study::quickstart::{self, Options, Outcome, Recipe};
+use crate::{Error, Result};
+
+/// Arguments of `scarce quickstart`.
+#[derive(Debug, Args)]
+pub(super) struct QuickstartArgs {
+    /// Directory of a prepared corpus; without it the built-in language is used
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
+    /// Where everything goes: records, figure, page
+    #[arg(long, default_value = "scarce-quickstart", value_name = "DIR")]
+    out: PathBuf,
+    /// Directory of the records; default: `store` inside --out
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// All seeds follow from it
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Training tokens; default: all, but at most 51,712
+    #[arg(long, value_name = "TOKENS")]
+    budget: Option<u64>,
+    /// Worker processes; default: one per core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+    /// Threads of each worker; default: 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Show the runs that are needed, and which of them are known; train nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &QuickstartArgs) -> Result<()> {
+    let start = Instant::now();
+    let interrupt = Interrupt::listen()?;
+    let directory = corpus_directory(arguments)?;
+    let corpora = Corpora::open(std::slice::from_ref(&directory))?;
+    let facts = facts(&corpora)?;
+    let options = Options { seed: arguments.seed, budget_tokens: arguments.budget };
+    let store_path = arguments.store.clone().unwrap_or_else(|| arguments.out.join("store"));
+    let store = Store::open(&store_path)?;
+    if arguments.dry_run {
+        return dry_run(&store, &quickstart::first_jobs(&facts, &options)?, arguments.json);
+    }
+    let before = store.ids()?;
+    let bar = Bar::new("quick start");
+    let pool = local_options(usize::MAX, arguments.workers, arguments.threads.or(Some(1)), true)?;
+    let mut lab = LocalLab::new(
+        store.clone(),
+        &corpora,
+        pool,
+        |overview| bar.lab(overview),
+        || interrupt.is_set(),
+    );
+    let outcome = quickstart::run(&mut lab, &facts, &options);
+    bar.finish();
+    let outcome = outcome?;
+    let corpus = corpora.get(facts.id)?;
+    let story = Story { outcome: &outcome, corpus, lab: &lab, store: &store };
+    let report = story.report(arguments, &before, start)?;
+    let page = write_files(&arguments.out, &report)?;
+    if arguments.json {
+        print::json(&with_comparisons(&report));
+    } else {
+        let mut text =
+            format!("{}\n{}", report.recipe_table().to_text(), report.comparison_table().to_text());
+        report.notes.iter().for_each(|note| text += &format!("\n{note}\n"));
+        print::data(&text);
+        print::note(&format!(
+            "{} · {}",
+            print::seconds(start.elapsed().as_secs_f64()),
+            page.display()
+        ));
+    }
+    Ok(())
+}
+
+/// The user's corpus, or the built-in one, written on first use.
+fn corpus_directory(arguments: &QuickstartArgs) -> Result<PathBuf> {
+    if let Some(directory) = &arguments.corpus {
+        return Ok(directory.clone());
+    }
+    let directory = arguments.out.join("corpus");
+    if !directory.exists() {
+        std::fs::create_dir_all(&arguments.out)
+            .map_err(|cause| Error::io("create", &arguments.out, &cause))?;
+        prepare_synthetic("pocket", &directory, false)?;
+    }
+    Ok(directory)
+}
+
+fn dry_run(store: &Store, jobs: &[Job], as_json: bool) -> Result<()> {
+    let known = jobs.iter().filter(|job| store.has(job.id())).count();
+    let mut tokens = 0.0;
+    let mut flops = 0.0;
+    for job in jobs {
+        if let Job::Train(spec) = job {
+            let of_run = spec.data.epochs * spec.data.budget_tokens as f64;
+            tokens += of_run;
+            flops += of_run * spec.model.flops_per_token(spec.data.sequence_tokens) as f64;
+        }
+    }
+    let rest = "then 2 ensemble members and 8 evaluations";
+    if as_json {
+        let (jobs, ids) = (jobs.len(), jobs.iter().map(Job::id).collect::<Vec<_>>());
+        print::json(
+            &json!({ "runs": jobs, "known": known, "tokens": tokens, "flops": flops, "ids": ids }),
+        );
+    } else {
+        print::data(&format!(
+            "{} runs ({known} known), {tokens:.3e} tokens, {flops:.3e} FLOP; {rest}\n",
+            jobs.len()
+        ));
+    }
+    Ok(())
+}
+
+/// What the report is made from.
+struct Story<'a> {
+    outcome: &'a Outcome,
+    corpus: &'a Corpus,
+    lab: &'a dyn Lab,
+    store: &'a Store,
+}
+
+impl Story<'_> {
+    fn report(
+        &self,
+        arguments: &QuickstartArgs,
+        before: &[crate::spec::JobId],
+        start: Instant,
+    ) -> Result<QuickstartReport> {
+        let Outcome { recipes, comparisons, tunings, records } = self.outcome;
+        let floor = self.floor()?;
+        let recipe_rows = recipes
+            .iter()
+            .map(|recipe| self.recipe_row(recipe, floor.as_ref()))
+            .collect::<Result<_>>()?;
+        let comparisons = comparisons
+            .iter()
+            .map(|comparison| shown::ComparisonRow {
+                question: question(&comparison.left, &comparison.right),
+                left: comparison.left.clone(),
+                right: comparison.right.clone(),
+                difference: comparison.difference,
+            })
+            .collect();
+        let trained: Vec<&Record> =
+            records.iter().filter(|record| record.kind == "train").collect();
+        let known = |record: &&&Record| before.contains(&record.id);
+        let remembered = trained.iter().filter(known).count() as u64;
+        let reads = self.store.test_reads()?;
+        let corpus = self.corpus.id();
+        Ok(QuickstartReport {
+            title: "Quick start".to_owned(),
+            subject: subject(self.corpus.manifest(), arguments, recipes, self.store)?,
+            floor_nats: floor.as_ref().and_then(|f| f.estimate("floor")).map(|e| e.mean),
+            recipes: recipe_rows,
+            comparisons,
+            trajectories: self.trajectories()?,
+            provenance: self.provenance()?,
+            ledger: shown::Ledger {
+                runs_trained: trained.len() as u64 - remembered,
+                runs_remembered: remembered,
+                tokens: trained.iter().map(|record| record.cost.tokens).sum(),
+                flops: records.iter().map(|record| record.cost.flops).sum(),
+                wall_seconds: start.elapsed().as_secs_f64(),
+                cpu_seconds: records.iter().map(|record| record.cost.cpu_seconds).sum(),
+            },
+            test_reads: reads.iter().filter(|read| read.corpus == corpus).count() as u64,
+            notes: tunings.iter().map(tuning_note).collect(),
+        })
+    }
+
+    /// The exact floor, token by token, where the process is known.
+    fn floor(&self) -> Result<Option<crate::eval::Ledger>> {
+        let Some(language) = self.corpus.language() else { return Ok(None) };
+        let windows = Windows::all(self.corpus.split(Split::Test), language.document_tokens())?;
+        floor_ledger(&windows, &language).map(Some)
+    }
+
+    fn recipe_row(
+        &self,
+        recipe: &Recipe,
+        floor: Option<&crate::eval::Ledger>,
+    ) -> Result<shown::RecipeRow> {
+        let ledger = self.lab.ledger(recipe.evaluation, Split::Test)?;
+        let excess = floor
+            .map(|floor| ledger.difference(&recipe.column, floor, "floor"))
+            .transpose()?
+            .map(|difference| difference.estimate);
+        let ids = match recipe.records.is_empty() {
+            true => vec![recipe.evaluation.to_string()],
+            false => recipe.records.iter().map(ToString::to_string).collect(),
+        };
+        Ok(shown::RecipeRow {
+            name: recipe.name.clone(),
+            family: family(&recipe.name),
+            setting: self.setting(recipe)?,
+            loss: ledger.estimate(&recipe.column),
+            excess,
+            parameters: recipe.parameters,
+            records: ids,
+        })
+    }
+
+    fn setting(&self, recipe: &Recipe) -> Result<String> {
+        let Some(&first) = recipe.records.first() else {
+            let record = self.outcome.records.iter().find(|r| r.id == recipe.evaluation);
+            let context = record
+                .and_then(|r| r.measured.iter().find(|m| m.name == "context_tokens"))
+                .map_or(0.0, |m| m.value);
+            return Ok(format!("counts, contexts of {context} tokens"));
+        };
+        let Job::Train(spec) = self.store.job(first)? else { return Ok(String::new()) };
+        let crate::spec::OptimSpec::Adamw { weight_decay, .. } = spec.optim;
+        let members = match recipe.records.len() {
+            1 => String::new(),
+            k => format!("{k} models, "),
+        };
+        Ok(format!("{members}{} epochs, weight decay {weight_decay}", spec.data.epochs))
+    }
+
+    /// Validation losses over training of the single models of the table.
+    fn trajectories(&self) -> Result<Vec<shown::Trajectory>> {
+        let mut trajectories = Vec::new();
+        for recipe in &self.outcome.recipes {
+            let [id] = recipe.records[..] else { continue };
+            let label = match recipe.name.strip_prefix("standard-") {
+                Some(epochs) => format!("{epochs} epochs"),
+                None => recipe.name.clone(),
+            };
+            let text = self.store.read_file(id, "metrics.jsonl")?;
+            let mut points = Vec::new();
+            for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                let line: crate::train::MetricsLine = serde_json::from_slice(line)
+                    .map_err(|cause| Error::data(format!("metrics of {}: {cause}", id.short())))?;
+                let held_out = line.held_out.first();
+                points.extend(held_out.map(|held_out| (line.tokens as f64, held_out.loss_nats)));
+            }
+            trajectories.push(shown::Trajectory { label, family: family(&recipe.name), points });
+        }
+        Ok(trajectories)
+    }
+
+    fn provenance(&self) -> Result<Vec<shown::ProvenanceRow>> {
+        let mut rows = Vec::new();
+        for recipe in &self.outcome.recipes {
+            for &id in recipe.records.iter().chain([&recipe.evaluation]) {
+                let Some(record) = self.outcome.records.iter().find(|r| r.id == id) else {
+                    continue;
+                };
+                let machine = &record.machine;
+                rows.push(shown::ProvenanceRow {
+                    recipe: recipe.name.clone(),
+                    record: id.to_string(),
+                    spec: self.store.job(id)?.canonical(),
+                    machine: format!(
+                        "{}, {} processors, {}",
+                        machine.cpu, machine.processors, machine.isa
+                    ),
+                    numerics_class: record.numerics.name(),
+                });
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn family(name: &str) -> Family {
+    match name {
+        "regularized" => Family::Regularized,
+        "larger" => Family::Larger,
+        "ngram" => Family::Ngram,
+        name if name.starts_with("ensemble") => Family::Ensemble,
+        _ => Family::Standard,
+    }
+}
+
+fn question(left: &str, right: &str) -> String {
+    match (left, right) {
+        ("standard-32", _) => "Does the standard recipe overfit?",
+        ("regularized", _) => "Does weight decay repair it?",
+        ("larger", _) => "Does a larger model help?",
+        (_, "ngram") => "Is it more than counting?",
+        _ => "Do three small models beat a larger one?",
+    }
+    .to_owned()
+}
+
+fn subject(
+    manifest: &Manifest,
+    arguments: &QuickstartArgs,
+    recipes: &[Recipe],
+    store: &Store,
+) -> Result<String> {
+    let text = match (&manifest.synthetic, &arguments.corpus) {
+        (Some(synthetic), _) => format!("built-in language `{}`", synthetic.name),
+        (None, Some(directory)) => {
+            let name = directory.file_name().unwrap_or_default();
+            format!("corpus {} ({})", name.to_string_lossy(), manifest.id.short())
+        }
+        (None, None) => format!("corpus {}", manifest.id.short()),
+    };
+    let first = recipes.iter().find_map(|recipe| recipe.records.first());
+    let budget = match first.map(|&id| store.job(id)).transpose()? {
+        Some(Job::Train(spec)) => spec.data.budget_tokens,
+        _ => 0,
+    };
+    Ok(format!("{text}, {budget} training tokens, seed {}", arguments.seed))
+}
+
+fn tuning_note(tuning: &quickstart::Tuning) -> String {
+    let points: Vec<String> =
+        tuning.points.iter().map(|(decay, loss)| format!("{decay}: {loss:.4}")).collect();
+    let edge = if tuning.at_edge { "; the best lies at the edge of the grid" } else { "" };
+    format!(
+        "Weight decay of {} on val at 16 epochs (nats/token): {}. Chosen: {}{edge}.",
+        tuning.model,
+        points.join(", "),
+        tuning.best
+    )
+}
+
+/// The promised JSON, and the comparisons beside it.
+fn with_comparisons(report: &QuickstartReport) -> serde_json::Value {
+    let mut value = report.to_json();
+    let rows = report.comparisons.iter().map(|row| {
+        let difference = &row.difference;
+        let interval = difference.bootstrap.map(|interval| [interval.low, interval.high]);
+        json!({
+            "left": row.left, "right": row.right,
+            "difference_nats": difference.estimate.mean,
+            "standard_error_nats": difference.estimate.standard_error,
+            "interval_95_nats": interval,
+        })
+    });
+    value["comparisons"] = rows.collect();
+    value["notes"] = json!(report.notes);
+    value
+}
+
+fn write_files(out: &Path, report: &QuickstartReport) -> Result<PathBuf> {
+    let scene = figure::quickstart(report);
+    write_atomically(&out.join("figure.svg"), scene.to_svg(palette::Colors::Light).as_bytes())?;
+    write_atomically(&out.join("figure.png"), &png::encode(&scene))?;
+    let page = out.join("report.html");
+    write_atomically(&page, html::page(report).as_bytes())?;
+    Ok(page)
+}

@@ -1,0 +1,230 @@
+//! `scarce runs`, `show` and `verify`: looking at a store.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::options::{Places, Running, SpecSource, facts};
+use super::{print, progress::Bar};
+use crate::lab::{Corpora, replay};
+use crate::report::table::{Align, Table};
+use crate::spec::{Job, Origin, field};
+use crate::store::{Outcome, Record, Store, utc};
+use crate::{Error, Result};
+
+/// Arguments of `scarce runs`.
+#[derive(Debug, Args)]
+pub(super) struct RunsArgs {
+    /// Directory of the records
+    #[arg(long, default_value = "scarce-store", value_name = "DIR")]
+    store: PathBuf,
+    /// Print one JSON record a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `scarce show`.
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Id of a record, or a unique beginning of it
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+    /// Instead of a record: resolve this spec and show where each value comes from
+    #[arg(long, value_name = "SPEC.toml", conflicts_with = "id")]
+    spec: Option<PathBuf>,
+    /// Override a key of the spec
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Explain every key that a spec may have
+    #[arg(long, conflicts_with_all = ["id", "spec"])]
+    fields: bool,
+    #[command(flatten)]
+    places: Places,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `scarce verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Id of a record, or a unique beginning of it
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    places: Places,
+    /// Train it again and compare the weights byte for byte
+    #[arg(long)]
+    replay: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
+    let store = existing(&arguments.store)?;
+    let mut table = Table::new(&[
+        ("id", Align::Left),
+        ("kind", Align::Left),
+        ("outcome", Align::Left),
+        ("loss (nats/token)", Align::Right),
+        ("parameters", Align::Right),
+        ("tokens", Align::Right),
+        ("finished", Align::Left),
+    ]);
+    for id in store.ids()? {
+        let Some(record) = store.record(id)? else { continue };
+        if arguments.json {
+            print::json(&record_json(&record)?);
+            continue;
+        }
+        let loss = record
+            .losses
+            .last()
+            .map_or_else(|| "-".to_owned(), |loss| format!("{} {}", loss.split, loss.text()));
+        table.push([
+            id.short(),
+            record.kind.clone(),
+            outcome(&record),
+            loss,
+            record.cost.parameters.to_string(),
+            record.cost.tokens.to_string(),
+            utc(record.finished_unix_seconds),
+        ]);
+    }
+    if !arguments.json {
+        print::data(&table.to_text());
+    }
+    Ok(())
+}
+
+pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
+    if arguments.fields {
+        print::data(&fields());
+        return Ok(());
+    }
+    let Some(prefix) = &arguments.id else { return show_spec(arguments) };
+    let store = existing(&arguments.places.store)?;
+    let id = store.find(prefix)?;
+    let Some(record) = store.record(id)? else {
+        return Err(Error::data(format!("record {} has gone away", id.short())));
+    };
+    if arguments.json {
+        print::json(&record_json(&record)?);
+        return Ok(());
+    }
+    let mut text = spec_text(&store.job(id)?, None);
+    text += &format!("\nid          {id}\noutcome     {}\n", outcome(&record));
+    for loss in &record.losses {
+        text += &format!("{:<12}{} {} nats/token\n", loss.split, loss.name, loss.text());
+    }
+    let cost = &record.cost;
+    text += &format!(
+        "cost        {} steps, {} tokens, {:.3e} FLOP\n",
+        cost.steps, cost.tokens, cost.flops
+    );
+    text += &format!(
+        "time        {} wall, {} CPU, peak memory {}\n",
+        print::seconds(cost.wall_seconds),
+        print::seconds(cost.cpu_seconds),
+        print::bytes(cost.peak_memory_bytes)
+    );
+    let machine = &record.machine;
+    text += &format!(
+        "machine     {}, {} of {} processors, {}, {}\n",
+        machine.cpu, machine.threads, machine.processors, machine.isa, machine.system
+    );
+    text += &format!("numerics    {}\n", record.numerics.name());
+    text += &format!(
+        "finished    {} by scarce {}\n",
+        utc(record.finished_unix_seconds),
+        record.version
+    );
+    print::data(&text);
+    Ok(())
+}
+
+fn show_spec(arguments: &ShowArgs) -> Result<()> {
+    let corpora = arguments.places.open_corpora()?;
+    let source = SpecSource { spec: arguments.spec.clone(), set: arguments.set.clone() };
+    let resolved = source.resolve(&facts(&corpora)?)?;
+    let job = Job::Train(resolved.spec);
+    if arguments.json {
+        let value = serde_json::to_value(&job).expect("jobs are plain data");
+        print::json(&value);
+    } else {
+        print::data(&format!("{}\nid {}\n", spec_text(&job, Some(&resolved.origins)), job.id()));
+    }
+    Ok(())
+}
+
+pub(super) fn verify(arguments: &VerifyArgs) -> Result<()> {
+    let store = existing(&arguments.places.store)?;
+    let id = store.find(&arguments.id)?;
+    let files = store.verify(id)?;
+    print::data(&format!("{}: {} files are as they were written\n", id.short(), files.len()));
+    if !arguments.replay {
+        return Ok(());
+    }
+    let corpora: Corpora = arguments.places.open_corpora()?;
+    let (bar, start) = (Bar::new("replaying"), std::time::Instant::now());
+    let mut report = |report: crate::lab::Report| bar.run(&report, start, 0);
+    let result = replay(id, (&store, &corpora), &arguments.running.options()?, &mut report);
+    bar.finish();
+    result?;
+    print::data(&format!("{}: trained again, the weights are the same bytes\n", id.short()));
+    Ok(())
+}
+
+/// A store that must exist: looking at one creates nothing.
+fn existing(path: &std::path::Path) -> Result<Store> {
+    if !path.join("format").is_file() {
+        return Err(Error::usage(format!("there is no store at `{}`", path.display()))
+            .hint("name it with --store DIR; `scarce train` makes one"));
+    }
+    Store::open(path)
+}
+
+fn outcome(record: &Record) -> String {
+    match record.outcome {
+        Outcome::Finished => "finished".to_owned(),
+        Outcome::Diverged { step } => format!("diverged at step {step}"),
+    }
+}
+
+/// A record as JSON.
+pub(super) fn record_json(record: &Record) -> Result<Value> {
+    serde_json::to_value(record)
+        .map_err(|cause| Error::data(format!("the record has no JSON form: {cause}")))
+}
+
+/// The spec, one key a line, with the origin of each value if it is known.
+pub(super) fn spec_text(job: &Job, origins: Option<&BTreeMap<String, Origin>>) -> String {
+    let mut text = String::new();
+    for line in job.canonical().lines().skip(1) {
+        let key = line.split(" = ").next().unwrap_or_default();
+        match origins.and_then(|origins| origins.get(key)) {
+            Some(origin) => text += &format!("{line:<44} # {origin}\n"),
+            None => text += &format!("{line}\n"),
+        }
+    }
+    text
+}
+
+/// Every key, what it accepts and what it means.
+fn fields() -> String {
+    let mut table =
+        Table::new(&[("key", Align::Left), ("accepts", Align::Left), ("meaning", Align::Left)]);
+    for entry in field::FIELDS {
+        let accepts = match entry.accepts {
+            field::Accepts::Count => "whole number".to_owned(),
+            field::Accepts::Real => "number".to_owned(),
+            field::Accepts::Flag => "true or false".to_owned(),
+            field::Accepts::Word(words) => words.join(" | "),
+            field::Accepts::Id => "64 hex digits".to_owned(),
+        };
+        table.push([entry.key.to_owned(), accepts, entry.meaning.to_owned()]);
+    }
+    table.to_text()
+}

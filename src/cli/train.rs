@@ -1,0 +1,147 @@
+//! `scarce train`: the plain form of one run.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+
+use super::options::{Places, Running, SpecSource, facts};
+use super::progress::Bar;
+use super::signals::Interrupt;
+use super::{print, runs};
+use crate::Result;
+use crate::lab::{Corpora, Report, kernels, numerics, planned_steps, work};
+use crate::spec::{Job, Resolved, Split};
+use crate::store::{Outcome, Record, Store};
+use crate::train::Plan;
+
+/// Arguments of `scarce train`.
+#[derive(Debug, Args)]
+pub(super) struct TrainArgs {
+    #[command(flatten)]
+    source: SpecSource,
+    #[command(flatten)]
+    places: Places,
+    #[command(flatten)]
+    running: Running,
+    /// Show the resolved spec, memory, work and whether the record is known; train nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Take a known record only if it is of the numerics class of this machine
+    #[arg(long)]
+    exact: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &TrainArgs) -> Result<ExitCode> {
+    let corpora = arguments.places.open_corpora()?;
+    let resolved = arguments.source.resolve(&facts(&corpora)?)?;
+    if arguments.dry_run {
+        return dry_run(arguments, &resolved, &corpora).map(|()| ExitCode::SUCCESS);
+    }
+    let job = Job::Train(resolved.spec);
+    let id = job.id();
+    let interrupt = Interrupt::listen()?;
+    let store = Store::open(&arguments.places.store)?;
+    if arguments.exact {
+        check_class(&store, &job)?;
+    }
+    let options = arguments.running.options()?;
+    if !store.has(id) {
+        print::note(&format!("training {}", id.short()));
+    }
+    let (bar, start) = (Bar::new("training"), Instant::now());
+    let mut first = None;
+    let mut report = |report: Report| {
+        if let Report::Done { done, .. } = report {
+            first.get_or_insert(done.saturating_sub(1));
+        }
+        bar.run(&report, start, first.unwrap_or(0));
+    };
+    let interrupted = || interrupt.is_set();
+    let record = work(&job, (&store, &corpora), &options, &mut report, &interrupted);
+    bar.finish();
+    let record = record?;
+    show(&record, arguments.json)?;
+    Ok(match record.outcome {
+        Outcome::Finished => ExitCode::SUCCESS,
+        Outcome::Diverged { .. } => ExitCode::from(4),
+    })
+}
+
+fn show(record: &Record, as_json: bool) -> Result<()> {
+    if as_json {
+        print::json(&runs::record_json(record)?);
+        return Ok(());
+    }
+    let mut text = format!("record {}\n", record.id);
+    match record.outcome {
+        Outcome::Finished => {
+            if let Some(loss) = record.loss("model", Split::Val) {
+                text += &format!("val loss {} nats/token", loss.text());
+                if let Some(bits) = loss.bits_per_byte {
+                    text += &format!(", {bits:.4} bits/byte");
+                }
+                text.push('\n');
+            }
+        }
+        Outcome::Diverged { step } => text += &format!("diverged at step {step}\n"),
+    }
+    print::data(&text);
+    Ok(())
+}
+
+fn check_class(store: &Store, job: &Job) -> Result<()> {
+    let (Job::Train(spec), Some(record)) = (job, store.record(job.id())?) else { return Ok(()) };
+    let class = numerics(kernels(spec.precision)?);
+    if record.numerics == class {
+        return Ok(());
+    }
+    Err(crate::Error::usage(format!(
+        "the known record {} is of numerics class {}, not {}",
+        record.id.short(),
+        record.numerics.name(),
+        class.name()
+    ))
+    .hint("use another --store to train it in this class"))
+}
+
+fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Result<()> {
+    let spec = &resolved.spec;
+    let job = Job::Train(spec.clone());
+    let options = arguments.running.options()?;
+    let steps = planned_steps(spec, corpora)?;
+    let kernels = kernels(spec.precision)?;
+    let plan = Plan::new(spec, steps, kernels, options.threads);
+    let known =
+        arguments.places.store.exists() && Store::open(&arguments.places.store)?.has(job.id());
+    if arguments.json {
+        print::json(&json!({
+            "id": job.id(), "known": known, "spec": job, "steps": plan.steps,
+            "tokens": plan.tokens, "flops": plan.flops, "parameters": plan.parameters,
+            "lanes": plan.lanes, "memory_bytes": plan.memory_bytes(),
+            "disk_bytes": plan.disk_bytes, "numerics": numerics(kernels),
+        }));
+        return Ok(());
+    }
+    let mut text = runs::spec_text(&job, Some(&resolved.origins));
+    text += &format!("\nid          {}{}\n", job.id(), if known { " (known)" } else { "" });
+    text += &format!("parameters  {}\n", plan.parameters);
+    text += &format!("steps       {}, {} tokens, {:.3e} FLOP\n", steps, plan.tokens, plan.flops);
+    text += &format!(
+        "memory      {}: state {}, {} gradient lanes {}, activations {}\n",
+        print::bytes(plan.memory_bytes()),
+        print::bytes(plan.state_bytes),
+        plan.lanes,
+        print::bytes(plan.gradient_bytes),
+        print::bytes(plan.activation_bytes),
+    );
+    text += &format!("threads     {} (at most {} are useful)\n", options.threads, plan.lanes);
+    text += &format!("disk        {}\n", print::bytes(plan.disk_bytes));
+    text += &format!("numerics    {} on {}\n", numerics(kernels).name(), kernels.isa().name());
+    print::data(&text);
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! The token ledger: log-probabilities of every predicted token, one column per model.
+//!
+//! With it, probability means of any subset, paired differences and new clusterings need no
+//! forward pass. It is stored as safetensors: `blocks` (u32) and one f32 vector per column.
+
+use std::collections::BTreeMap;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+pub use super::windows::Tokens;
+
+use super::statistics::{self, Estimate, PairedDifference};
+use crate::spec::Split;
+use crate::store::Loss;
+use crate::{Error, Result};
+
+/// Log-probabilities in nats of the predicted tokens of a set of windows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ledger {
+    /// Blocks and bytes of the tokens.
+    pub tokens: Tokens,
+    /// One column per model or average, in order.
+    columns: Vec<(String, Vec<f32>)>,
+}
+
+impl Ledger {
+    /// A ledger without columns.
+    #[must_use]
+    pub fn new(tokens: Tokens) -> Self {
+        Self { tokens, columns: Vec::new() }
+    }
+
+    /// Adds a column.
+    ///
+    /// # Panics
+    /// If it does not have one number per token.
+    pub fn push(&mut self, name: impl Into<String>, log_probabilities: Vec<f32>) {
+        assert_eq!(log_probabilities.len(), self.tokens.blocks.len(), "one number per token");
+        self.columns.push((name.into(), log_probabilities));
+    }
+
+    /// Names of the columns in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// A column.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&[f32]> {
+        let column = self.columns.iter().find(|(column, _)| column == name);
+        column.map(|(_, numbers)| &numbers[..])
+    }
+
+    /// Sums of the losses (nats) and counts of the tokens of each block.
+    #[must_use]
+    pub fn block_sums(&self, name: &str) -> Option<(Vec<f64>, Vec<f64>)> {
+        let column = self.column(name)?;
+        let blocks = self.tokens.blocks.last().map_or(0, |&last| last as usize + 1);
+        let (mut sums, mut counts) = (vec![0.0; blocks], vec![0.0; blocks]);
+        for (&block, &log_probability) in self.tokens.blocks.iter().zip(column) {
+            sums[block as usize] -= f64::from(log_probability);
+            counts[block as usize] += 1.0;
+        }
+        // A block whose only token opens a window has nothing to predict.
+        let kept = (0..blocks).filter(|&block| counts[block] > 0.0);
+        Some(kept.map(|block| (sums[block], counts[block])).unzip())
+    }
+
+    /// Mean loss of a column with its clustered standard error.
+    #[must_use]
+    pub fn estimate(&self, name: &str) -> Option<Estimate> {
+        let (sums, counts) = self.block_sums(name)?;
+        Some(statistics::estimate(&sums, &counts))
+    }
+
+    /// Mean loss of `name` minus that of `other_name` in another ledger of the same tokens.
+    pub fn difference(
+        &self,
+        name: &str,
+        other: &Self,
+        other_name: &str,
+    ) -> Result<PairedDifference> {
+        if self.tokens.blocks != other.tokens.blocks {
+            return Err(Error::usage("the two losses were not measured on the same tokens"));
+        }
+        let missing = |name: &str| Error::data(format!("the ledger has no column `{name}`"));
+        let (left, counts) = self.block_sums(name).ok_or_else(|| missing(name))?;
+        let (right, _) = other.block_sums(other_name).ok_or_else(|| missing(other_name))?;
+        Ok(statistics::paired_difference(&left, &right, &counts))
+    }
+
+    /// All columns as losses of a record.
+    #[must_use]
+    pub fn losses(&self, split: Split) -> Vec<Loss> {
+        let loss = |name: &str| {
+            let estimate = self.estimate(name)?;
+            let tokens = self.tokens.blocks.len() as u64;
+            let total_nats = estimate.mean * tokens as f64;
+            let bytes = self.tokens.bytes.filter(|&bytes| bytes > 0);
+            Some(Loss {
+                name: name.to_owned(),
+                split,
+                nats: estimate.mean,
+                standard_error_nats: estimate.standard_error,
+                clusters: estimate.clusters as u64,
+                tokens,
+                bits_per_byte: bytes.map(|b| total_nats / std::f64::consts::LN_2 / b as f64),
+            })
+        };
+        self.names().filter_map(loss).collect()
+    }
+
+    /// The ledger as a safetensors file.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>> {
+        let bad = |cause: safetensors::SafeTensorError| {
+            Error::data(format!("the ledger has no safetensors form: {cause}"))
+        };
+        let length = vec![self.tokens.blocks.len()];
+        let blocks: Vec<u8> = self.tokens.blocks.iter().flat_map(|b| b.to_le_bytes()).collect();
+        let columns: Vec<(String, Vec<u8>)> = self
+            .columns
+            .iter()
+            .map(|(name, column)| {
+                (name.clone(), column.iter().flat_map(|x| x.to_le_bytes()).collect())
+            })
+            .collect();
+        let view = |dtype, bytes| TensorView::new(dtype, length.clone(), bytes).map_err(bad);
+        let mut views = vec![("blocks".to_owned(), view(Dtype::U32, &blocks)?)];
+        for (name, bytes) in &columns {
+            views.push((format!("log_probability.{name}"), view(Dtype::F32, bytes)?));
+        }
+        // The order of the columns and the bytes have no place in the tensors themselves.
+        let order: Vec<&str> = self.names().collect();
+        let mut metadata = BTreeMap::from([("columns".to_owned(), order.join(" "))]);
+        if let Some(bytes) = self.tokens.bytes {
+            metadata.insert("bytes".to_owned(), bytes.to_string());
+        }
+        safetensors::serialize(views, Some(metadata.into_iter().collect())).map_err(bad)
+    }
+
+    /// Reads what [`Ledger::to_safetensors`] wrote.
+    pub fn from_safetensors(file: &[u8]) -> Result<Self> {
+        let bad = |cause: &dyn std::fmt::Display| Error::data(format!("not a ledger: {cause}"));
+        let (_, header) = SafeTensors::read_metadata(file).map_err(|cause| bad(&cause))?;
+        let tensors = SafeTensors::deserialize(file).map_err(|cause| bad(&cause))?;
+        let metadata = header.metadata().as_ref();
+        let of = |key: &str| metadata.and_then(|map| map.get(key)).map(String::as_str);
+        let words = |name: &str| -> Result<Vec<[u8; 4]>> {
+            let tensor = tensors.tensor(name).map_err(|cause| bad(&cause))?;
+            let words = tensor.data().chunks_exact(4);
+            Ok(words.map(|b| [b[0], b[1], b[2], b[3]]).collect())
+        };
+        let blocks: Vec<u32> = words("blocks")?.into_iter().map(u32::from_le_bytes).collect();
+        if blocks
+            .windows(2)
+            .any(|pair| pair[1] < pair[0] || pair[1] - pair[0] > blocks.len() as u32)
+            || blocks.first().is_some_and(|&first| first as usize > blocks.len())
+        {
+            return Err(bad(&"its blocks are not in order"));
+        }
+        let bytes = of("bytes").and_then(|text| text.parse().ok());
+        let mut ledger = Self::new(Tokens { blocks, bytes });
+        for name in of("columns").unwrap_or_default().split_whitespace() {
+            let column: Vec<f32> = words(&format!("log_probability.{name}"))?
+                .into_iter()
+                .map(f32::from_le_bytes)
+                .collect();
+            if column.len() != ledger.tokens.blocks.len() {
+                return Err(bad(&format!("column `{name}` has another length")));
+            }
+            ledger.push(name, column);
+        }
+        Ok(ledger)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger {
+        let tokens = Tokens { blocks: vec![0, 0, 1, 3], bytes: Some(8) };
+        let mut ledger = Ledger::new(tokens);
+        ledger.push("model", vec![-1.0, -2.0, -3.0, -4.0]);
+        ledger.push("other", vec![-1.5, -2.5, -3.5, -4.0]);
+        ledger
+    }
+
+    #[test]
+    fn a_ledger_survives_its_file() {
+        let file = ledger().to_safetensors().unwrap();
+        assert_eq!(Ledger::from_safetensors(&file).unwrap(), ledger());
+        assert!(Ledger::from_safetensors(&file[..file.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn losses_and_differences_come_from_blocks() {
+        let ledger = ledger();
+        let loss = &ledger.losses(Split::Val)[0];
+        assert_eq!((loss.clusters, loss.tokens), (3, 4));
+        assert!((loss.nats - 2.5).abs() < 1e-12);
+        let bits = 10.0 / std::f64::consts::LN_2 / 8.0;
+        assert!((loss.bits_per_byte.unwrap() - bits).abs() < 1e-12);
+        let difference = ledger.difference("model", &ledger, "other").unwrap();
+        assert!((difference.estimate.mean + 0.375).abs() < 1e-7);
+        let mut foreign = ledger.clone();
+        foreign.tokens.blocks[3] = 2;
+        assert!(ledger.difference("model", &foreign, "model").is_err());
+    }
+}

@@ -1,0 +1,36 @@
+//! The lab turns specs into records: from memory where it can, else by running them.
+//!
+//! Studies know only the trait [`Lab`]. [`LocalLab`] runs what is missing in worker processes on this
+//! machine; [`work`] is what a worker does with one job, and also the plain form of one run.
+//! Nothing here prints: progress goes to whoever asked.
+
+mod context;
+mod evaluate;
+mod local;
+mod ngram;
+mod progress;
+mod train;
+mod work;
+
+use crate::Result;
+use crate::eval::Ledger;
+use crate::spec::{Job, JobId, Split};
+use crate::store::Record;
+
+pub use context::{Corpora, kernels, numerics};
+pub use local::{LocalLab, LocalOptions};
+pub use progress::{Overview, Report, Running};
+pub use train::{planned_steps, replay};
+pub use work::{WorkOptions, ledger, work};
+
+/// Turns jobs into records.
+pub trait Lab {
+    /// The records of these jobs, in their order. What the store knows is not run again.
+    ///
+    /// # Errors
+    /// If a job cannot be run, or [`crate::Error::interrupted`]: what was finished is kept.
+    fn obtain(&mut self, jobs: &[Job]) -> Result<Vec<Record>>;
+
+    /// The token ledger that a record keeps of a split.
+    fn ledger(&self, id: JobId, split: Split) -> Result<Ledger>;
+}

@@ -1,0 +1,96 @@
+//! The n-gram yardstick as a job: counted on the budget, tuned on `val`, measured on a split.
+
+use std::time::Instant;
+
+use scarce_engine::isa::{Isa, Kernels, Precision};
+
+use super::context::numerics;
+use super::work::{Bench, ledger_file};
+use crate::Result;
+use crate::data::{Corpus, Sampler, SamplerPlan};
+use crate::eval::ngram::Ngram;
+use crate::eval::{Windows, ngram_ledger};
+use crate::spec::{Job, NgramSpec, OrderMode, Split};
+use crate::store::{
+    Cost, Machine, Measured, Outcome, Record, cpu_seconds, peak_memory_bytes, unix_seconds,
+};
+
+pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
+    let job = Job::Ngram(spec.clone());
+    let id = job.id();
+    let start = (Instant::now(), cpu_seconds());
+    let corpus = bench.corpora.get(spec.corpus)?;
+    let positions = spec.sequence_tokens as usize;
+    let train = budget(corpus, spec)?;
+    let tuning = all_windows(corpus, Split::Val, positions)?;
+    let train: Vec<&[u32]> = train.iter().map(Vec::as_slice).collect();
+    let tuning: Vec<&[u32]> = tuning.iter().map(Vec::as_slice).collect();
+    let context = spec.context_tokens_max as usize;
+    let ngram = Ngram::fit(&train, &tuning, corpus.vocabulary() as usize, context);
+    bench.log_read(spec.corpus, id, spec.split)?;
+    let ledger = ngram_ledger(&Windows::all(corpus.split(spec.split), positions)?, &ngram)?;
+    corpus.check_unchanged()?;
+
+    let kernels = Kernels::new(Isa::Portable, Precision::F32);
+    let record = Record {
+        id,
+        kind: job.kind().to_owned(),
+        outcome: Outcome::Finished,
+        losses: ledger.losses(spec.split),
+        measured: constants(&ngram),
+        cost: Cost {
+            steps: 0,
+            tokens: spec.budget_tokens,
+            flops: 0.0,
+            wall_seconds: start.0.elapsed().as_secs_f64(),
+            cpu_seconds: cpu_seconds() - start.1,
+            peak_memory_bytes: peak_memory_bytes(),
+            parameters: ngram.entries() as u64,
+        },
+        machine: Machine::here(1, kernels.isa().name()),
+        numerics: numerics(kernels),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        finished_unix_seconds: unix_seconds(),
+    };
+    let mut draft = bench.store.draft(id)?;
+    draft.add(&ledger_file(spec.split), &ledger.to_safetensors()?)?;
+    draft.publish(&job, &record)?;
+    Ok(())
+}
+
+/// The sequences of the budget: the same ones that a model with this budget trains on.
+fn budget(corpus: &Corpus, spec: &NgramSpec) -> Result<Vec<Vec<u32>>> {
+    let plan = SamplerPlan {
+        sequence_tokens: spec.sequence_tokens,
+        budget_tokens: spec.budget_tokens,
+        order: OrderMode::Sequences,
+        seed: 0,
+    };
+    let sampler = Sampler::new(corpus.split(Split::Train), plan)?;
+    let length = spec.sequence_tokens as usize;
+    let mut starts = vec![0; length];
+    let read = |index| {
+        let mut tokens = vec![0; length];
+        sampler.sequence(0, index, &mut tokens, &mut starts).map(|()| tokens)
+    };
+    (0..sampler.sequences()).map(read).collect()
+}
+
+fn all_windows(corpus: &Corpus, split: Split, positions: usize) -> Result<Vec<Vec<u32>>> {
+    let windows = Windows::all(corpus.split(split), positions)?;
+    (0..windows.count()).map(|index| windows.tokens(index)).collect()
+}
+
+/// The tuned constants, for the record.
+fn constants(ngram: &Ngram) -> Vec<Measured> {
+    let named = |name: String, value: f64| Measured { name, value };
+    let mut measured = vec![
+        named("context_tokens".to_owned(), ngram.context_tokens() as f64),
+        named("tuning_loss_nats".to_owned(), ngram.tuning_loss_nats()),
+    ];
+    for (tokens, order) in ngram.orders().iter().enumerate() {
+        measured.push(named(format!("discount_{tokens}"), order.discount));
+        measured.push(named(format!("strength_{tokens}"), order.strength));
+    }
+    measured
+}

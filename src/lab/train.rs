@@ -1,0 +1,233 @@
+//! A training job: model, data and journal together, and the record at the end.
+
+use std::time::Instant;
+
+use scarce_engine::pool::Pool;
+
+use super::context::{kernels, numerics};
+use super::progress::Report;
+use super::work::{Bench, WorkOptions, ledger_file};
+use crate::data::Corpus;
+use crate::eval::{Ledger, Scorer, Windows};
+use crate::model::{Model, Weights, from_safetensors, to_safetensors};
+use crate::spec::{Job, JobId, Split, Start, TrainSpec};
+use crate::store::{Cost, Held, Machine, Outcome, Record, Store, peak_memory_bytes, unix_seconds};
+use crate::train::{
+    Cohort, Ended, Feed, HeldOut, Journal, Observer, Progress, Settings, run as run_cohort,
+};
+use crate::{Error, Result};
+
+/// Steps that a run takes.
+pub fn planned_steps(spec: &TrainSpec, corpora: &super::Corpora) -> Result<u64> {
+    Ok(feed(spec, corpora)?.steps())
+}
+
+fn feed<'a>(spec: &TrainSpec, corpora: &'a super::Corpora) -> Result<Feed<'a>> {
+    Feed::new(spec, |id| corpora.get(id))
+}
+
+pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Result<()> {
+    let job = Job::Train(spec.clone());
+    let id = job.id();
+    let pool = Pool::new(bench.options.threads);
+    let mut cohort = cohort(spec, bench.corpora, &pool)?;
+    let class = numerics(cohort.model().kernels);
+    let (journal, checkpoint) = Journal::open(held.folder(), id, &class, &mut |text| {
+        (bench.report)(Report::Warning { text });
+    })?;
+    let mut journals = [journal];
+    if let Some(checkpoint) = checkpoint {
+        cohort.restore(0, checkpoint.header.step, &checkpoint.sections)?;
+    } else if let Start::From { record } = spec.start {
+        start_from(&mut cohort, bench.store, record)?;
+    }
+    let steps = cohort.steps(0).1;
+    let start = (Instant::now(), crate::store::cpu_seconds());
+    let settings = Settings {
+        checkpoint_interval: bench.options.checkpoint_interval,
+        log_steps: match bench.options.log_steps {
+            0 => steps.div_ceil(1000).max(1),
+            steps => steps,
+        },
+    };
+    let corpus = bench.corpora.get(spec.data.corpus)?;
+    let mut watcher = Watcher { spec, corpus, held, pool: &pool, bench, ledger: None };
+    let ended = run_cohort(&mut cohort, &mut journals, &settings, &mut watcher)?;
+    let ledger = match (ended[0], watcher.ledger.take()) {
+        // A run that was killed after its last step, before its record was out.
+        (Ended::Finished, None) => {
+            watcher.evaluate(0, cohort.model(), cohort.weights(0), true)?;
+            watcher.ledger.take()
+        }
+        (_, ledger) => ledger,
+    };
+    held.check()?;
+    let part = (start.0.elapsed().as_secs_f64(), crate::store::cpu_seconds() - start.1);
+    let [mut journal] = journals;
+    let seconds = journal.seconds(part);
+    let record = record(&cohort, (id, ended[0]), ledger.as_ref(), seconds, bench.options);
+    publish(&job, &record, (&cohort, &mut journal, ledger.as_ref()), bench)
+}
+
+fn cohort<'c>(spec: &TrainSpec, corpora: &'c super::Corpora, pool: &'c Pool) -> Result<Cohort<'c>> {
+    let kernels = kernels(spec.precision)?;
+    let model = Model::new(&spec.model, spec.data.sequence_tokens as usize, kernels);
+    let feed = feed(spec, corpora)?;
+    Ok(Cohort::new(model, vec![(spec.clone(), feed)], pool))
+}
+
+/// Takes the final weights of another run; schedule and moments start anew (mission B11).
+fn start_from(cohort: &mut Cohort<'_>, store: &Store, from: JobId) -> Result<()> {
+    let file = store.read_file(from, "weights.safetensors")?;
+    let table = cohort.model().table.clone();
+    let mut result = Ok(());
+    cohort.set_weights(0, |values| result = from_safetensors(&table, &file, values));
+    result.map_err(|error| error.within(format!("weights of {}", from.short())))
+}
+
+/// Measures held-out loss and passes on what the loop tells.
+struct Watcher<'w, 'a> {
+    spec: &'w TrainSpec,
+    corpus: &'w Corpus,
+    held: &'w Held,
+    pool: &'w Pool,
+    bench: &'w mut Bench<'a>,
+    /// Of the last evaluation.
+    ledger: Option<Ledger>,
+}
+
+impl Observer for Watcher<'_, '_> {
+    fn evaluate(
+        &mut self,
+        _member: usize,
+        model: &Model,
+        weights: &Weights,
+        last: bool,
+    ) -> Result<Vec<HeldOut>> {
+        let all = Windows::all(self.corpus.split(Split::Val), model.positions)?;
+        let sample = self.spec.evaluation.sample_tokens;
+        let windows = if last { all } else { all.sample(sample) };
+        let mut scorer = Scorer::new(windows, self.spec.data.mask, model, self.pool)?;
+        let ledger = scorer.score(model, weights, "model")?;
+        let estimate = ledger.estimate("model").expect("the column was just written");
+        let held_out = HeldOut {
+            name: "val".to_owned(),
+            loss_nats: estimate.mean,
+            standard_error_nats: estimate.standard_error,
+            tokens: ledger.tokens.blocks.len() as u64,
+        };
+        self.ledger = last.then_some(ledger);
+        Ok(vec![held_out])
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        let Progress { step, steps, loss_nats, .. } = progress;
+        let loss_nats = Some(loss_nats);
+        (self.bench.report)(Report::Done { done: step, total: steps, loss_nats });
+    }
+
+    fn interrupted(&self) -> bool {
+        (self.bench.interrupted)()
+    }
+
+    fn check(&self) -> Result<()> {
+        self.held.check()?;
+        self.corpus.check_unchanged()
+    }
+}
+
+fn record(
+    cohort: &Cohort<'_>,
+    (id, ended): (JobId, Ended),
+    ledger: Option<&Ledger>,
+    (wall_seconds, cpu_seconds): (f64, f64),
+    options: &WorkOptions,
+) -> Record {
+    let (model, spec, steps) = (cohort.model(), cohort.spec(0), cohort.steps(0).0);
+    let tokens = steps * cohort.step_tokens();
+    Record {
+        id,
+        kind: "train".to_owned(),
+        outcome: match ended {
+            Ended::Finished => Outcome::Finished,
+            Ended::Diverged { step } => Outcome::Diverged { step },
+        },
+        losses: ledger.map_or_else(Vec::new, |ledger| ledger.losses(Split::Val)),
+        measured: Vec::new(),
+        cost: Cost {
+            steps,
+            tokens,
+            flops: tokens as f64 * spec.model.flops_per_token(spec.data.sequence_tokens) as f64,
+            wall_seconds,
+            cpu_seconds,
+            peak_memory_bytes: peak_memory_bytes(),
+            parameters: model.parameters() as u64,
+        },
+        machine: Machine::here(options.threads, model.kernels.isa().name()),
+        numerics: numerics(model.kernels),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        finished_unix_seconds: unix_seconds(),
+    }
+}
+
+fn publish(
+    job: &Job,
+    record: &Record,
+    (cohort, journal, ledger): (&Cohort<'_>, &mut Journal, Option<&Ledger>),
+    bench: &Bench<'_>,
+) -> Result<()> {
+    let mut draft = bench.store.draft(record.id)?;
+    draft.add("metrics.jsonl", &journal.metrics()?)?;
+    if let Some(ledger) = ledger {
+        draft.add(&ledger_file(Split::Val), &ledger.to_safetensors()?)?;
+    }
+    if bench.options.keep_weights && record.outcome == Outcome::Finished {
+        let weights = to_safetensors(&cohort.model().table, &cohort.weights(0).values)?;
+        draft.add("weights.safetensors", &weights)?;
+    }
+    draft.publish(job, record)?;
+    Ok(())
+}
+
+/// Trains a recorded run again and compares the final weights byte for byte.
+///
+/// # Errors
+/// If the record holds no weights, was made in another numerics class, or the weights differ.
+pub fn replay(
+    id: JobId,
+    (store, corpora): (&Store, &super::Corpora),
+    options: &WorkOptions,
+    report: &mut dyn FnMut(Report),
+) -> Result<()> {
+    let Job::Train(spec) = store.job(id)? else {
+        return Err(Error::usage(format!("record {} is not a training run", id.short())));
+    };
+    let Some(record) = store.record(id)? else {
+        return Err(Error::usage(format!("there is no record {}", id.short())));
+    };
+    let expected = store.read_file(id, "weights.safetensors")?;
+    let bench = Bench { store, corpora, options, report, interrupted: &|| false };
+    let pool = Pool::new(options.threads);
+    let mut cohort = cohort(&spec, corpora, &pool)?;
+    let class = numerics(cohort.model().kernels);
+    if class != record.numerics {
+        return Err(Error::usage(format!(
+            "the record was made in numerics class {}, this machine would use {}",
+            record.numerics.name(),
+            class.name()
+        ))
+        .hint("replay it on a machine, or with the SCARCE_ISA, that has that class"));
+    }
+    if let Start::From { record } = spec.start {
+        start_from(&mut cohort, store, record)?;
+    }
+    let (_, total) = cohort.steps(0);
+    while cohort.steps(0).0 < total && cohort.diverged(0).is_none() {
+        let loss_nats = cohort.step()?[0].map(|result| result.loss_nats);
+        (bench.report)(Report::Done { done: cohort.steps(0).0, total, loss_nats });
+    }
+    if to_safetensors(&cohort.model().table, &cohort.weights(0).values)? != expected {
+        return Err(Error::data(format!("replaying {} gave other weights", id.short())));
+    }
+    Ok(())
+}

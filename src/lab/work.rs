@@ -1,0 +1,112 @@
+//! What a worker does with one job: claim it, run it, publish its record.
+
+use std::time::Duration;
+
+use super::context::Corpora;
+use super::progress::Report;
+use super::{evaluate, ngram, train};
+use crate::eval::Ledger;
+use crate::spec::{CorpusId, Job, JobId, Split};
+use crate::store::{Claim, Record, Store, TestRead, unix_seconds};
+use crate::{Error, Result};
+
+/// What does not change a result.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkOptions {
+    /// Threads inside the run.
+    pub threads: usize,
+    /// Whether the record keeps the trained weights.
+    pub keep_weights: bool,
+    /// Time between checkpoints.
+    pub checkpoint_interval: Duration,
+    /// Steps between lines of `metrics.jsonl`; 0: about a thousand lines a run.
+    pub log_steps: u64,
+}
+
+impl Default for WorkOptions {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            keep_weights: true,
+            checkpoint_interval: Duration::from_secs(30),
+            log_steps: 0,
+        }
+    }
+}
+
+/// What a job gets to run with.
+pub(super) struct Bench<'a> {
+    pub(super) store: &'a Store,
+    pub(super) corpora: &'a Corpora,
+    pub(super) options: &'a WorkOptions,
+    pub(super) report: &'a mut dyn FnMut(Report),
+    pub(super) interrupted: &'a dyn Fn() -> bool,
+}
+
+/// Runs one job unless its record exists, and returns the record. If another process works on the
+/// job, waits for it.
+///
+/// # Errors
+/// [`Error::interrupted`] once `interrupted` says so; the job can then be continued.
+pub fn work(
+    job: &Job,
+    (store, corpora): (&Store, &Corpora),
+    options: &WorkOptions,
+    report: &mut dyn FnMut(Report),
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Record> {
+    let id = job.id();
+    let mut waiting = false;
+    loop {
+        if let Some(record) = store.record(id)? {
+            return Ok(record);
+        }
+        match store.claim(id)? {
+            Claim::Held(held) => {
+                // Between the look and the claim somebody may have published.
+                if store.has(id) {
+                    continue;
+                }
+                let mut bench = Bench { store, corpora, options, report, interrupted };
+                match job {
+                    Job::Train(spec) => train::run(spec, &held, &mut bench)?,
+                    Job::Evaluate(spec) => evaluate::run(spec, &mut bench)?,
+                    Job::Ngram(spec) => ngram::run(spec, &mut bench)?,
+                }
+                drop(held);
+                store.clear_work(id)?;
+            }
+            Claim::Taken { by } => {
+                if !std::mem::replace(&mut waiting, true) {
+                    report(Report::Waiting { on: by });
+                }
+                if interrupted() {
+                    return Err(Error::interrupted("stopped while waiting for another process"));
+                }
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    }
+}
+
+impl Bench<'_> {
+    /// Enters a read of a sealed split before it happens.
+    pub(super) fn log_read(&self, corpus: CorpusId, job: JobId, split: Split) -> Result<()> {
+        if split != Split::Test {
+            return Ok(());
+        }
+        self.store.log_test_read(&TestRead { corpus, job, unix_seconds: unix_seconds() })
+    }
+}
+
+/// Name of the ledger of a split inside a record.
+pub(super) fn ledger_file(split: Split) -> String {
+    format!("ledger-{split}.safetensors")
+}
+
+/// The token ledger that a record keeps of a split.
+pub fn ledger(store: &Store, id: JobId, split: Split) -> Result<Ledger> {
+    let name = ledger_file(split);
+    Ledger::from_safetensors(&store.read_file(id, &name)?)
+        .map_err(|error| error.within(format!("record {}, {name}", id.short())))
+}

@@ -1,0 +1,149 @@
+//! Axes: a range of values on a range of the picture, with round ticks that do not crowd.
+
+use super::super::font;
+
+/// Maps values to places along one direction of the picture.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Axis {
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+    logarithmic: bool,
+}
+
+/// A tick: its value and its label.
+pub(super) type Tick = (f64, String);
+
+impl Axis {
+    /// A linear axis that shows `low` to `high`, widened by `padding` (a share of the range) on
+    /// both sides, between the places `from` and `to`. An empty range is given some width.
+    pub(super) fn linear(low: f64, high: f64, padding: f64, from: f64, to: f64) -> Self {
+        let range = high - low;
+        let range = if range > 0.0 { range } else { (high.abs() * 0.01).max(1e-3) };
+        let pad = padding * range;
+        let center = (low + high) / 2.0;
+        let half = range / 2.0 + pad;
+        Self { low: center - half, high: center + half, from, to, logarithmic: false }
+    }
+
+    /// A logarithmic axis that shows `low` to `high`, both positive, with a little room.
+    pub(super) fn logarithmic(low: f64, high: f64, from: f64, to: f64) -> Self {
+        let (low, high) = (low.ln(), high.ln());
+        let pad = (0.03 * (high - low)).max(0.05);
+        Self { low: low - pad, high: high + pad, from, to, logarithmic: true }
+    }
+
+    /// Where a value lies.
+    pub(super) fn place(&self, value: f64) -> f64 {
+        let value = if self.logarithmic { value.ln() } else { value };
+        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
+    }
+
+    /// Whether a value lies within the axis.
+    pub(super) fn holds(&self, value: f64) -> bool {
+        let value = if self.logarithmic { value.ln() } else { value };
+        value >= self.low && value <= self.high
+    }
+
+    /// Round ticks of a linear axis, no closer to each other than `spacing`.
+    pub(super) fn linear_ticks(&self, spacing: f64) -> Vec<Tick> {
+        let length = (self.to - self.from).abs();
+        let step_min = (self.high - self.low) * spacing / length;
+        let magnitude = 10f64.powf(step_min.log10().floor());
+        let multiple = [1.0, 2.0, 5.0].into_iter().find(|m| m * magnitude >= step_min);
+        let step = multiple.unwrap_or(10.0) * magnitude;
+        let decimals = (-step.log10().floor()).max(0.0) as usize;
+        let first = (self.low / step).ceil() as i64;
+        let last = (self.high / step).floor() as i64;
+        // Multiplying whole numbers avoids the drift of repeated addition.
+        (first..=last)
+            .map(|index| index as f64 * step)
+            .map(|value| (value, format!("{:.decimals$}", value + 0.0)))
+            .collect()
+    }
+
+    /// Round ticks of a horizontal linear axis whose labels of a font size stay apart.
+    pub(super) fn linear_ticks_for_labels(&self, size: f64) -> Vec<Tick> {
+        let mut spacing = 3.5 * size;
+        loop {
+            let ticks = self.linear_ticks(spacing);
+            let widths = ticks.iter().map(|(_, label)| font::text_width(label, size));
+            let needed = widths.fold(0.0, f64::max) + size;
+            let distance = match &ticks[..] {
+                [first, second, ..] => self.place(second.0) - self.place(first.0),
+                _ => return ticks,
+            };
+            if distance >= needed {
+                return ticks;
+            }
+            spacing = needed.max(1.5 * spacing);
+        }
+    }
+
+    /// Round ticks of a logarithmic axis, labeled by `label`: the densest of 1-2-5, 1-3 and powers
+    /// of ten whose labels of the given font size stay apart.
+    pub(super) fn logarithmic_ticks(&self, size: f64, label: fn(f64) -> String) -> Vec<Tick> {
+        let decades = |every: i32, multiples: &[f64]| -> Vec<Tick> {
+            let first = (self.low / std::f64::consts::LN_10).floor() as i32;
+            let last = (self.high / std::f64::consts::LN_10).ceil() as i32;
+            (first..=last)
+                .filter(|power| power.rem_euclid(every) == 0)
+                .flat_map(|power| multiples.iter().map(move |m| m * 10f64.powi(power)))
+                .filter(|&value| self.holds(value))
+                .map(|value| (value, label(value)))
+                .collect()
+        };
+        let sets = [(1, &[1.0, 2.0, 5.0][..]), (1, &[1.0, 3.0]), (1, &[1.0]), (2, &[1.0])];
+        let apart = |ticks: &Vec<Tick>| {
+            ticks.windows(2).all(|pair| {
+                let gap = self.place(pair[1].0) - self.place(pair[0].0);
+                let widths = pair.iter().map(|(_, label)| font::text_width(label, size));
+                gap >= widths.sum::<f64>() / 2.0 + size
+            })
+        };
+        let mut candidates = sets.into_iter().map(|(every, multiples)| decades(every, multiples));
+        candidates.find(apart).unwrap_or_else(|| decades(3, &[1.0]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::number::short_tokens;
+
+    #[test]
+    fn linear_ticks_are_round_and_apart() {
+        let labels = |low, high| -> Vec<String> {
+            let axis = Axis::linear(low, high, 0.0, 0.0, 260.0);
+            axis.linear_ticks(50.0).into_iter().map(|(_, label)| label).collect()
+        };
+        assert_eq!(labels(2.3, 4.1), ["2.5", "3.0", "3.5", "4.0"]);
+        assert_eq!(labels(0.0, 1.7), ["0.0", "0.5", "1.0", "1.5"]);
+        assert_eq!(labels(-0.001, 0.0042), ["-0.001", "0.000", "0.001", "0.002", "0.003", "0.004"]);
+        assert_eq!(labels(3.0, 300.0), ["100", "200", "300"]);
+        let narrow = Axis::linear(1.00036, 1.00042, 0.0, 0.0, 260.0).linear_ticks_for_labels(12.5);
+        let places: Vec<&str> = narrow.iter().map(|(_, label)| label.as_str()).collect();
+        assert_eq!(places, ["1.00036", "1.00038", "1.00040", "1.00042"]);
+    }
+
+    #[test]
+    fn token_ticks_thin_out_with_the_range() {
+        let labels = |low, high| -> Vec<String> {
+            let axis = Axis::logarithmic(low, high, 0.0, 380.0);
+            let ticks = axis.logarithmic_ticks(12.5, short_tokens);
+            ticks.into_iter().map(|(_, label)| label).collect()
+        };
+        assert_eq!(labels(6400.0, 819_200.0), ["10k", "20k", "50k", "100k", "200k", "500k"]);
+        assert_eq!(labels(1e3, 1e12), ["10k", "1M", "100M", "10B", "1T"]);
+        assert_eq!(labels(9e5, 1.1e6), ["1M"]);
+    }
+
+    #[test]
+    fn empty_ranges_have_width() {
+        let axis = Axis::linear(2.5, 2.5, 0.04, 0.0, 100.0);
+        assert!((axis.place(2.5) - 50.0).abs() < 1e-9);
+        assert!(!axis.linear_ticks(20.0).is_empty());
+        assert!(axis.holds(2.5) && !axis.holds(3.0));
+    }
+}

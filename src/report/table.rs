@@ -1,0 +1,124 @@
+//! Tables as aligned plain text, for the terminal; the same tables go into the page as HTML.
+
+/// How the cells of a column line up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers with a fixed number of decimals, so that the points line up.
+    Right,
+}
+
+/// A heading and rows of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    columns: Vec<(String, Align)>,
+    rows: Vec<Vec<String>>,
+}
+
+/// Blanks between two columns.
+const GAP: &str = "  ";
+
+impl Table {
+    /// An empty table with its column headings, which carry the units.
+    #[must_use]
+    pub fn new(columns: &[(&str, Align)]) -> Self {
+        let columns = columns.iter().map(|&(name, align)| (name.to_owned(), align)).collect();
+        Self { columns, rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    ///
+    /// # Panics
+    /// Unless there is one cell per column.
+    pub fn push<Cell: Into<String>>(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        let cells: Vec<String> = cells.into_iter().map(Into::into).collect();
+        assert_eq!(cells.len(), self.columns.len(), "one cell per column");
+        self.rows.push(cells);
+    }
+
+    /// The headings with their alignment.
+    #[must_use]
+    pub fn columns(&self) -> &[(String, Align)] {
+        &self.columns
+    }
+
+    /// The rows.
+    #[must_use]
+    pub fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
+    /// The text: a heading, a rule and the rows, each line ended by a newline and without trailing
+    /// blanks. Line breaks and other control characters within cells become blanks.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let headings: Vec<&str> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
+        let mut widths: Vec<usize> = headings.iter().map(|name| width(name)).collect();
+        for row in &self.rows {
+            for (column, cell) in widths.iter_mut().zip(row) {
+                *column = (*column).max(width(cell));
+            }
+        }
+        let rules: Vec<String> = widths.iter().map(|&width| "─".repeat(width)).collect();
+        let mut text = String::new();
+        self.write_line(&mut text, &widths, headings.into_iter());
+        self.write_line(&mut text, &widths, rules.iter().map(String::as_str));
+        for row in &self.rows {
+            self.write_line(&mut text, &widths, row.iter().map(String::as_str));
+        }
+        text
+    }
+
+    fn write_line<'a>(
+        &self,
+        text: &mut String,
+        widths: &[usize],
+        cells: impl Iterator<Item = &'a str>,
+    ) {
+        let mut line = String::new();
+        for ((cell, (_, align)), &column) in cells.zip(&self.columns).zip(widths) {
+            let fill = " ".repeat(column - width(cell));
+            let cell: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            match align {
+                Align::Left => line.extend([cell.as_str(), fill.as_str(), GAP]),
+                Align::Right => line.extend([fill.as_str(), cell.as_str(), GAP]),
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+}
+
+/// Columns that a cell takes in a terminal: one per character, which holds for Latin, Greek and
+/// the signs used here.
+fn width(cell: &str) -> usize {
+    cell.chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_lines_do_not_trail() {
+        let mut table = Table::new(&[("recipe", Align::Left), ("loss (nats)", Align::Right)]);
+        table.push(["standard-4", "4.0500 ± 0.0110"]);
+        table.push(["ngram", "2.97 ± ?"]);
+        table.push(["two\nlines", ""]);
+        let expected = "\
+recipe          loss (nats)
+──────────  ───────────────
+standard-4  4.0500 ± 0.0110
+ngram              2.97 ± ?
+two lines
+";
+        assert_eq!(table.to_text(), expected);
+    }
+
+    #[test]
+    fn an_empty_table_is_its_heading() {
+        let table = Table::new(&[("a", Align::Left), ("b", Align::Right)]);
+        assert_eq!(table.to_text(), "a  b\n─  ─\n");
+    }
+}

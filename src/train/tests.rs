@@ -1,0 +1,128 @@
+//! Promises of the trainer: threads, cohorts and resume points never reach a weight.
+
+use std::path::Path;
+
+use scarce_engine::isa::{Isa, Kernels, Precision};
+use scarce_engine::pool::Pool;
+
+use super::*;
+use crate::data::{Corpus, prepare_synthetic};
+use crate::model::Model;
+use crate::spec::{CorpusFacts, Request, TrainSpec, resolve};
+
+fn corpus(folder: &Path) -> Corpus {
+    let path = folder.join("corpus");
+    prepare_synthetic("pocket", &path, false).unwrap();
+    Corpus::open(&path).unwrap()
+}
+
+fn spec(facts: &CorpusFacts, more: &[&str]) -> TrainSpec {
+    let sets = ["model.layers=1", "model.width=32", "optim.batch_sequences=5", "optim.lr=0.01"];
+    let sets: Vec<String> = sets.iter().chain(more).map(|&set| set.to_owned()).collect();
+    resolve(&Request { file: None, sets: &sets }, facts).unwrap().spec
+}
+
+/// Steps members together and returns the bits of their weights.
+fn weights_after(
+    steps: u64,
+    corpus: &Corpus,
+    specs: &[TrainSpec],
+    (threads, isa): (usize, Isa),
+) -> Vec<Vec<u32>> {
+    let pool = Pool::new(threads);
+    let kernels = Kernels::new(isa, Precision::F32);
+    let model = Model::new(&specs[0].model, 128, kernels);
+    let member = |spec: &TrainSpec| (spec.clone(), Feed::new(spec, |_| Ok(corpus)).unwrap());
+    let mut cohort = Cohort::new(model, specs.iter().map(member).collect(), &pool);
+    for _ in 0..steps {
+        cohort.step().unwrap();
+    }
+    let bits = |member| cohort.weights(member).values.iter().map(|w| w.to_bits()).collect();
+    (0..cohort.members()).map(bits).collect()
+}
+
+#[test]
+fn threads_and_instruction_sets_do_not_reach_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    for mask in ["across-documents", "within-documents"] {
+        let mask = format!("data.mask.kind={mask}");
+        let specs = [spec(&corpus.facts(), &["model.dropout=0.2", &mask])];
+        let expected = weights_after(3, &corpus, &specs, (1, Isa::Portable));
+        for isa in [Isa::Portable, Isa::Avx2, Isa::Avx512] {
+            if isa > Isa::detect() {
+                eprintln!("SKIPPED: this machine has no {}", isa.name());
+                continue;
+            }
+            for threads in [1, 2, 3, 9] {
+                let weights = weights_after(3, &corpus, &specs, (threads, isa));
+                assert!(weights == expected, "{} with {threads} threads", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_member_does_not_notice_its_cohort() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let member = |seed: u64, decay: f64, lr: f64| {
+        let sets = [
+            format!("seeds.init={seed}"),
+            format!("seeds.order={seed}"),
+            format!("optim.weight_decay={decay}"),
+            format!("optim.lr={lr}"),
+        ];
+        spec(&corpus.facts(), &sets.each_ref().map(String::as_str))
+    };
+    let specs = [member(0, 0.1, 0.01), member(1, 1.6, 0.003), member(2, 3.2, 0.01)];
+    let here = Isa::detect();
+    let together = weights_after(4, &corpus, &specs, (2, here));
+    for (index, spec) in specs.iter().enumerate() {
+        let alone = weights_after(4, &corpus, std::slice::from_ref(spec), (1, here));
+        assert!(together[index] == alone[0], "member {index}");
+    }
+    assert!(together[0] != together[1]);
+}
+
+#[test]
+fn a_run_that_diverges_says_at_which_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    // A rate of 1e30 leaves no finite loss after the first updates.
+    let spec = spec(&corpus.facts(), &["optim.lr=1e30", "optim.schedule.warmup_share=0"]);
+    let pool = Pool::new(1);
+    let model = Model::new(&spec.model, 128, Kernels::new(Isa::detect(), Precision::F32));
+    let feed = Feed::new(&spec, |_| Ok(&corpus)).unwrap();
+    let mut cohort = Cohort::new(model, vec![(spec, feed)], &pool);
+    while cohort.diverged(0).is_none() {
+        assert!(cohort.steps(0).0 < 50, "it should have diverged by now");
+        cohort.step().unwrap();
+    }
+    assert_eq!(cohort.diverged(0), Some(cohort.steps(0).0));
+    assert_eq!(cohort.step().unwrap(), vec![None]);
+}
+
+#[test]
+fn a_mixture_keeps_the_budget_and_lengthens_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let plain = spec(&corpus.facts(), &["data.epochs=2"]);
+    let mut mixed = plain.clone();
+    mixed.data.mixture = vec![crate::spec::Component { corpus: mixed.data.corpus, share: 0.75 }];
+    let feed = Feed::new(&mixed, |_| Ok(&corpus)).unwrap();
+    assert_eq!(feed.steps(), 4 * Feed::new(&plain, |_| Ok(&corpus)).unwrap().steps());
+}
+
+#[test]
+fn the_plan_knows_the_memory_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let spec = spec(&corpus.facts(), &[]);
+    let kernels = Kernels::new(Isa::detect(), Precision::F32);
+    let (one, many) = (Plan::new(&spec, 10, kernels, 1), Plan::new(&spec, 10, kernels, 64));
+    assert_eq!((one.lanes, many.lanes), (5, 5));
+    assert_eq!(many.activation_bytes, 5 * one.activation_bytes);
+    assert_eq!(one.gradient_bytes, 5 * 4 * one.parameters);
+    assert_eq!(one.tokens, 10 * 5 * 128);
+}

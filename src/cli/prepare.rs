@@ -7,12 +7,13 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::print;
-use crate::Result;
+use super::signals::Interrupt;
 use crate::data::{
     InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, prepare,
     prepare_synthetic,
 };
 use crate::spec::Split;
+use crate::{Error, Result};
 
 /// Turn text into a corpus: token shards, splits, tokenizer and manifest
 ///
@@ -98,7 +99,7 @@ pub(super) fn run(args: PrepareArgs) -> Result<()> {
     let prepared = match &args.synthetic {
         Some(name) => prepare_synthetic(name, &args.out, args.force)?,
         None => {
-            let mut progress = Progress::new();
+            let mut progress = Progress::new(Interrupt::listen()?);
             let prepared = prepare(&options(args), &mut progress);
             progress.bar.finish_and_clear();
             prepared?
@@ -190,11 +191,12 @@ fn as_table(prepared: &Prepared, target: &std::path::Path) -> String {
 /// Progress bars on a terminal; silence elsewhere.
 struct Progress {
     bar: ProgressBar,
+    interrupt: Interrupt,
 }
 
 impl Progress {
-    fn new() -> Self {
-        Self { bar: ProgressBar::hidden() }
+    fn new(interrupt: Interrupt) -> Self {
+        Self { bar: ProgressBar::hidden(), interrupt }
     }
 }
 
@@ -211,8 +213,13 @@ impl Observer for Progress {
         self.bar.enable_steady_tick(Duration::from_millis(200));
     }
 
-    fn advance(&mut self, bytes: u64) {
+    fn advance(&mut self, bytes: u64) -> Result<()> {
         self.bar.inc(bytes);
+        if self.interrupt.is_set() {
+            return Err(Error::interrupted("stopped before the corpus was complete")
+                .hint("nothing was written; the same command starts anew"));
+        }
+        Ok(())
     }
 }
 

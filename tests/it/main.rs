@@ -6,6 +6,9 @@
 /// Answers of PyTorch and transformers.
 mod oracle;
 
+/// `scarce prepare`.
+mod prepare;
+
 /// Running the real program.
 mod program;
 

@@ -5,9 +5,9 @@ use super::plan::Plan;
 use super::units::{Sink, Unit};
 use super::vocabulary::Tokens;
 use crate::Result;
+use crate::data::corpus::CorpusWriter;
+use crate::data::corpus::Duplicates;
 use crate::data::input::{Content, Observer, ReadCounts};
-use crate::data::manifest::Duplicates;
-use crate::data::writer::CorpusWriter;
 use crate::spec::Split;
 use crate::token::Encoder;
 

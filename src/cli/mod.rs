@@ -96,6 +96,10 @@ fn run(verb: Verb) -> Result<ExitCode> {
 fn exit_with_one_on_a_bug() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        // A tokenizer from the world may make its crate panic, which becomes an error.
+        if crate::token::panics_are_caught() {
+            return;
+        }
         default(panic);
         print::note(&format!(
             "this is a bug in scarce {}: please report it with the lines above",

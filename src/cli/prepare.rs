@@ -7,18 +7,19 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::print;
-use crate::Result;
+use super::signals::Interrupt;
 use crate::data::{
     InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, prepare,
     prepare_synthetic,
 };
 use crate::spec::Split;
+use crate::{Error, Result};
 
 /// Turn text into a corpus: token shards, splits, tokenizer and manifest
 ///
-/// Inputs are files and directories of .txt, .md, .jsonl (each also .gz or .zst), .parquet, and
-/// .bin of nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 %
-/// the sealed test split, by a hash of their content.
+/// Inputs are files and directories of .txt, .md, .jsonl (each also .gz or .zst), .parquet, and .bin
+/// of nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 % the
+/// sealed test split, by a hash of their content.
 #[derive(Debug, clap::Args)]
 pub(super) struct PrepareArgs {
     /// Files and directories to read
@@ -28,8 +29,7 @@ pub(super) struct PrepareArgs {
     #[arg(long, value_name = "CORPUS")]
     out: PathBuf,
     /// Write the built-in language instead: `pocket` or `pocket-large`
-    #[arg(long, value_name = "NAME")]
-    #[arg(conflicts_with_all = ["inputs", "val", "test", "vocab", "tokenizer"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["inputs", "val", "test", "vocab", "tokenizer"])]
     synthetic: Option<String>,
     /// Field of JSON lines, or column of Parquet files, that holds the text
     #[arg(long, value_name = "FIELD", default_value = "text")]
@@ -99,14 +99,20 @@ pub(super) fn run(args: PrepareArgs) -> Result<()> {
     let prepared = match &args.synthetic {
         Some(name) => prepare_synthetic(name, &args.out, args.force)?,
         None => {
-            let mut progress = Progress::new();
+            let mut progress = Progress::new(Interrupt::listen()?);
             let prepared = prepare(&options(args), &mut progress);
             progress.bar.finish_and_clear();
             prepared?
         }
     };
-    prepared.notes.iter().for_each(|note| print::note(&format!("note: {note}")));
-    print::data(&if json { as_json(&prepared) } else { as_table(&prepared, &target) });
+    for note in &prepared.notes {
+        print::note(&format!("note: {note}"));
+    }
+    if json {
+        print::json(&as_json(&prepared));
+    } else {
+        print::data(&as_table(&prepared, &target));
+    }
     Ok(())
 }
 
@@ -137,8 +143,8 @@ fn options(args: PrepareArgs) -> PrepareOptions {
     }
 }
 
-fn as_json(prepared: &Prepared) -> String {
-    let summary = serde_json::json!({
+fn as_json(prepared: &Prepared) -> serde_json::Value {
+    serde_json::json!({
         "publication": match prepared.publication {
             Publication::Written => "written",
             Publication::AlreadyThere => "already-there",
@@ -146,8 +152,7 @@ fn as_json(prepared: &Prepared) -> String {
         },
         "notes": prepared.notes,
         "manifest": prepared.manifest,
-    });
-    format!("{summary:#}\n")
+    })
 }
 
 fn as_table(prepared: &Prepared, target: &std::path::Path) -> String {
@@ -186,11 +191,12 @@ fn as_table(prepared: &Prepared, target: &std::path::Path) -> String {
 /// Progress bars on a terminal; silence elsewhere.
 struct Progress {
     bar: ProgressBar,
+    interrupt: Interrupt,
 }
 
 impl Progress {
-    fn new() -> Self {
-        Self { bar: ProgressBar::hidden() }
+    fn new(interrupt: Interrupt) -> Self {
+        Self { bar: ProgressBar::hidden(), interrupt }
     }
 }
 
@@ -207,8 +213,13 @@ impl Observer for Progress {
         self.bar.enable_steady_tick(Duration::from_millis(200));
     }
 
-    fn advance(&mut self, bytes: u64) {
+    fn advance(&mut self, bytes: u64) -> Result<()> {
         self.bar.inc(bytes);
+        if self.interrupt.is_set() {
+            return Err(Error::interrupted("stopped before the corpus was complete")
+                .hint("nothing was written; the same command starts anew"));
+        }
+        Ok(())
     }
 }
 
@@ -269,7 +280,7 @@ mod tests {
         let table = as_table(&prepared, &out);
         assert!(table.contains("train           200           25600           25400"), "{table}");
         assert!(table.contains("2.3208"), "{table}");
-        let json: serde_json::Value = serde_json::from_str(&as_json(&prepared)).unwrap();
+        let json = as_json(&prepared);
         assert_eq!(json["manifest"]["splits"]["val"]["tokens"], 65_536);
     }
 }

@@ -5,33 +5,19 @@
 //! [`Language`] is the built-in text with exactly known entropy.
 
 mod corpus;
-mod decimal;
 pub mod hash;
 pub mod input;
 mod language;
-mod manifest;
-mod mixture;
-mod permutation;
+mod order;
 mod prepare;
-mod sampler;
-mod shard;
-mod steps;
-#[cfg(test)]
-pub(crate) mod testing;
-mod writer;
 
-pub use corpus::{Corpus, SplitReader};
+pub use corpus::{
+    CORPUS_FORMAT, Corpus, CorpusWriter, Duplicates, FileFacts, InputFacts, MANIFEST_FILE,
+    Manifest, Provenance, Publication, SplitFacts, SplitPolicy, SplitReader, Splits,
+    SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenWidth, TokenizerFacts, TrainedFacts,
+    Vocabulary, check_target, documents_file, tokens_file,
+};
 pub use input::{InvalidUtf8, Observer};
 pub use language::{LANGUAGE_SIZES, Language, LanguageSize};
-pub use manifest::{
-    CORPUS_FORMAT, Duplicates, InputFacts, MANIFEST_FILE, Manifest, SplitFacts, SplitPolicy,
-    Splits, SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenizerFacts, TrainedFacts,
-    documents_file, tokens_file,
-};
-pub use mixture::{Assignment, Mixture};
-pub use permutation::Permutation;
+pub use order::{Assignment, Mixture, Permutation, Sampler, SamplerPlan, total_steps};
 pub use prepare::{PrepareOptions, Prepared, SequenceSplit, prepare, prepare_synthetic};
-pub use sampler::{Sampler, SamplerPlan};
-pub use shard::{FileFacts, TokenWidth};
-pub use steps::total_steps;
-pub use writer::{CorpusWriter, Provenance, Publication, Vocabulary, check_target};

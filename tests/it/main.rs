@@ -12,6 +12,9 @@ mod formats;
 /// Answers of PyTorch and transformers.
 mod oracle;
 
+/// `scarce prepare`.
+mod prepare;
+
 /// Running the real program.
 mod program;
 

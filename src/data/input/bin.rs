@@ -13,7 +13,7 @@ use super::content::{Content, KeyHasher};
 use super::files::InputFile;
 use super::stream::Observer;
 use super::{Head, ReadCounts, Reading, Visitor};
-use crate::data::shard::TokenWidth;
+use crate::data::corpus::TokenWidth;
 use crate::{Error, Result};
 
 const HEADER_BYTES: u64 = 1024;
@@ -122,7 +122,7 @@ fn chunks(
     };
     let mut file = BufReader::new(File::open(&input.path).map_err(failed)?);
     file.seek_relative(layout.start as i64).map_err(failed)?;
-    observer.advance(layout.start);
+    observer.advance(layout.start)?;
     let mut bytes = vec![0; CHUNK_TOKENS * layout.width.bytes() as usize];
     let mut tokens = vec![0; CHUNK_TOKENS];
     let mut done = 0;
@@ -139,7 +139,7 @@ fn chunks(
             ))
             .hint("the tokens were made with another tokenizer: give that one, or its size"));
         }
-        observer.advance(length as u64);
+        observer.advance(length as u64)?;
         if sink(&tokens[..count])?.is_break() {
             return Ok(ControlFlow::Break(()));
         }

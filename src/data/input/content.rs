@@ -76,8 +76,10 @@ impl Content for String {
     }
 
     fn split_front(&mut self, length: usize) -> Self {
-        let rest = self.split_off(length);
-        std::mem::replace(self, rest)
+        // A copy of its own size: a front that kept the whole buffer would add up in a batch.
+        let front = self[..length].to_owned();
+        self.drain(..length);
+        front
     }
 
     fn section_end(&self, limit: usize) -> usize {
@@ -144,8 +146,9 @@ impl Content for Vec<u32> {
     }
 
     fn split_front(&mut self, length: usize) -> Self {
-        let rest = self.split_off(length);
-        std::mem::replace(self, rest)
+        let front = self[..length].to_vec();
+        self.drain(..length);
+        front
     }
 
     fn section_end(&self, limit: usize) -> usize {

@@ -26,7 +26,7 @@ pub(super) fn visit(
     for number in 1_u64.. {
         line.clear();
         stream.line(&mut line, LINE_BYTES_MAX)?;
-        stream.report(observer);
+        stream.report(observer)?;
         if line.is_empty() {
             break;
         }

@@ -43,7 +43,7 @@ pub(super) fn visit(
         }
         // Rows of a group are read column-wise: the file's share is as good as it gets.
         let share = |done: usize| input.bytes * done as u64 / groups as u64;
-        observer.advance(share(group + 1) - share(group));
+        observer.advance(share(group + 1) - share(group))?;
     }
     Ok(ControlFlow::Continue(()))
 }

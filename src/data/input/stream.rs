@@ -13,15 +13,17 @@ pub trait Observer {
     /// A part of the work begins, over so many bytes of files as they are stored.
     fn stage(&mut self, name: &str, bytes: u64);
 
-    /// So many more bytes were read.
-    fn advance(&mut self, bytes: u64);
+    /// So many more bytes were read. An error ends the work: this is how an interrupt comes in.
+    fn advance(&mut self, bytes: u64) -> Result<()>;
 }
 
 /// Nobody watches.
 impl Observer for () {
     fn stage(&mut self, _name: &str, _bytes: u64) {}
 
-    fn advance(&mut self, _bytes: u64) {}
+    fn advance(&mut self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Memory that an unpacking may ask for: 2^27 bytes, the bound that zstd itself sets by default.
@@ -97,10 +99,11 @@ impl Stream {
     }
 
     /// Tells the observer what was read since it was told last.
-    pub(super) fn report(&mut self, observer: &mut dyn Observer) {
+    pub(super) fn report(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let bytes = self.stored_bytes.get();
-        observer.advance(bytes - self.reported_bytes);
+        let read = bytes - self.reported_bytes;
         self.reported_bytes = bytes;
+        observer.advance(read)
     }
 }
 

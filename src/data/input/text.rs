@@ -41,7 +41,7 @@ pub(super) fn visit(
     })?;
     if blank {
         counts.empty_documents += 1;
-        observer.advance(input.bytes);
+        observer.advance(input.bytes)?;
         return Ok(ControlFlow::Continue(()));
     }
     if visitor.document(Head { key: key.finish(), length })?.is_break() {
@@ -71,7 +71,7 @@ fn decode(
         let taken = bytes.len();
         utf8.push(bytes, sink)?;
         stream.consume(taken);
-        stream.report(observer);
+        stream.report(observer)?;
     }
     counts.replaced_characters += utf8.finish(sink)?;
     Ok(())

@@ -7,9 +7,9 @@
 
 use std::marker::PhantomData;
 
+use crate::data::corpus::Duplicates;
 use crate::data::hash::{fold, mix};
 use crate::data::input::Content;
-use crate::data::manifest::Duplicates;
 
 /// Shingles that are indexed at most: 64 MB.
 const ENTRIES_MAX: usize = 4 << 20;

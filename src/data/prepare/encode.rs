@@ -5,9 +5,9 @@ use super::plan::Plan;
 use super::units::{Sink, Unit};
 use super::vocabulary::Tokens;
 use crate::Result;
+use crate::data::corpus::CorpusWriter;
+use crate::data::corpus::Duplicates;
 use crate::data::input::{Content, Observer, ReadCounts};
-use crate::data::manifest::Duplicates;
-use crate::data::writer::CorpusWriter;
 use crate::spec::Split;
 use crate::token::Encoder;
 
@@ -56,16 +56,23 @@ impl<C: Content> Sink<C> for Pass<'_, C> {
 impl<C: Content> Pass<'_, C> {
     fn write(&mut self) -> Result<()> {
         let writer = &mut self.writer;
-        self.batch.encode(&mut |unit, tokens, bytes| match unit.split {
-            None => Ok(()),
-            Some(split) if unit.starts_document => writer.start_document(split, tokens, bytes),
-            Some(split) => writer.continue_document(split, tokens, bytes),
+        self.batch.encode(&mut |unit| match (unit.split, unit.starts_document) {
+            (None, _) => Ok(()),
+            (Some(split), true) => writer.start_document(split, unit.tokens, unit.bytes),
+            (Some(split), false) => writer.continue_document(split, unit.tokens, unit.bytes),
         })
     }
 }
 
-/// Takes a unit, its tokens, and the bytes of text that these stand for.
-type TakeEncoded<'s, C> = dyn FnMut(&Unit<C>, &[u32], u64) -> Result<()> + 's;
+/// A unit as tokens.
+pub(super) struct EncodedUnit<'a> {
+    pub(super) split: Option<Split>,
+    pub(super) starts_document: bool,
+    /// A separator comes first if a document starts.
+    pub(super) tokens: &'a [u32],
+    /// Bytes of text.
+    pub(super) bytes: u64,
+}
 
 /// Units that are encoded together.
 pub(super) struct Batch<'a, C> {
@@ -87,9 +94,11 @@ impl<'a, C: Content> Batch<'a, C> {
         self.length >= BATCH
     }
 
-    /// Encodes all units and passes on each with its tokens, a separator before every document, and
-    /// the bytes of text that they stand for.
-    pub(super) fn encode(&mut self, sink: &mut TakeEncoded<'_, C>) -> Result<()> {
+    /// Encodes all units and passes them on.
+    pub(super) fn encode(
+        &mut self,
+        sink: &mut dyn FnMut(EncodedUnit<'_>) -> Result<()>,
+    ) -> Result<()> {
         self.length = 0;
         let units = std::mem::take(&mut self.units);
         let contents: Vec<&C> = units.iter().map(|unit| &unit.content).collect();
@@ -99,10 +108,11 @@ impl<'a, C: Content> Batch<'a, C> {
                 true => unit.content.length() as u64,
                 false => self.tokens.bytes(&tokens),
             };
-            if unit.starts_document {
+            let Unit { split, starts_document, .. } = *unit;
+            if starts_document {
                 tokens.splice(0..0, self.tokens.separator);
             }
-            sink(unit, &tokens, bytes)?;
+            sink(EncodedUnit { split, starts_document, tokens: &tokens, bytes })?;
         }
         Ok(())
     }
@@ -115,8 +125,8 @@ pub(super) fn describe(duplicates: &Duplicates) -> Option<String> {
         return None;
     }
     Some(format!(
-        "of {held_out_documents} held-out documents {exact_documents} are also training \
-         documents, and {near_documents} more share at least half of their text with the training \
-         split: held-out losses will look better than they are"
+        "of {held_out_documents} held-out documents {exact_documents} are also training documents, \
+         and {near_documents} more share at least half of their text with the training split: held-out \
+         losses will look better than they are"
     ))
 }

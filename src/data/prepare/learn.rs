@@ -4,8 +4,8 @@ use super::duplicates::DuplicateFinder;
 use super::plan::Plan;
 use super::sample::{SAMPLE_BYTES_MAX, Sample};
 use super::units::{Sink, Unit};
+use crate::data::corpus::Splits;
 use crate::data::input::{Content, Observer};
-use crate::data::manifest::Splits;
 use crate::spec::Split;
 use crate::{Error, Result};
 

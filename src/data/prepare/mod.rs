@@ -17,9 +17,10 @@ mod vocabulary;
 
 use std::path::PathBuf;
 
+use super::corpus::{
+    CorpusWriter, InputFacts, Manifest, Provenance, Publication, Splits, check_target,
+};
 use super::input::{Content, FileKind, InvalidUtf8, Observer, ReadCounts, expand};
-use super::manifest::{InputFacts, Manifest, Splits};
-use super::writer::{CorpusWriter, Provenance, Publication, check_target};
 use crate::{Error, Result};
 use plan::Plan;
 use vocabulary::Tokens;

@@ -6,8 +6,8 @@ use super::PrepareOptions;
 use super::split::{DOCUMENTS_MIN, Shares, Splitter};
 use super::units::{Cutter, Sink};
 use super::vocabulary::Tokens;
+use crate::data::corpus::{SplitPolicy, Splits};
 use crate::data::input::{Content, Head, InputFile, Observer, ReadCounts, Reading, Visitor};
-use crate::data::manifest::{SplitPolicy, Splits};
 use crate::spec::Split;
 use crate::{Error, Result};
 

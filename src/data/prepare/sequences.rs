@@ -14,10 +14,10 @@ use super::encode::Batch;
 use super::plan::{Plan, SequenceSplit};
 use super::units::{Sink, Unit};
 use super::vocabulary::Tokens;
+use crate::data::corpus::{CorpusWriter, Provenance, Publication};
+use crate::data::corpus::{InputFacts, Manifest, SplitPolicy, Splits};
 use crate::data::input::{Content, Observer};
-use crate::data::manifest::{InputFacts, Manifest, SplitPolicy, Splits};
-use crate::data::permutation::Permutation;
-use crate::data::writer::{CorpusWriter, Provenance, Publication};
+use crate::data::order::Permutation;
 use crate::spec::Split;
 use crate::{Error, Result};
 
@@ -166,6 +166,6 @@ impl<C: Content> Sink<C> for SpoolPass<'_, C> {
 impl<C: Content> SpoolPass<'_, C> {
     fn write(&mut self) -> Result<()> {
         let spool = &mut self.spool;
-        self.batch.encode(&mut |unit, tokens, _| spool.push(tokens, unit.starts_document))
+        self.batch.encode(&mut |unit| spool.push(unit.tokens, unit.starts_document))
     }
 }

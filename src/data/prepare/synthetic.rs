@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::Prepared;
+use crate::data::corpus::{CorpusWriter, Provenance, Vocabulary};
+use crate::data::corpus::{InputFacts, SplitPolicy, Splits, SyntheticFacts};
 use crate::data::language::{LANGUAGE_SIZES, Language, LanguageSize};
-use crate::data::manifest::{InputFacts, SplitPolicy, Splits, SyntheticFacts};
-use crate::data::writer::{CorpusWriter, Provenance, Vocabulary};
 use crate::error::suggest;
 use crate::spec::Split;
 use crate::{Error, Result};

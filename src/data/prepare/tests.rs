@@ -51,11 +51,11 @@ impl Desk {
         self.write(name, lines)
     }
 
-    fn options(&self, inputs: &[PathBuf]) -> PrepareOptions {
+    fn options(&self, input: &Path) -> PrepareOptions {
         PrepareOptions {
             vocabulary: Some(300),
             threads: 2,
-            ..PrepareOptions::new(inputs.to_vec(), self.path("corpus"))
+            ..PrepareOptions::new(vec![input.to_owned()], self.path("corpus"))
         }
     }
 
@@ -93,7 +93,7 @@ fn texts(corpus: &Corpus, split: Split) -> Vec<String> {
 fn documents_are_split_by_content_and_stay_when_others_join() {
     let desk = Desk::new();
     let few = desk.stories("a.jsonl", 0..300);
-    let (prepared, corpus) = run_ok(&desk.options(std::slice::from_ref(&few)));
+    let (prepared, corpus) = run_ok(&desk.options(&few));
     assert!(matches!(prepared.manifest.split_policy, SplitPolicy::Documents { .. }));
     let facts = prepared.manifest.splits;
     assert_eq!(facts.train.documents + facts.val.documents + facts.test.documents, 300);
@@ -103,7 +103,8 @@ fn documents_are_split_by_content_and_stay_when_others_join() {
     };
     let before: Vec<Split> = (0..20).map(|seed| split_of(&corpus, &story(seed, 6))).collect();
     let more = desk.stories("b.jsonl", 1000..1100);
-    let mut options = desk.options(&[more, few]);
+    let mut options = desk.options(&more);
+    options.inputs.push(few);
     options.target = desk.path("larger");
     let (_, larger) = run_ok(&options);
     let after: Vec<Split> = (0..20).map(|seed| split_of(&larger, &story(seed, 6))).collect();
@@ -114,7 +115,7 @@ fn documents_are_split_by_content_and_stay_when_others_join() {
 fn texts_survive_and_bytes_add_up() {
     let desk = Desk::new();
     let input = desk.stories("a.jsonl", 0..150);
-    let (prepared, corpus) = run_ok(&desk.options(&[input]));
+    let (prepared, corpus) = run_ok(&desk.options(&input));
     let mut all: Vec<String> =
         Split::ALL.into_iter().flat_map(|split| texts(&corpus, split)).collect();
     let mut expected: Vec<String> = (0..150).map(|seed| story(seed, 6)).collect();
@@ -140,17 +141,11 @@ fn the_result_does_not_depend_on_threads() {
     let ids: Vec<_> = [1, 2, 5]
         .map(|threads| {
             let target = desk.path(&format!("corpus-{threads}"));
-            run_ok(&PrepareOptions {
-                threads,
-                target,
-                ..desk.options(std::slice::from_ref(&input))
-            })
-            .1
-            .id()
+            run_ok(&PrepareOptions { threads, target, ..desk.options(&input) }).1.id()
         })
         .into();
     assert!(ids.windows(2).all(|pair| pair[0] == pair[1]));
-    let other = PrepareOptions { seed: 1, ..desk.options(&[input]) };
+    let other = PrepareOptions { seed: 1, ..desk.options(&input) };
     assert_ne!(run_ok(&other).1.id(), ids[0]);
 }
 
@@ -159,7 +154,7 @@ fn one_long_text_is_cut_into_sections() {
     let desk = Desk::new();
     let text = story(1, 2500);
     let input = desk.write("book.txt", &text);
-    let (prepared, corpus) = run_ok(&desk.options(&[input]));
+    let (prepared, corpus) = run_ok(&desk.options(&input));
     let SplitPolicy::Sections { gap_bytes, .. } = prepared.manifest.split_policy else {
         panic!("{:?}", prepared.manifest.split_policy)
     };
@@ -184,8 +179,7 @@ fn given_files_are_used_and_a_test_split_always_exists() {
     let train = desk.stories("train.jsonl", 0..30);
     let val = desk.write("val.txt", story(500, 400));
     let test = desk.stories("test.jsonl", 600..610);
-    let divided =
-        PrepareOptions { val: vec![val.clone()], ..desk.options(std::slice::from_ref(&train)) };
+    let divided = PrepareOptions { val: vec![val.clone()], ..desk.options(&train) };
     let (prepared, corpus) = run_ok(&divided);
     assert!(prepared.notes.iter().any(|note| note.contains("divided between val and test")));
     assert_eq!(corpus.split(Split::Train).documents(), 30);
@@ -203,7 +197,7 @@ fn only_a_test_file_leaves_validation_to_the_input() {
     let desk = Desk::new();
     let input = desk.stories("a.jsonl", 0..200);
     let test = desk.stories("test.jsonl", 600..610);
-    let (_, corpus) = run_ok(&PrepareOptions { test: vec![test], ..desk.options(&[input]) });
+    let (_, corpus) = run_ok(&PrepareOptions { test: vec![test], ..desk.options(&input) });
     assert_eq!(corpus.split(Split::Test).documents(), 10);
     let (train, val) = (corpus.split(Split::Train), corpus.split(Split::Val));
     assert_eq!(train.documents() + val.documents(), 200);
@@ -219,7 +213,7 @@ fn duplicates_are_reported() {
         .map(|text| serde_json::json!({ "text": text }).to_string());
     let val = desk.write("val.jsonl", lines.join("\n"));
     let test = desk.stories("test.jsonl", 600..610);
-    let options = PrepareOptions { val: vec![val], test: vec![test], ..desk.options(&[train]) };
+    let options = PrepareOptions { val: vec![val], test: vec![test], ..desk.options(&train) };
     let (prepared, _) = run_ok(&options);
     let report = prepared.manifest.duplicates.unwrap();
     assert_eq!((report.held_out_documents, report.exact_documents), (13, 1));
@@ -231,13 +225,13 @@ fn duplicates_are_reported() {
 fn a_given_tokenizer_is_stored_unchanged_and_reused() {
     let desk = Desk::new();
     let input = desk.stories("a.jsonl", 0..150);
-    let (_, first) = run_ok(&desk.options(std::slice::from_ref(&input)));
+    let (_, first) = run_ok(&desk.options(&input));
     let tokenizer = first.directory().join("tokenizer.json");
     let options = PrepareOptions {
         tokenizer: Some(tokenizer.clone()),
         vocabulary: None,
         target: desk.path("again"),
-        ..desk.options(&[input])
+        ..desk.options(&input)
     };
     let (prepared, again) = run_ok(&options);
     assert_eq!(again.id(), first.id(), "the same tokenizer, text and split");
@@ -253,13 +247,13 @@ fn a_given_tokenizer_is_stored_unchanged_and_reused() {
 fn sequences_are_split_as_in_the_paper() {
     let desk = Desk::new();
     let input = desk.stories("a.jsonl", 0..150);
-    let (_, whole) = run_ok(&desk.options(std::slice::from_ref(&input)));
+    let (_, whole) = run_ok(&desk.options(&input));
     let paper = PrepareOptions {
         sequences: Some(SequenceSplit { sequence_tokens: 64, held_out_sequences: 20 }),
         tokenizer: Some(whole.directory().join("tokenizer.json")),
         vocabulary: None,
         target: desk.path("paper"),
-        ..desk.options(&[input])
+        ..desk.options(&input)
     };
     let (prepared, corpus) = run_ok(&paper);
     let facts = prepared.manifest.splits;
@@ -302,7 +296,7 @@ fn token_files_become_corpora() {
     let options = PrepareOptions {
         vocabulary: Some(100),
         separator: Some("99".to_owned()),
-        ..desk.options(std::slice::from_ref(&input))
+        ..desk.options(&input)
     };
     let (prepared, corpus) = run_ok(&options);
     assert!(corpus.tokenizer().unwrap().is_none());
@@ -331,7 +325,7 @@ fn token_files_become_corpora() {
 fn impossible_preparations_are_refused() {
     let desk = Desk::new();
     let input = desk.stories("a.jsonl", 0..150);
-    let options = desk.options(&[input]);
+    let options = desk.options(&input);
     let with = |change: &dyn Fn(&mut PrepareOptions)| {
         let mut options = options.clone();
         change(&mut options);
@@ -361,37 +355,48 @@ fn impossible_preparations_are_refused() {
     desk.check_error(&occupied, "is a file", 2);
 }
 
+/// Asks to stop after so many parts were read.
+struct Stop(u32);
+
+impl Observer for Stop {
+    fn stage(&mut self, _name: &str, _bytes: u64) {}
+
+    fn advance(&mut self, _bytes: u64) -> Result<()> {
+        self.0 = self.0.checked_sub(1).ok_or_else(|| Error::interrupted("stopped"))?;
+        Ok(())
+    }
+}
+
 #[test]
-fn a_full_disk_is_a_clean_error() {
-    // The only full disk that needs no privileges is a device, so a link stands for the temporary
-    // directory's parent on one; without such a mount the test says so.
-    let Some(full) = std::env::var_os("SCARCE_FULL_DISK") else {
-        println!("SKIPPED: set SCARCE_FULL_DISK to a directory on a full file system");
-        return;
-    };
+fn an_interrupt_at_any_moment_leaves_nothing() {
     let desk = Desk::new();
-    let input = desk.stories("a.jsonl", 0..3000);
-    let target = Path::new(&full).join("corpus");
-    let error = prepare(&PrepareOptions { target, ..desk.options(&[input]) }, &mut ());
-    let error = error.map(drop).unwrap_err();
-    assert_eq!(error.exit_code(), 3, "{error}");
-    assert!(error.hint_text().is_some_and(|hint| hint.contains("disk is full")), "{error}");
-    assert_eq!(fs::read_dir(full).unwrap().count(), 0, "nothing is left");
+    let options = desk.options(&desk.stories("a.jsonl", 0..150));
+    let mut stopped = 0;
+    for moment in (0..).step_by(53) {
+        match prepare(&options, &mut Stop(moment)) {
+            Ok(_) => break,
+            Err(error) => assert!(error.is_interrupted(), "{error}"),
+        }
+        stopped += 1;
+        assert_eq!(fs::read_dir(desk.0.path()).unwrap().count(), 1, "moment {moment}");
+    }
+    assert!(stopped > 5, "{stopped}");
+    Corpus::open(&options.target).unwrap();
 }
 
 /// On real text: 11 books for training, 19 for validation and testing.
 #[test]
 fn books_are_prepared() {
-    let Some(directory) = std::env::var_os("SCARCE_DEV_DATA") else {
+    let Some(shared) = std::env::var_os("SCARCE_DEV_DATA") else {
         println!("SKIPPED: set SCARCE_DEV_DATA to the directory that holds data/books.*");
         return;
     };
-    let directory = PathBuf::from(directory).join("data");
+    let directory = PathBuf::from(shared).join("data");
     let desk = Desk::new();
     let options = PrepareOptions {
         val: vec![directory.join("books.val.jsonl.zst")],
         vocabulary: Some(512),
-        ..desk.options(&[directory.join("books-5mb.train.jsonl.zst")])
+        ..desk.options(&directory.join("books-5mb.train.jsonl.zst"))
     };
     let (prepared, _) = run_ok(&options);
     let facts = prepared.manifest.splits;

@@ -2,9 +2,9 @@
 
 use super::PrepareOptions;
 use super::learn::Learned;
+use crate::data::corpus::Vocabulary;
+use crate::data::corpus::{TokenizerFacts, TrainedFacts};
 use crate::data::input::{Content, InputFile, declared_vocabulary};
-use crate::data::manifest::{TokenizerFacts, TrainedFacts};
-use crate::data::writer::Vocabulary;
 use crate::token::{Encoder, TokenBytes, Tokenizer, train};
 use crate::{Error, Result};
 

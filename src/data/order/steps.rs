@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn golden_step_counts_are_met_exactly() {
-        let table = include_str!("../../tests/golden/step_counts.csv");
+        let table = include_str!("../../../tests/golden/step_counts.csv");
         for line in table.lines().skip(1) {
             let fields: Vec<&str> = line.split(',').collect();
             let [base, epochs, share, _, exact, ..] = fields[..] else { panic!("{line}") };

@@ -19,9 +19,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::corpus::SplitReader;
-use super::hash::fold;
 use super::permutation::Permutation;
+use crate::data::corpus::SplitReader;
+use crate::data::hash::fold;
 use crate::spec::OrderMode;
 use crate::{Error, Result};
 
@@ -88,12 +88,12 @@ impl<'a> Sampler<'a> {
     pub fn new(split: &'a SplitReader, plan: SamplerPlan) -> Result<Self> {
         let sequence = u64::from(plan.sequence_tokens);
         check_budget(&plan, split.tokens())?;
-        let fixed_documents = plan.order == OrderMode::Documents
+        let recut = plan.order == OrderMode::Documents
             && (0..split.documents()).any(|index| {
                 let bounds = split.document_bounds(index);
                 bounds.end - bounds.start != sequence
             });
-        let mode = if fixed_documents {
+        let mode = if recut {
             let documents = budget_documents(split, plan.budget_tokens);
             Mode::Documents { documents, epoch: Mutex::new(None) }
         } else {
@@ -263,7 +263,7 @@ fn budget_documents(split: &SplitReader, budget: u64) -> Vec<Piece> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Corpus, testing};
+    use crate::data::corpus::{Corpus, testing};
     use crate::spec::Split;
     use std::path::PathBuf;
 

@@ -10,7 +10,7 @@
 //! √n + 1 cells; an entry that lands outside 0..n is sent through again (cycle walking), which
 //! keeps the bijection and needs one extra pass with probability below about 1/√n.
 
-use super::hash::{below, fold, mix};
+use crate::data::hash::{below, fold, mix};
 
 /// Enough for halves of one or two values, where fewer rounds leave visible patterns; the cost is
 /// nothing beside reading a sequence.

@@ -49,7 +49,7 @@ impl TokenWidth {
     }
 
     /// Widens the first tokens of `bytes` into `tokens`.
-    pub(super) fn decode(self, bytes: &[u8], tokens: &mut [u32]) {
+    pub(in crate::data) fn decode(self, bytes: &[u8], tokens: &mut [u32]) {
         match self {
             Self::U16 => {
                 for (token, pair) in tokens.iter_mut().zip(bytes.chunks_exact(2)) {
@@ -246,6 +246,18 @@ mod tests {
             let error = file.read_tokens(width, top, 1001, &mut read).unwrap_err();
             assert!(error.to_string().contains("outside its vocabulary"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_a_clean_error() {
+        let path = PathBuf::from("/dev/full");
+        let file = BufWriter::new(File::options().write(true).open(&path).unwrap());
+        let hasher = blake3::Hasher::new();
+        let mut file = HashedFile { path, file, hasher, bytes: 0, buffer: Vec::new() };
+        let written = file.write_tokens(TokenWidth::U16, &[1; 100_000]);
+        let error = written.and_then(|()| file.finish().map(drop)).unwrap_err();
+        assert!(error.to_string().starts_with("failed to write `/dev/full`"), "{error}");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("disk is full")), "{error}");
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::language::{LANGUAGE_SIZES, Language};
 use super::manifest::{
     Manifest, Splits, TOKEN_BYTES_FILE, TOKENIZER_FILE, documents_file, tokens_file,
 };
 use super::shard::{CheckedFile, TokenWidth};
+use crate::data::language::{LANGUAGE_SIZES, Language};
 use crate::spec::{CorpusFacts, CorpusId, Split};
 use crate::token::Tokenizer;
 use crate::{Error, Result};
@@ -240,8 +240,8 @@ impl SplitReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::manifest::MANIFEST_FILE;
-    use crate::data::testing::corpus;
+    use crate::data::corpus::MANIFEST_FILE;
+    use crate::data::corpus::testing::corpus;
     use std::fs;
 
     #[test]

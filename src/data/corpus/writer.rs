@@ -125,7 +125,7 @@ impl CorpusWriter {
     }
 
     /// The directory in which the corpus grows; what else is put there is moved along.
-    pub(super) fn temporary(&self) -> &Path {
+    pub(in crate::data) fn temporary(&self) -> &Path {
         &self.temporary
     }
 
@@ -348,8 +348,8 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::testing::{corpus, provenance, writer};
-    use crate::data::{Corpus, manifest::Manifest};
+    use crate::data::corpus::testing::{corpus, provenance, writer};
+    use crate::data::corpus::{Corpus, Manifest};
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).unwrap();

@@ -17,9 +17,9 @@ use crate::{Error, Result};
 
 /// Turn text into a corpus: token shards, splits, tokenizer and manifest
 ///
-/// Inputs are files and directories of .txt, .md, .jsonl (each also .gz or .zst), .parquet, and .bin
-/// of nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 % the
-/// sealed test split, by a hash of their content.
+/// Inputs are files and directories of .txt, .md, .jsonl (each also .gz or .zst), .parquet, and
+/// .bin of nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 %
+/// the sealed test split, by a hash of their content.
 #[derive(Debug, clap::Args)]
 pub(super) struct PrepareArgs {
     /// Files and directories to read
@@ -29,7 +29,11 @@ pub(super) struct PrepareArgs {
     #[arg(long, value_name = "CORPUS")]
     out: PathBuf,
     /// Write the built-in language instead: `pocket` or `pocket-large`
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["inputs", "val", "test", "vocab", "tokenizer"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["inputs", "val", "test", "vocab", "tokenizer"]
+    )]
     synthetic: Option<String>,
     /// Field of JSON lines, or column of Parquet files, that holds the text
     #[arg(long, value_name = "FIELD", default_value = "text")]

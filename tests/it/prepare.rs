@@ -100,8 +100,8 @@ fn bad_input_is_refused_with_the_place() {
     refuse("@empty.txt", 3, &["there is no text in", "empty.txt"]);
     refuse("@binary.txt", 3, &["binary.txt", "binary file"]);
     refuse("@latin1.txt", 3, &["latin1.txt", "invalid UTF-8 at byte", "--invalid-utf8 replace"]);
-    refuse("@field.jsonl", 3, &["field.jsonl", "line 2", "no field `text`", "body"]);
-    refuse("@broken.jsonl", 3, &["broken.jsonl", "line 2", "not a JSON object"]);
+    refuse("@field.jsonl", 3, &["field.jsonl:2", "no field `text`", "body"]);
+    refuse("@broken.jsonl", 3, &["broken.jsonl:2", "not a JSON object"]);
     refuse("@cut.txt.gz", 3, &["cut.txt.gz", "gzip stream ends early"]);
     refuse("@cut.parquet", 3, &["cut.parquet", "not a complete Parquet file"]);
     refuse("@odd.bin --vocab 300", 3, &["odd.bin", "even number of bytes"]);

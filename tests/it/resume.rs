@@ -69,7 +69,7 @@ fn killed(precision: &str, kills: u32, seed: u64, reference: &Reference) {
 fn a_killed_run_ends_with_the_same_bytes() {
     for precision in ["f32", "bf16"] {
         let reference = reference(precision, 2);
-        let chains = if slow() { 10 } else { 1 };
+        let chains = if slow() { 5 } else { 1 };
         for chain in 0..chains {
             killed(precision, 4, 17 * chain + 3, &reference);
         }

@@ -126,7 +126,7 @@ pub(super) fn describe(duplicates: &Duplicates) -> Option<String> {
     }
     Some(format!(
         "of {held_out_documents} held-out documents {exact_documents} are also training documents, \
-         and {near_documents} more share at least half of their text with the training split: held-out \
-         losses will look better than they are"
+         and {near_documents} more share at least half of their text with the training split: \
+         held-out losses will look better than they are"
     ))
 }

@@ -128,10 +128,10 @@ impl Kernels {
     #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
     pub(crate) fn emulated_amx(precision: Precision) -> Option<Kernels> {
         let here = Isa::detect();
-        if (Isa::Avx512..Isa::Amx).contains(&here) {
+        if here == Isa::Avx512Bf16 {
             crate::product::amx::emulator::install();
         }
-        (here >= Isa::Avx512).then_some(Kernels { isa: Isa::Amx, precision })
+        (here >= Isa::Avx512Bf16).then_some(Kernels { isa: Isa::Amx, precision })
     }
 
     /// The instruction set.
@@ -177,14 +177,24 @@ macro_rules! multiversion {
             fn avx512($($arg: $ty),*) $(-> $ret)? {
                 portable($($arg),*)
             }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(
+                enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"
+            )]
+            fn avx512_bf16($($arg: $ty),*) $(-> $ret)? {
+                portable($($arg),*)
+            }
             match kernels.isa() {
                 $crate::isa::Isa::Portable => portable($($arg),*),
                 // SAFETY: `Kernels` exists only for instruction sets that this CPU has.
                 #[cfg(target_arch = "x86_64")]
                 $crate::isa::Isa::Avx2 => unsafe { avx2($($arg),*) },
-                // SAFETY: as above; the larger sets contain AVX-512.
+                // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                _ => unsafe { avx512($($arg),*) },
+                $crate::isa::Isa::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above; the larger sets contain that of bf16 pairs.
+                #[cfg(target_arch = "x86_64")]
+                _ => unsafe { avx512_bf16($($arg),*) },
                 #[cfg(not(target_arch = "x86_64"))]
                 _ => unreachable!("kernels of another architecture"),
             }

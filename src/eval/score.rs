@@ -7,7 +7,7 @@ use super::ledger::{Ledger, Tokens};
 use super::ngram::Ngram;
 use super::windows::{Window, Windows};
 use crate::data::Language;
-use crate::model::{Lane, Model, Sequence, Weights};
+use crate::model::{Lane, Model, Sequences, Weights};
 use crate::spec::Mask;
 use crate::{Error, Result};
 
@@ -26,7 +26,7 @@ impl<'a> Scorer<'a> {
     /// A scorer of these windows for models of one shape.
     pub fn new(windows: Windows<'a>, mask: Mask, model: &Model, pool: &'a Pool) -> Result<Self> {
         let workers = pool.threads().min(windows.count());
-        let lanes = (0..workers).map(|_| Lane::new(model)).collect();
+        let lanes = (0..workers).map(|_| Lane::new(model, 1)).collect();
         Ok(Self { predicted: windows.predicted()?, windows, mask, lanes, pool })
     }
 
@@ -36,7 +36,7 @@ impl<'a> Scorer<'a> {
         let (windows, mask) = (&*windows, *mask);
         let rows = over_windows(pool, windows, lanes, |lane, window| {
             let mut log_probabilities = vec![0.0; window.tokens.len()];
-            lane.score(model, weights, sequence(&window, mask), &mut log_probabilities);
+            lane.score(model, weights, sequences(&window, mask), &mut log_probabilities);
             vec![only_predicted(&window, log_probabilities)]
         })?;
         let mut ledger = Ledger::new(predicted.clone());
@@ -97,7 +97,7 @@ impl EnsembleWorker {
         let vocabulary = members[0].0.spec.vocabulary as usize;
         let rows = block_rows(vocabulary, windows.sequence_tokens());
         Self {
-            lanes: members.iter().map(|(model, _)| Lane::new(model)).collect(),
+            lanes: members.iter().map(|(model, _)| Lane::new(model, 1)).collect(),
             rows,
             logits: vec![0.0; rows * vocabulary],
             mean: vec![0.0; rows * vocabulary],
@@ -112,7 +112,7 @@ impl EnsembleWorker {
         mask: Mask,
     ) -> Vec<Vec<f32>> {
         for (lane, (model, weights)) in self.lanes.iter_mut().zip(members) {
-            lane.hidden(model, weights, sequence(window, mask));
+            lane.hidden(model, weights, sequences(window, mask));
         }
         let (count, positions) = (members.len(), window.tokens.len());
         let mut columns = vec![vec![0.0; positions]; 3 * count];
@@ -210,12 +210,12 @@ fn over_windows<W: Send, R: Send>(
     (0..count).map(|index| queues[index % stride].next().expect("one result per window")).collect()
 }
 
-fn sequence(window: &Window, mask: Mask) -> Sequence<'_> {
+fn sequences(window: &Window, mask: Mask) -> Sequences<'_> {
     let starts = match mask {
         Mask::AcrossDocuments {} => None,
         Mask::WithinDocuments {} => Some(&window.starts[..]),
     };
-    Sequence { tokens: &window.tokens, targets: &window.targets, starts }
+    Sequences { tokens: &window.tokens, targets: &window.targets, starts }
 }
 
 /// The numbers at positions with a target: those before the last token.
@@ -288,8 +288,8 @@ mod tests {
             let window = windows.window(index).unwrap();
             let mut mean = vec![0.0_f64; 128 * vocabulary];
             for (model, weights) in members {
-                let mut lane = Lane::new(model);
-                lane.hidden(model, weights, sequence(&window, Mask::AcrossDocuments {}));
+                let mut lane = Lane::new(model, 1);
+                lane.hidden(model, weights, sequences(&window, Mask::AcrossDocuments {}));
                 let mut logits = vec![0.0; 128 * vocabulary];
                 lane.project(model, weights, 0..128, &mut logits);
                 for (row, mean) in logits.chunks(vocabulary).zip(mean.chunks_mut(vocabulary)) {

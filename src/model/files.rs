@@ -92,6 +92,9 @@ fn half_to_f32(bits: u16) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use scarce_engine::isa::{Isa, Kernels, Precision};
+    use scarce_engine::pool::Pool;
+
     use super::*;
     use crate::spec::preset::PRESETS;
 
@@ -99,7 +102,8 @@ mod tests {
         let spec = PRESETS[0].model(64);
         let table = Table::new(&spec);
         let mut values = vec![0.0; table.parameters()];
-        table.initialize(&spec, 3, &mut values, &scarce_engine::pool::Pool::new(1));
+        let kernels = Kernels::new(Isa::Portable, Precision::F32);
+        table.initialize((kernels, &Pool::new(1)), (&spec, 3), &mut values);
         (table, values)
     }
 

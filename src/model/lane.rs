@@ -1,14 +1,15 @@
-//! A lane takes one sequence at a time through the model, forward and backward.
+//! A lane takes a few sequences at a time through the model, forward and backward.
 //!
-//! Legend: T positions, C width, H heads, F inner width, V vocabulary.
+//! Legend: T positions of all its sequences, C width, H heads, F inner width, V vocabulary.
 //!
-//! All memory of a lane is allocated when it is made. Activations of one sequence are kept for the
+//! All memory of a lane is allocated when it is made. Activations of one pass are kept for the
 //! backward pass, but for those that cost little to compute again, to the same bits: outputs of
 //! norms, of silu(gate) * up, attention probabilities and logits. Gradients
 //! of parameters are added to the given buffer; gradients of activations are overwritten, except
 //! on the residual stream, where each half of a block adds its own.
 
 use scarce_engine::buffer::{Floats, Scratch};
+use scarce_engine::ops::linear::LinearWeights;
 use scarce_engine::ops::{
     adamw, attention, cross_entropy, dropout, embedding, linear, rmsnorm, rope, swiglu,
 };
@@ -16,18 +17,18 @@ use scarce_engine::ops::{
 use super::weights::{Block, Weights};
 use super::{LayerRanges, Model};
 
-/// The tokens of one sequence, T of each.
+/// The tokens of a lane's sequences, one sequence after the other, T of each.
 #[derive(Clone, Copy, Debug)]
-pub struct Sequence<'a> {
+pub struct Sequences<'a> {
     /// Input tokens.
     pub tokens: &'a [u32],
     /// Next tokens; [`super::NO_TARGET`] where nothing is predicted.
     pub targets: &'a [u32],
-    /// First position that each position may attend to; `None`: position 0 for all.
+    /// First position of its sequence that each position may attend to; `None`: position 0.
     pub starts: Option<&'a [u32]>,
 }
 
-/// Where in a run a sequence stands: what its dropout masks are a function of.
+/// Where in a run a pass stands: what its dropout masks are a function of.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     /// Share of activations dropped.
@@ -36,7 +37,7 @@ pub struct Dropout {
     pub seed: u64,
     /// Optimizer step.
     pub step: u64,
-    /// Place of the sequence in the batch.
+    /// Place of the first sequence in the batch; the others follow.
     pub row: u64,
 }
 
@@ -44,9 +45,11 @@ pub struct Dropout {
 const AFTER_ATTENTION: usize = 0;
 const AFTER_FEED_FORWARD: usize = 1;
 
-/// Working memory for one sequence.
+/// Working memory for the sequences of one pass.
 #[derive(Debug)]
 pub struct Lane {
+    /// Sequences in a pass.
+    sequences: usize,
     /// The residual stream before each block, and after the last: each `[T, C]`.
     stream: Vec<Floats>,
     layers: Vec<LayerActivations>,
@@ -107,10 +110,10 @@ struct Gradients {
 }
 
 impl Lane {
-    /// A lane for sequences of `model.positions` tokens.
+    /// A lane for passes of `sequences` sequences of `model.positions` tokens each.
     #[must_use]
-    pub fn new(model: &Model) -> Self {
-        let (t, c) = (model.positions, model.spec.width as usize);
+    pub fn new(model: &Model, sequences: usize) -> Self {
+        let (t, c) = (model.positions * sequences, model.spec.width as usize);
         let shape = model.attention_shape();
         let (qkv, heads, f) =
             (shape.qkv_width(), shape.heads, model.spec.feed_forward_width() as usize);
@@ -125,6 +128,7 @@ impl Lane {
             gate_up: zeroed(t * 2 * f),
         };
         Self {
+            sequences,
             stream: (0..=model.spec.layers).map(|_| zeroed(t * c)).collect(),
             layers: (0..model.spec.layers).map(|_| layer()).collect(),
             final_rms: zeroed(t),
@@ -143,20 +147,20 @@ impl Lane {
                 gate_up: zeroed(t * 2 * f),
                 inner: zeroed(t * f),
             },
-            scratch: Scratch::with_bytes(scratch_bytes(model)),
+            scratch: Scratch::with_bytes(scratch_bytes(model, sequences)),
         }
     }
 
     /// The lane's memory in bytes.
     #[must_use]
-    pub fn bytes(model: &Model) -> usize {
-        let (t, c) = (model.positions, model.spec.width as usize);
+    pub fn bytes(model: &Model, sequences: usize) -> usize {
+        let (t, c) = (model.positions * sequences, model.spec.width as usize);
         let shape = model.attention_shape();
         let (qkv, f) = (shape.qkv_width(), model.spec.feed_forward_width() as usize);
         let layer = 2 * t + 2 * t * c + t * qkv + shape.heads * t + 2 * t * f;
         let shared = t + 2 * t * c + 6 * t * c + t * qkv + 4 * t * f;
         let layers = model.spec.layers as usize;
-        4 * (layers * (layer + t * c) + shared) + scratch_bytes(model)
+        4 * (layers * (layer + t * c) + shared) + scratch_bytes(model, sequences)
     }
 
     /// Log-probabilities (nats) of the targets into `log_probs` `[T]`, 0 where there is none.
@@ -165,21 +169,21 @@ impl Lane {
         &mut self,
         model: &Model,
         weights: &Weights,
-        sequence: Sequence<'_>,
+        sequences: Sequences<'_>,
         log_probs: &mut [f32],
     ) -> f64 {
-        self.forward(model, weights, sequence, None);
+        self.forward(model, weights, sequences, None);
         let (x, head) = (&self.final_normed, weights.head());
         let scratch = &mut self.scratch;
-        cross_entropy::forward(model.kernels, x, head, sequence.targets, log_probs, scratch)
+        cross_entropy::forward(model.kernels, x, head, sequences.targets, log_probs, scratch)
     }
 
-    /// Takes a sequence through all blocks, for [`Lane::project`] to make logits of.
-    pub fn hidden(&mut self, model: &Model, weights: &Weights, sequence: Sequence<'_>) {
-        self.forward(model, weights, sequence, None);
+    /// Takes sequences through all blocks, for [`Lane::project`] to make logits of.
+    pub fn hidden(&mut self, model: &Model, weights: &Weights, sequences: Sequences<'_>) {
+        self.forward(model, weights, sequences, None);
     }
 
-    /// Logits of some positions of the last sequence into `logits` `[rows, V]`.
+    /// Logits of some positions of the last pass into `logits` `[rows, V]`.
     pub fn project(
         &mut self,
         model: &Model,
@@ -192,22 +196,22 @@ impl Lane {
         linear::forward(model.kernels, x, weights.head(), logits, &mut self.scratch);
     }
 
-    /// Adds the gradient of `scale` times the summed loss of the sequence to `gradient` (all
+    /// Adds the gradient of `scale` times the summed loss of the sequences to `gradient` (all
     /// parameters, in the table's order). Returns the summed loss in nats, unscaled.
     pub fn forward_backward(
         &mut self,
         (model, weights): (&Model, &Weights),
-        sequence: Sequence<'_>,
+        sequences: Sequences<'_>,
         dropout: Option<Dropout>,
         scale: f32,
         gradient: &mut [f32],
     ) -> f64 {
         let dropout = dropout.filter(|dropout| dropout.rate > 0.0);
-        self.forward(model, weights, sequence, dropout);
+        self.forward(model, weights, sequences, dropout);
         let Self { final_normed, gradients, scratch, final_rms, stream, .. } = self;
         let dhead = &mut gradient[model.table.head.clone()];
         let of_loss = cross_entropy::Gradients { scale, dx: &mut gradients.normed, dhead };
-        let (head, targets) = (weights.head(), sequence.targets);
+        let (head, targets) = (weights.head(), sequences.targets);
         let kernels = model.kernels;
         let loss =
             cross_entropy::forward_backward(kernels, final_normed, head, targets, of_loss, scratch);
@@ -222,12 +226,12 @@ impl Lane {
             &mut gradient[model.table.final_norm.clone()],
         );
         for layer in (0..model.table.layers.len()).rev() {
-            self.block_backward(model, weights, layer, sequence.starts, dropout, gradient);
+            self.block_backward(model, weights, layer, sequences.starts, dropout, gradient);
         }
         let layers = model.table.layers.len();
         drop_some(model, dropout, layers, AFTER_ATTENTION, &mut self.gradients.stream);
         let table = &mut gradient[model.table.embedding.clone()];
-        embedding::backward(kernels, sequence.tokens, &self.gradients.stream, table);
+        embedding::backward(kernels, sequences.tokens, &self.gradients.stream, table);
         loss
     }
 
@@ -235,16 +239,16 @@ impl Lane {
         &mut self,
         model: &Model,
         weights: &Weights,
-        sequence: Sequence<'_>,
+        sequences: Sequences<'_>,
         dropout: Option<Dropout>,
     ) {
         let kernels = model.kernels;
         let layers = model.table.layers.len();
         let table = &weights.values[model.table.embedding.clone()];
-        embedding::forward(kernels, table, sequence.tokens, &mut self.stream[0]);
+        embedding::forward(kernels, table, sequences.tokens, &mut self.stream[0]);
         drop_some(model, dropout, layers, AFTER_ATTENTION, &mut self.stream[0]);
         for layer in 0..layers {
-            self.block_forward(model, weights, layer, sequence.starts, dropout);
+            self.block_forward(model, weights, layer, sequences.starts, dropout);
         }
         rmsnorm::forward(
             kernels,
@@ -266,6 +270,7 @@ impl Lane {
     ) {
         let (kernels, epsilon) = (model.kernels, model.spec.norm_epsilon as f32);
         let (shape, f) = (model.attention_shape(), model.spec.feed_forward_width() as usize);
+        let c = model.spec.width as usize;
         let ranges = &model.table.layers[layer];
         let Block { qkv, out, gate_up, down } = weights.block(layer);
         let gain = |range: &std::ops::Range<usize>| &weights.values[range.clone()];
@@ -284,12 +289,16 @@ impl Lane {
         );
         linear::forward(kernels, normed, qkv, &mut a.qkv, scratch);
         let (stride, rotated) = (shape.qkv_width(), shape.heads + shape.kv_heads);
-        rope::forward(kernels, model.rope(), &mut a.qkv, stride, rotated);
-        attention::forward(kernels, shape, &a.qkv, starts, &mut a.attended, &mut a.lse, scratch);
-        linear::forward(kernels, &a.attended, out, branch, scratch);
-        drop_some(model, dropout, layer, AFTER_ATTENTION, branch);
+        for own in model.split(self.sequences) {
+            let qkv = &mut a.qkv[own.of(stride)];
+            rope::forward(kernels, model.rope(), qkv, stride, rotated);
+            let (o, lse) = (&mut a.attended[own.of(c)], &mut a.lse[own.of(shape.heads)]);
+            let starts = starts.map(|starts| &starts[own.of(1)]);
+            attention::forward(kernels, shape, qkv, starts, o, lse, scratch);
+        }
         a.middle.copy_from_slice(input);
-        adamw::add_assign(kernels, &mut a.middle, branch);
+        let place = (model, dropout, layer, AFTER_ATTENTION);
+        add_branch(place, &a.attended, out, &mut a.middle, branch, scratch);
 
         rmsnorm::forward(
             kernels,
@@ -301,10 +310,9 @@ impl Lane {
         );
         linear::forward(kernels, normed, gate_up, &mut a.gate_up, scratch);
         swiglu::forward(kernels, f, &a.gate_up, inner);
-        linear::forward(kernels, inner, down, branch, scratch);
-        drop_some(model, dropout, layer, AFTER_FEED_FORWARD, branch);
         output.copy_from_slice(&a.middle);
-        adamw::add_assign(kernels, output, branch);
+        let place = (model, dropout, layer, AFTER_FEED_FORWARD);
+        add_branch(place, inner, down, output, branch, scratch);
     }
 
     fn block_backward(
@@ -318,8 +326,9 @@ impl Lane {
     ) {
         let block = weights.block(layer);
         let ranges = &model.table.layers[layer];
-        let place = Place { model, layer, dropout, ranges, values: &weights.values };
-        let Self { layers, transient, gradients, scratch, stream, .. } = self;
+        let Self { sequences, layers, transient, gradients, scratch, stream, .. } = self;
+        let (sequences, values) = (*sequences, &weights.values[..]);
+        let place = Place { model, sequences, layer, dropout, ranges, values };
         let a = &mut layers[layer];
         let memory = (&mut *transient, &mut *gradients, &mut *scratch);
         feed_forward_backward(&place, &block, a, memory, gradient);
@@ -331,6 +340,7 @@ impl Lane {
 /// What the two halves of a block's backward pass need to know of where they are.
 struct Place<'a> {
     model: &'a Model,
+    sequences: usize,
     layer: usize,
     dropout: Option<Dropout>,
     ranges: &'a LayerRanges,
@@ -344,16 +354,15 @@ fn feed_forward_backward(
     (again, d, scratch): (&mut Transient, &mut Gradients, &mut Scratch),
     gradient: &mut [f32],
 ) {
-    let Place { model, layer, dropout, ranges, values } = *place;
+    let Place { model, layer, dropout, ranges, values, .. } = *place;
     let (kernels, c) = (model.kernels, model.spec.width as usize);
     let f = model.spec.feed_forward_width() as usize;
-    d.branch.copy_from_slice(&d.stream);
-    drop_some(model, dropout, layer, AFTER_FEED_FORWARD, &mut d.branch);
-    linear::backward_input(kernels, &d.branch, block.down, &mut d.inner, scratch);
-    swiglu::forward(kernels, f, &a.gate_up, &mut again.inner);
+    let dropped = (model, dropout, layer, AFTER_FEED_FORWARD);
+    let dbranch = branch_gradient(dropped, &d.stream, &mut d.branch);
+    linear::backward_input(kernels, dbranch, block.down, &mut d.inner, scratch);
+    swiglu::backward(kernels, f, &a.gate_up, &d.inner, &mut d.gate_up, &mut again.inner);
     let dw = &mut gradient[ranges.down.clone()];
-    linear::backward_weight(kernels, &again.inner, &d.branch, c, dw, scratch);
-    swiglu::backward(kernels, f, &a.gate_up, &d.inner, &mut d.gate_up);
+    linear::backward_weight(kernels, &again.inner, dbranch, c, dw, scratch);
     linear::backward_input(kernels, &d.gate_up, block.gate_up, &mut d.normed, scratch);
     let norm = ranges.feed_forward_norm.clone();
     let (gain, epsilon) = (&values[norm.clone()], model.spec.norm_epsilon as f32);
@@ -371,18 +380,23 @@ fn attention_backward(
     (again, d, scratch): (&mut Transient, &mut Gradients, &mut Scratch),
     gradient: &mut [f32],
 ) {
-    let Place { model, layer, dropout, ranges, values } = *place;
+    let Place { model, sequences, layer, dropout, ranges, values } = *place;
     let (kernels, c) = (model.kernels, model.spec.width as usize);
     let shape = model.attention_shape();
-    d.branch.copy_from_slice(&d.stream);
-    drop_some(model, dropout, layer, AFTER_ATTENTION, &mut d.branch);
-    linear::backward_input(kernels, &d.branch, block.out, &mut d.attended, scratch);
+    let dropped = (model, dropout, layer, AFTER_ATTENTION);
+    let dbranch = branch_gradient(dropped, &d.stream, &mut d.branch);
+    linear::backward_input(kernels, dbranch, block.out, &mut d.attended, scratch);
     let dw = &mut gradient[ranges.out.clone()];
-    linear::backward_weight(kernels, &a.attended, &d.branch, c, dw, scratch);
-    let saved = attention::Saved { qkv: &a.qkv, starts, o: &a.attended, lse: &a.lse };
-    attention::backward(kernels, shape, saved, &d.attended, &mut d.qkv, scratch);
+    linear::backward_weight(kernels, &a.attended, dbranch, c, dw, scratch);
     let (stride, rotated) = (shape.qkv_width(), shape.heads + shape.kv_heads);
-    rope::backward(kernels, model.rope(), &mut d.qkv, stride, rotated);
+    for own in model.split(sequences) {
+        let (qkv, o) = (&a.qkv[own.of(stride)], &a.attended[own.of(c)]);
+        let starts = starts.map(|starts| &starts[own.of(1)]);
+        let saved = attention::Saved { qkv, starts, o, lse: &a.lse[own.of(shape.heads)] };
+        let dqkv = &mut d.qkv[own.of(stride)];
+        attention::backward(kernels, shape, saved, &d.attended[own.of(c)], dqkv, scratch);
+        rope::backward(kernels, model.rope(), dqkv, stride, rotated);
+    }
     linear::backward_input(kernels, &d.qkv, block.qkv, &mut d.normed, scratch);
     let norm = ranges.attention_norm.clone();
     let (gain, epsilon) = (&values[norm.clone()], model.spec.norm_epsilon as f32);
@@ -391,6 +405,39 @@ fn attention_backward(
     linear::backward_weight(kernels, &again.normed, &d.qkv, stride, dw, scratch);
     let dgain = &mut gradient[norm];
     rmsnorm::backward(kernels, input, gain, &a.rms1, &d.normed, &mut d.stream, dgain);
+}
+
+/// A site of dropout: the model, the run's dropout, the block and the place in it.
+type Site<'a> = (&'a Model, Option<Dropout>, usize, usize);
+
+/// Adds a branch's output, `x` times its last matrix, to the residual stream.
+fn add_branch(
+    site: Site<'_>,
+    x: &[f32],
+    weights: &LinearWeights,
+    stream: &mut [f32],
+    branch: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let (model, dropout, layer, place) = site;
+    if dropout.is_none() {
+        linear::forward_add(model.kernels, x, weights, stream, scratch);
+        return;
+    }
+    linear::forward(model.kernels, x, weights, branch, scratch);
+    drop_some(model, dropout, layer, place, branch);
+    adamw::add_assign(model.kernels, stream, branch);
+}
+
+/// The gradient of a branch's output: that of the residual stream, with dropout in `branch`.
+fn branch_gradient<'a>(site: Site<'_>, stream: &'a [f32], branch: &'a mut [f32]) -> &'a [f32] {
+    let (model, dropout, layer, place) = site;
+    if dropout.is_none() {
+        return stream;
+    }
+    branch.copy_from_slice(stream);
+    drop_some(model, dropout, layer, place, branch);
+    branch
 }
 
 /// Multiplies activations `[T, C]`, or their gradients, with the mask of this place.
@@ -403,12 +450,14 @@ fn drop_some(
 ) {
     if let Some(Dropout { rate, seed, step, row }) = dropout {
         let mask = dropout::Mask::new(rate, seed, step, layer, site);
-        dropout::apply(model.kernels, &mask, row * values.len() as u64, values);
+        let elements = model.positions * model.spec.width as usize;
+        dropout::apply(model.kernels, &mask, row * elements as u64, values);
     }
 }
 
-fn scratch_bytes(model: &Model) -> usize {
-    let (kernels, t, c) = (model.kernels, model.positions, model.spec.width as usize);
+fn scratch_bytes(model: &Model, sequences: usize) -> usize {
+    let (kernels, c) = (model.kernels, model.spec.width as usize);
+    let t = model.positions * sequences;
     let shape = model.attention_shape();
     let (f, v) = (model.spec.feed_forward_width() as usize, model.spec.vocabulary as usize);
     let products = [(shape.qkv_width(), c), (c, c), (2 * f, c), (c, f), (v, c)];
@@ -417,4 +466,63 @@ fn scratch_bytes(model: &Model) -> usize {
     let of_loss = cross_entropy::scratch_bytes(kernels, t, v, c);
     let of_attention = attention::scratch_bytes(kernels, shape);
     of_products.into_iter().chain([of_loss, of_attention]).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use scarce_engine::isa::{Isa, Kernels, Precision};
+    use scarce_engine::pool::Pool;
+
+    use super::*;
+    use crate::spec::preset::PRESETS;
+
+    const T: usize = 24;
+
+    /// Loss and gradient of rows 0 to 3, in passes of `sequences` rows.
+    fn pass(model: &Model, sequences: usize, rate: f64) -> (f64, Vec<f32>) {
+        let weights = Weights::initial(model, 5, &Pool::new(1));
+        let tokens: Vec<u32> = (0..4 * T as u32).map(|i| i * i % 251).collect();
+        let targets: Vec<u32> = tokens.iter().map(|token| (token + 1) % 251).collect();
+        let starts: Vec<u32> = (0..4 * T as u32).map(|i| i % T as u32 / 7 * 7).collect();
+        let mut lane = Lane::new(model, sequences);
+        let (mut loss, mut gradient) = (0.0, vec![0.0; model.parameters()]);
+        for row in (0..4).step_by(sequences) {
+            let own = row * T..(row + sequences) * T;
+            let sequences = Sequences {
+                tokens: &tokens[own.clone()],
+                targets: &targets[own.clone()],
+                starts: Some(&starts[own]),
+            };
+            let dropout = Dropout { rate, seed: 1, step: 2, row: row as u64 };
+            let of_model = (model, &weights);
+            loss += lane.forward_backward(of_model, sequences, Some(dropout), 0.1, &mut gradient);
+        }
+        (loss, gradient)
+    }
+
+    #[test]
+    fn a_pass_of_several_sequences_is_as_many_passes_of_one() {
+        let kernels = Kernels::new(Isa::detect(), Precision::F32);
+        let model = Model::new(&PRESETS[0].model(256), T, kernels);
+        for rate in [0.0, 0.2] {
+            let (loss, gradient) = pass(&model, 1, rate);
+            for sequences in [2, 4] {
+                let (together, same) = pass(&model, sequences, rate);
+                assert!((loss - together).abs() < 1e-9 * loss, "{loss} {together}");
+                let differs = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-6 * a.abs() + 1e-7;
+                let differing = gradient.iter().zip(&same).filter(|pair| differs(*pair)).count();
+                assert_eq!(differing, 0, "of {} with {sequences} at {rate}", same.len());
+            }
+        }
+    }
+
+    #[test]
+    fn passes_have_512_tokens_or_divide_a_lanes_rows() {
+        let sequences = |positions, batch| {
+            let kernels = Kernels::new(Isa::Portable, Precision::F32);
+            Model::new(&PRESETS[0].model(256), positions, kernels).pass_sequences(batch)
+        };
+        assert_eq!([sequences(128, 4), sequences(128, 16), sequences(256, 16)], [1, 4, 2]);
+        assert_eq!([sequences(1024, 16), sequences(128, 24), sequences(128, 18)], [1, 3, 1]);
+    }
 }

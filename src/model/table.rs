@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use scarce_engine::isa::Kernels;
 use scarce_engine::pool::Pool;
 use scarce_engine::random::Stream;
 
@@ -110,7 +111,12 @@ impl Table {
 
     /// Fills `values` with the first weights: a pure function of the seed and each tensor's name,
     /// so that a tensor's draw does not depend on the others, nor on the pool's threads.
-    pub fn initialize(&self, spec: &ModelSpec, seed: u64, values: &mut [f32], pool: &Pool) {
+    pub fn initialize(
+        &self,
+        (kernels, pool): (Kernels, &Pool),
+        (spec, seed): (&ModelSpec, u64),
+        values: &mut [f32],
+    ) {
         /// Numbers drawn in one task.
         const PIECE: usize = 1 << 14;
         let mut pieces = Vec::new();
@@ -127,9 +133,8 @@ impl Table {
             Initial::Normal { scale } => {
                 let stream = Stream::new(seed, name_key(draw_name(spec, &tensor.name)));
                 let scale = scale as f32;
-                for (index, value) in (*first..).zip(values.iter_mut()) {
-                    *value = scale * stream.truncated_normal(index);
-                }
+                stream.fill_truncated_normal(kernels, *first, values);
+                values.iter_mut().for_each(|value| *value *= scale);
             }
         });
     }
@@ -220,6 +225,8 @@ impl Builder<'_> {
 
 #[cfg(test)]
 mod tests {
+    use scarce_engine::isa::{Isa, Precision};
+
     use super::*;
     use crate::golden;
     use crate::spec::preset::PRESETS;
@@ -254,7 +261,8 @@ mod tests {
         let draw = |spec: &ModelSpec, seed| {
             let table = Table::new(spec);
             let mut values = vec![0.0; table.parameters()];
-            table.initialize(spec, seed, &mut values, &Pool::new(3));
+            let kernels = Kernels::new(Isa::Portable, Precision::F32);
+            table.initialize((kernels, &Pool::new(3)), (spec, seed), &mut values);
             (table, values)
         };
         let (table, values) = draw(&spec, 1);

@@ -54,7 +54,8 @@ impl Weights {
     #[must_use]
     pub fn initial(model: &Model, seed: u64, pool: &Pool) -> Self {
         let mut weights = Self::zeroed(model);
-        model.table.initialize(&model.spec, seed, &mut weights.values, pool);
+        let draw = (&model.spec, seed);
+        model.table.initialize((model.kernels, pool), draw, &mut weights.values);
         weights.pack(pool);
         weights
     }

@@ -8,7 +8,7 @@ use scarce_engine::ops::adamw;
 use scarce_engine::pool::Pool;
 
 use super::feed::Feed;
-use crate::model::{Dropout, Lane, Model, NO_TARGET, Sequence, Weights};
+use crate::model::{Dropout, Lane, Model, NO_TARGET, Sequences, Weights};
 use crate::optim::Optimizer;
 use crate::spec::{Mask, TrainSpec};
 use crate::{Error, Result};
@@ -86,9 +86,10 @@ impl<'a> Cohort<'a> {
         }
         let lanes = model.lanes(batch as usize);
         let workers = pool.threads().min(lanes * members.len()).max(1);
-        let positions = model.positions;
+        let sequences = model.pass_sequences(batch as usize);
+        let positions = sequences * model.positions;
         let worker = |_| Worker {
-            lane: Lane::new(&model),
+            lane: Lane::new(&model, sequences),
             tokens: vec![0; positions],
             targets: vec![NO_TARGET; positions],
             starts: vec![0; positions],
@@ -287,35 +288,42 @@ impl LaneJob<'_, '_> {
     /// Fills the lane's gradient with the sum over its rows.
     fn run(&mut self, model: &Model, worker: &mut Worker) {
         self.gradient.fill(0.0);
-        for row in self.rows.clone() {
-            if let Err(error) = self.sequence(model, worker, row) {
+        let sequences = worker.tokens.len() / model.positions;
+        for row in self.rows.clone().step_by(sequences) {
+            if let Err(error) = self.pass(model, worker, row) {
                 self.error = Some(error);
                 return;
             }
         }
     }
 
-    fn sequence(&mut self, model: &Model, worker: &mut Worker, row: u64) -> Result<()> {
+    /// Adds the gradients of the worker's number of rows, from `first` on.
+    fn pass(&mut self, model: &Model, worker: &mut Worker, first: u64) -> Result<()> {
         let Worker { lane, tokens, targets, starts } = worker;
-        self.feed.sequence(self.step, row, tokens, starts)?;
-        let predicted = tokens.len() - 1;
-        targets[..predicted].copy_from_slice(&tokens[1..]);
+        let positions = model.positions;
+        let rows = tokens.chunks_exact_mut(positions).zip(targets.chunks_exact_mut(positions));
+        let rows = rows.zip(starts.chunks_exact_mut(positions));
+        for (row, ((tokens, targets), starts)) in (first..).zip(rows) {
+            self.feed.sequence(self.step, row, tokens, starts)?;
+            targets[..positions - 1].copy_from_slice(&tokens[1..]);
+        }
         let starts = match self.spec.data.mask {
             Mask::AcrossDocuments {} => None,
             Mask::WithinDocuments {} => Some(&starts[..]),
         };
-        let sequence = Sequence { tokens, targets, starts };
+        let sequences = Sequences { tokens, targets, starts };
         let dropout = Dropout {
             rate: self.spec.model.dropout,
             seed: self.spec.seeds.init,
             step: self.step,
-            row,
+            row: first,
         };
         let batch = f64::from(self.spec.optim.batch_sequences());
-        let scale = (1.0 / (batch * predicted as f64)) as f32;
+        let predicted = (positions - 1) as f64;
+        let scale = (1.0 / (batch * predicted)) as f32;
         let of_model = (model, self.weights);
         self.loss_sum +=
-            lane.forward_backward(of_model, sequence, Some(dropout), scale, self.gradient);
+            lane.forward_backward(of_model, sequences, Some(dropout), scale, self.gradient);
         Ok(())
     }
 }

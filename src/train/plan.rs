@@ -36,6 +36,7 @@ impl Plan {
         let model = Model::new(&spec.model, sequence as usize, kernels);
         let batch = spec.optim.batch_sequences();
         let lanes = model.lanes(batch as usize);
+        let sequences = model.pass_sequences(batch as usize);
         let parameters = model.parameters() as u64;
         let tokens = steps * u64::from(batch) * u64::from(sequence);
         let workers = threads.min(lanes).max(1) as u64;
@@ -47,7 +48,7 @@ impl Plan {
             lanes,
             state_bytes: Weights::planned_bytes(&model) as u64 + 8 * parameters,
             gradient_bytes: 4 * parameters * lanes as u64,
-            activation_bytes: workers * Lane::bytes(&model) as u64,
+            activation_bytes: workers * Lane::bytes(&model, sequences) as u64,
             disk_bytes: 4 * parameters,
         }
     }

@@ -121,8 +121,8 @@ fn the_plan_knows_the_memory_of_a_run() {
     let spec = spec(&corpus.facts(), &[]);
     let kernels = Kernels::new(Isa::detect(), Precision::F32);
     let (one, many) = (Plan::new(&spec, 10, kernels, 1), Plan::new(&spec, 10, kernels, 64));
-    assert_eq!((one.lanes, many.lanes), (5, 5));
-    assert_eq!(many.activation_bytes, 5 * one.activation_bytes);
-    assert_eq!(one.gradient_bytes, 5 * 4 * one.parameters);
+    assert_eq!((one.lanes, many.lanes), (4, 4));
+    assert_eq!(many.activation_bytes, 4 * one.activation_bytes);
+    assert_eq!(one.gradient_bytes, 4 * 4 * one.parameters);
     assert_eq!(one.tokens, 10 * 5 * 128);
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use scarce::model::{self, Lane, Model, NO_TARGET, Sequence, Weights};
+use scarce::model::{self, Lane, Model, NO_TARGET, Sequences, Weights};
 use scarce::optim::Optimizer;
 use scarce::spec::{Decay, FeedForward, Init, ModelSpec, OptimSpec, Rope, RopeScaling, Schedule};
 use scarce_engine::isa::{Isa, Kernels, Precision};
@@ -69,7 +69,7 @@ fn ten_steps(batches: &[Vec<Vec<u32>>], decay: f64, clip: f64) -> (Vec<f64>, Vec
         schedule: Schedule { decay: Decay::Cosine, warmup_share: 0.1, min_lr_ratio: 0.0 },
     };
     let mut optimizer = Optimizer::new(&spec, &model.table.decay_runs(false));
-    let mut lane = Lane::new(&model);
+    let mut lane = Lane::new(&model, 1);
     let (mut losses, mut norms) = (Vec::new(), Vec::new());
     for (step, batch) in (0..).zip(batches) {
         let predicted = batch.iter().map(|row| row.len() - 1).sum::<usize>() as f64;
@@ -77,7 +77,7 @@ fn ten_steps(batches: &[Vec<Vec<u32>>], decay: f64, clip: f64) -> (Vec<f64>, Vec
         let mut loss = 0.0;
         for tokens in batch {
             let targets = shifted(tokens);
-            let sequence = Sequence { tokens, targets: &targets, starts: None };
+            let sequence = Sequences { tokens, targets: &targets, starts: None };
             let scale = (1.0 / predicted) as f32;
             let of_model = (&model, &weights);
             loss += lane.forward_backward(of_model, sequence, None, scale, &mut gradient);
@@ -109,11 +109,11 @@ fn logits_are_those_of_transformers() {
         let expected = expected.data().chunks_exact(4);
         let mut expected = expected.map(|b| f32::from_le_bytes(b.try_into().unwrap()));
 
-        let mut lane = Lane::new(&model);
+        let mut lane = Lane::new(&model, 1);
         let mut largest = 0.0_f32;
         for tokens in &ids {
             let targets = shifted(tokens);
-            let sequence = Sequence { tokens, targets: &targets, starts: None };
+            let sequence = Sequences { tokens, targets: &targets, starts: None };
             let mut logits = vec![0.0; tokens.len() * model.spec.vocabulary as usize];
             lane.hidden(&model, &weights, sequence);
             lane.project(&model, &weights, 0..tokens.len(), &mut logits);

@@ -13,6 +13,9 @@ use super::{Matrix, Out, PANEL, Packed, portable};
 use super::{avx2, avx512};
 use crate::isa::{Arithmetic, Isa, Kernels};
 
+/// From this many f32 on, C is fetched ahead: it hardly stays in the second-level cache.
+const FAR: usize = 1 << 16;
+
 /// One strip times one panel: what a tile kernel computes.
 ///
 /// `a` is a strip of `rows` rows and `units` units of depth, `b` holds `units` rows
@@ -57,6 +60,7 @@ pub(super) fn multiply(
                 units: columns.len().div_ceil(unit),
                 strips,
                 add: out.add || from > 0,
+                far: out.data.len() > FAR,
             };
             for index in 0..right.width().div_ceil(PANEL) {
                 let width = PANEL.min(right.width() - index * PANEL);
@@ -75,6 +79,8 @@ struct Block<'a> {
     units: usize,
     strips: &'a [f32],
     add: bool,
+    /// Whether C is too large for the second-level cache.
+    far: bool,
 }
 
 impl Block<'_> {
@@ -102,8 +108,10 @@ impl Block<'_> {
                 c_stride,
                 add: self.add,
             };
-            // The next tile starts from the rows below.
-            prefetch(&tile, tile.rows..tile.rows + STRIP_ROWS);
+            if self.far {
+                // The next tile starts from the rows below.
+                prefetch(&tile, tile.rows..tile.rows + STRIP_ROWS);
+            }
             if width == PANEL {
                 // SAFETY: the strip and the panel hold `units` units of depth as just asserted,
                 // and c has `rows` rows of PANEL elements.

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::Matrix;
-use super::units::Unit;
+use super::units::{BLOCK, Unit};
 use crate::isa::{Kernels, multiversion};
 
 /// The most rows in a strip: with two vectors a row, 24 sums, two of B and one of A fit into the
@@ -99,18 +99,20 @@ multiversion! {
         columns: Range<usize>,
         strips: &mut [f32],
     ) {
-        // A strip's column is always copied as 12 units; those beyond its rows are not read.
-        let mut buffer = [0.0; BLOCK_ROWS + STRIP_ROWS];
         let column = |k: usize| &matrix.data[k * matrix.column_stride + rows.start..][..rows.len()];
         for (u, k) in columns.clone().step_by(unit.depth()).enumerate() {
-            let next = (k + 1 < columns.end && unit == Unit::Pair).then(|| column(k + 1));
-            unit.across(column(k), next, &mut buffer[..rows.len()]);
+            let (values, next) = (column(k), (k + 1 < columns.end).then(|| column(k + 1)));
             let strips = strips.chunks_exact_mut(STRIP_LEN);
             for (within, strip) in strip_rows(rows.len()).zip(strips) {
-                let units = buffer[within.start..].first_chunk::<STRIP_ROWS>();
-                let units = units.expect("the buffer is a strip longer than the rows");
-                strip[u * STRIP_ROWS..][..STRIP_ROWS].copy_from_slice(units);
+                // A whole vector is written where a column of 12 units belongs: what is too much
+                // lies where the next column will be written, or past the last one.
+                let units = strip[u * STRIP_ROWS..].first_chunk_mut::<BLOCK>();
+                let units = units.expect("a strip has room past its last column");
+                unit.vector(&values[within.start..], next.map(|next| &next[within.start..]), units);
             }
         }
     }
 }
+
+// A column of a strip may be written as a whole vector.
+const _: () = assert!((STRIP_UNITS - 1) * STRIP_ROWS + BLOCK <= STRIP_LEN);

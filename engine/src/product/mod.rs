@@ -7,7 +7,7 @@
 //! starting from zero or from C. The depth is never split among sums; between blocks of the depth
 //! the sum rests in C, which loses nothing. So all kernels, and the naive loop, give the same bits.
 //!
-//! - `left`, `right`: the operands' packed forms, made of `units` of the depth.
+//! - `left`, `right`: the operands' packed forms, made of `units` of the depth, such as `pairs`.
 //! - `blocks`: the loops over blocks and tiles.
 //! - `portable`, `avx2`, `avx512`: the kernels of one tile of C.
 //! - `amx`: the same on another layout, for the tile unit.
@@ -20,10 +20,13 @@ mod avx2;
 mod avx512;
 mod blocks;
 mod left;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod portable;
 mod right;
 #[cfg(test)]
 mod tests;
+mod transpose;
 mod units;
 
 pub(crate) use right::{Packed, pack, packed_len};

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 #[cfg(target_arch = "x86_64")]
 use super::amx;
-use super::units::{BLOCK, Unit, transposed};
+use super::transpose::transposed;
+use super::units::{BLOCK, Unit};
 use super::{Matrix, PANEL};
 use crate::isa::{Arithmetic, Kernels, multiversion};
 
@@ -88,7 +89,7 @@ pub(crate) fn pack(kernels: Kernels, matrix: Matrix<'_>, panels: &mut [f32]) {
         pack_rows(kernels, &matrix, unit, panel_len(kernels, matrix.rows), panels);
     } else {
         assert_eq!(matrix.row_stride, 1, "a matrix is row-major or transposed");
-        pack_columns(kernels, &matrix, unit, panel_len(kernels, matrix.rows), panels);
+        pack_columns(kernels, kernels, &matrix, panel_len(kernels, matrix.rows), panels);
     }
 }
 
@@ -120,7 +121,13 @@ multiversion! {
 
 multiversion! {
     /// Packs a matrix whose columns are contiguous, by way of transposed blocks.
-    fn pack_columns(matrix: &Matrix<'_>, unit: Unit, panel_len: usize, panels: &mut [f32]) {
+    fn pack_columns(
+        kernels: Kernels,
+        matrix: &Matrix<'_>,
+        panel_len: usize,
+        panels: &mut [f32],
+    ) {
+        let unit = Unit::of(kernels);
         let depth = BLOCK * unit.depth();
         for (index, panel) in panels.chunks_exact_mut(panel_len).enumerate() {
             for (b, rows) in panel.chunks_mut(BLOCK * PANEL).enumerate() {
@@ -134,7 +141,7 @@ multiversion! {
                             *units = unit.row(&matrix.data[start + depth.start..start + depth.end]);
                         }
                     }
-                    for (row, units) in rows.chunks_exact_mut(PANEL).zip(&transposed(&block)) {
+                    for (row, units) in rows.chunks_exact_mut(PANEL).zip(&transposed(kernels, &block)) {
                         row[half * BLOCK..][..BLOCK].copy_from_slice(units);
                     }
                 }

@@ -1,5 +1,7 @@
 //! Units: the 32 bits of the depth that a kernel multiplies at once, one f32 or a pair of bf16.
 
+#[cfg(target_arch = "x86_64")]
+use super::pairs;
 use crate::isa::{Arithmetic, Kernels};
 
 /// Units of a row of a block that is transposed: a vector of AVX-512, a row of an AMX tile.
@@ -45,15 +47,7 @@ impl Unit {
                     *unit = round_to_bf16(*x);
                 }
             }
-            Unit::Pair => {
-                let (pairs, rest) = values.as_chunks::<2>();
-                for (unit, [low, high]) in units.iter_mut().zip(pairs) {
-                    *unit = pair(*low, *high);
-                }
-                if let [low] = rest {
-                    units[pairs.len()] = pair(*low, 0.0);
-                }
-            }
+            Unit::Pair => pairs_along(values, units),
         }
     }
 
@@ -70,6 +64,22 @@ impl Unit {
         units
     }
 
+    /// The first units, at most 16, of what `across` gives; what is missing is zero.
+    #[inline(always)]
+    pub(super) fn vector(self, values: &[f32], next: Option<&[f32]>, units: &mut [f32; BLOCK]) {
+        // Most are whole, and then the compiler knows the length.
+        match (values.first_chunk::<BLOCK>(), next.map(|next| next.first_chunk::<BLOCK>())) {
+            (Some(values), Some(Some(next))) => self.across(values, Some(next), units),
+            (Some(values), None) => self.across(values, None, units),
+            _ => {
+                let (units, rest) = units.split_at_mut(values.len().min(BLOCK));
+                let next = next.map(|next| &next[..units.len()]);
+                self.across(&values[..units.len()], next, units);
+                rest.fill(0.0);
+            }
+        }
+    }
+
     /// Units from values that lie next to each other at one depth, and for pairs at the next, where
     /// there is one.
     #[inline(always)]
@@ -81,16 +91,7 @@ impl Unit {
                     *unit = round_to_bf16(*x);
                 }
             }
-            (Unit::Pair, Some(next)) => {
-                for ((unit, low), high) in units.iter_mut().zip(values).zip(next) {
-                    *unit = pair(*low, *high);
-                }
-            }
-            (Unit::Pair, None) => {
-                for (unit, low) in units.iter_mut().zip(values) {
-                    *unit = pair(*low, 0.0);
-                }
-            }
+            (Unit::Pair, next) => pairs_across(values, next, units),
         }
     }
 }
@@ -103,16 +104,28 @@ pub(super) fn round_to_bf16(x: f32) -> f32 {
     f32::from_bits(if x.is_nan() { (bits | 0x0040_0000) & 0xffff_0000 } else { rounded })
 }
 
-/// Two bf16 as the bits of an f32, which is only ever copied.
+/// Pairs from values that follow each other in depth.
 #[inline(always)]
-fn pair(low: f32, high: f32) -> f32 {
-    f32::from_bits(round_to_bf16(low).to_bits() >> 16 | round_to_bf16(high).to_bits())
+fn pairs_along(values: &[f32], units: &mut [f32]) {
+    // SAFETY: pairs are units of kernels for AVX512-BF16 and AMX only, so the CPU has the former.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        pairs::along(values, units);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    unreachable!("{} values and {} pairs elsewhere than on x86", values.len(), units.len());
 }
 
-/// A block of 16 by 16 units, transposed.
+/// Pairs from values at one depth and, where there is one, at the next.
 #[inline(always)]
-pub(super) fn transposed(block: &[[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
-    std::array::from_fn(|i| std::array::from_fn(|j| block[j][i]))
+fn pairs_across(values: &[f32], next: Option<&[f32]>, units: &mut [f32]) {
+    // SAFETY: as above.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        pairs::across(values, next, units);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    unreachable!("{} values, {next:?}, {} pairs elsewhere", values.len(), units.len());
 }
 
 #[cfg(test)]
@@ -137,23 +150,41 @@ mod tests {
         assert!(round_to_bf16(f32::from_bits(0x7f80_0001)).is_nan());
     }
 
-    #[test]
-    fn pairs_hold_the_first_value_below() {
-        let mut units = [0.0; 2];
-        Unit::Pair.along(&[1.0, -2.0, 3.0], &mut units);
-        assert_eq!(units.map(f32::to_bits), [0xc000_3f80, 0x0000_4040]);
-        Unit::Pair.across(&[1.0, 3.0], Some(&[-2.0, 0.0]), &mut units);
-        assert_eq!(units.map(f32::to_bits), [0xc000_3f80, 0x0000_4040]);
+    /// Two bf16 in software: what the CPU's conversion has to give.
+    #[cfg(target_arch = "x86_64")]
+    fn pair(low: f32, high: f32) -> u32 {
+        let half = |x: f32| if x.is_subnormal() { 0.0_f32.copysign(x) } else { round_to_bf16(x) };
+        half(low).to_bits() >> 16 | half(high).to_bits()
     }
 
+    #[cfg(target_arch = "x86_64")]
     #[test]
-    fn a_block_is_transposed() {
-        let mut block = [[0.0; BLOCK]; BLOCK];
-        let all = || (0..BLOCK * BLOCK).map(|at| (at / BLOCK, at % BLOCK));
-        all().for_each(|(i, j)| block[i][j] = (i * BLOCK + j) as f32);
-        let block = transposed(&block);
-        for (i, j) in all() {
-            assert_eq!(block[i][j].to_bits(), ((j * BLOCK + i) as f32).to_bits());
+    fn pairs_are_rounded_as_in_software_and_hold_the_first_value_below() {
+        if crate::isa::Isa::detect() < crate::isa::Isa::Avx512Bf16 {
+            println!("SKIPPED: no AVX512-BF16");
+            return;
+        }
+        let special = [0.0, -0.0, 1e-40, -1e-39, 1.0 + 1.0 / 256.0, f32::MAX, f32::NEG_INFINITY];
+        let mut values = crate::testing::values(1, 93);
+        values.extend(special);
+        for length in [1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100] {
+            let values = &values[100 - length..];
+            let (pairs, rest) = values.as_chunks::<2>();
+            let mut expected: Vec<u32> = pairs.iter().map(|[a, b]| pair(*a, *b)).collect();
+            expected.extend(rest.iter().map(|a| pair(*a, 0.0)));
+            let mut units = vec![f32::NAN; expected.len()];
+            Unit::Pair.along(values, &mut units);
+            assert_eq!(units.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), expected);
+
+            let next: Vec<f32> = values.iter().rev().copied().collect();
+            for next in [Some(&next[..]), None] {
+                let high = |i: usize| next.map_or(0.0, |next| next[i]);
+                let expected: Vec<u32> =
+                    values.iter().enumerate().map(|(i, low)| pair(*low, high(i))).collect();
+                let mut units = vec![f32::NAN; length];
+                Unit::Pair.across(values, next, &mut units);
+                assert_eq!(units.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), expected);
+            }
         }
     }
 }

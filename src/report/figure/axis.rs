@@ -63,6 +63,22 @@ impl Axis {
             .collect()
     }
 
+    /// Whether equal distances are equal ratios.
+    pub(super) fn is_logarithmic(&self) -> bool {
+        self.logarithmic
+    }
+
+    /// Round ticks of a horizontal axis of either kind whose labels of a font size stay apart.
+    pub(super) fn ticks_for_labels(&self, size: f64) -> Vec<Tick> {
+        if self.logarithmic {
+            // Ticks are 1, 2, 3 or 5 times a power of ten, so that one digit is enough.
+            let decimals = |value: f64| (-(value * 1.000_001).log10().floor()).max(0.0) as usize;
+            self.logarithmic_ticks(size, |value| format!("{value:.*}", decimals(value)))
+        } else {
+            self.linear_ticks_for_labels(size)
+        }
+    }
+
     /// Round ticks of a horizontal linear axis whose labels of a font size stay apart.
     pub(super) fn linear_ticks_for_labels(&self, size: f64) -> Vec<Tick> {
         let mut spacing = 3.5 * size;
@@ -83,7 +99,7 @@ impl Axis {
 
     /// Round ticks of a logarithmic axis, labeled by `label`: the densest of 1-2-5, 1-3 and powers
     /// of ten whose labels of the given font size stay apart.
-    pub(super) fn logarithmic_ticks(&self, size: f64, label: fn(f64) -> String) -> Vec<Tick> {
+    pub(super) fn logarithmic_ticks(&self, size: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
         let decades = |every: i32, multiples: &[f64]| -> Vec<Tick> {
             let first = (self.low / std::f64::consts::LN_10).floor() as i32;
             let last = (self.high / std::f64::consts::LN_10).ceil() as i32;
@@ -137,6 +153,16 @@ mod tests {
         assert_eq!(labels(6400.0, 819_200.0), ["10k", "20k", "50k", "100k", "200k", "500k"]);
         assert_eq!(labels(1e3, 1e12), ["10k", "1M", "100M", "10B", "1T"]);
         assert_eq!(labels(9e5, 1.1e6), ["1M"]);
+    }
+
+    #[test]
+    fn ticks_of_small_numbers_have_the_digits_that_they_need() {
+        let labels = |low, high| -> Vec<String> {
+            let axis = Axis::logarithmic(low, high, 0.0, 280.0);
+            axis.ticks_for_labels(12.5).into_iter().map(|(_, label)| label).collect()
+        };
+        assert_eq!(labels(0.38, 2.9), ["0.5", "1", "2"]);
+        assert_eq!(labels(0.0009, 0.06), ["0.001", "0.003", "0.01", "0.03"]);
     }
 
     #[test]

@@ -14,6 +14,10 @@ const COLUMN_GAP: f64 = 12.0;
 const NAME_WIDTH_MAX: f64 = 130.0;
 const BAR_WIDTH: f64 = 2.2;
 
+/// From this ratio of the largest excess to the smallest on, the axis of the excess is logarithmic:
+/// one recipe that has come apart would press all others together.
+const RATIO_MAX: f64 = 4.0;
+
 /// The floor is drawn to scale unless it would press the data into less than this share.
 const DATA_SHARE_MIN: f64 = 0.4;
 
@@ -51,7 +55,7 @@ pub(super) fn draw(scene: &mut Scene, report: &QuickstartReport, top: f64) -> f6
     let rows_bottom = rows_top + ROW_HEIGHT * report.recipes.len().max(1) as f64;
     let small = |anchor| text(SMALL_SIZE, Paint::Muted, anchor);
     scene.text((columns.values_right, head_line), "mean ± s.e.", small(Anchor::End));
-    draw_axis(scene, &axis, &columns, rows_top, rows_bottom, quantity.unit);
+    draw_axis(scene, &axis, &columns, (rows_top, rows_bottom), quantity.unit);
     write_centered(scene, &columns, rows_bottom + 47.0, bars_note(&values, &axis));
     if let (Some(at), Some(floor)) = (quantity.floor, report.floor_nats) {
         draw_floor(scene, &axis, &columns, at, floor, (head_line, rows_bottom));
@@ -121,6 +125,10 @@ fn axis(values: &[Option<Estimate>], floor: Option<f64>, columns: &Columns) -> A
         let at = floor.unwrap_or(0.0);
         (low, high) = (at, at + 1.0);
     }
+    let is_excess = floor.is_some_and(|floor| floor.abs() <= 0.0);
+    if is_excess && low > 0.0 && high > RATIO_MAX * low {
+        return Axis::logarithmic(low, high, columns.plot_left, columns.plot_right);
+    }
     if let Some(floor) = floor
         && high - low >= DATA_SHARE_MIN * (high - floor)
     {
@@ -129,10 +137,15 @@ fn axis(values: &[Option<Estimate>], floor: Option<f64>, columns: &Columns) -> A
     Axis::linear(low, high, 0.03, columns.plot_left, columns.plot_right)
 }
 
-fn draw_axis(scene: &mut Scene, axis: &Axis, columns: &Columns, top: f64, bottom: f64, unit: &str) {
+fn draw_axis(
+    scene: &mut Scene,
+    axis: &Axis,
+    columns: &Columns,
+    (top, bottom): (f64, f64),
+    unit: &str,
+) {
     let style = text(SMALL_SIZE, Paint::Muted, Anchor::Middle);
-    let ticks = axis.linear_ticks_for_labels(SMALL_SIZE);
-    for (value, label) in ticks {
+    for (value, label) in axis.ticks_for_labels(SMALL_SIZE) {
         let x = axis.place(value);
         scene.line((x, top), (x, bottom), Stroke::solid(Paint::Grid, 0.8));
         let label = number::with_true_minus(&label);
@@ -141,7 +154,8 @@ fn draw_axis(scene: &mut Scene, axis: &Axis, columns: &Columns, top: f64, bottom
     }
     let ends = ((columns.plot_left, bottom), (columns.plot_right, bottom));
     scene.line(ends.0, ends.1, Stroke::solid(Paint::Muted, 0.8));
-    write_centered(scene, columns, bottom + 31.0, unit);
+    let scale = if axis.is_logarithmic() { " (logarithmic)" } else { "" };
+    write_centered(scene, columns, bottom + 31.0, &format!("{unit}{scale}"));
 }
 
 /// A muted line below the axis, centered under the plot as far as the picture allows.

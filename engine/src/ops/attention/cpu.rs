@@ -1,8 +1,9 @@
 //! Attention by blocks of query rows over the product kernel.
 //!
 //! For each key-value head, keys and values are packed once. A block of query rows is multiplied
-//! with all keys that it may see, so that softmax needs no rescaling; the block has at most 64 rows
-//! and fewer for long sequences, so that the scores stay in the second-level cache.
+//! with all keys that it may see, so that softmax needs no rescaling. A block has 32 rows: enough for
+//! the tiles of the product kernel, and few enough that little is computed beyond the diagonal and
+//! that the scores stay in the second-level cache.
 
 use std::ops::Range;
 
@@ -13,8 +14,8 @@ use crate::math::{exp, ln};
 use crate::product::{self, Matrix, Out, PANEL, Packed};
 use crate::reduce::{dot, map_and_sum, max};
 
-/// Scores in a block of query rows: 256 KiB of f32.
-const BLOCK_SCORES: usize = 1 << 16;
+/// Query rows in a block: those of a tile of AMX.
+const BLOCK_ROWS: usize = 32;
 
 /// A block of query rows, and the keys that any of its rows may see.
 struct Block<'a> {
@@ -57,9 +58,8 @@ impl Block<'_> {
     }
 }
 
-/// Query rows in a block, from the shape only: a multiple of the 32 rows of a tile of AMX.
 fn block_rows(positions: usize) -> usize {
-    (BLOCK_SCORES / positions.max(1)).clamp(32, 64).min(positions)
+    BLOCK_ROWS.min(positions)
 }
 
 fn score_stride(positions: usize) -> usize {

@@ -15,14 +15,22 @@ multiversion! {
 }
 
 multiversion! {
-    pub(super) fn backward(width: usize, gate_up: &[f32], dout: &[f32], dgate_up: &mut [f32]) {
+    pub(super) fn backward(
+        width: usize,
+        gate_up: &[f32],
+        dout: &[f32],
+        dgate_up: &mut [f32],
+        out: &mut [f32],
+    ) {
         let rows = gate_up.chunks_exact(2 * width).zip(dgate_up.chunks_exact_mut(2 * width));
-        for (dout, (row, drow)) in dout.chunks_exact(width).zip(rows) {
+        let rows = rows.zip(dout.chunks_exact(width).zip(out.chunks_exact_mut(width)));
+        for ((row, drow), (dout, out)) in rows {
             let (gate, up) = row.split_at(width);
             let (dgate, dup) = drow.split_at_mut(width);
             for i in 0..width {
                 let sigma = sigmoid(gate[i]);
                 let silu = gate[i] * sigma;
+                out[i] = silu * up[i];
                 dup[i] = dout[i] * silu;
                 dgate[i] = dout[i] * up[i] * silu.mul_add(1.0 - sigma, sigma);
             }

@@ -14,7 +14,8 @@ pub(crate) mod emulator;
 use std::arch::asm;
 use std::ops::Range;
 
-use super::units::{BLOCK, Unit, transposed};
+use super::transpose::transposed;
+use super::units::{BLOCK, Unit};
 use super::{Matrix, Out, PANEL, Packed};
 use crate::isa::{Kernels, multiversion};
 
@@ -59,7 +60,7 @@ pub(super) fn multiply(
             if left.column_stride == 1 {
                 copy_rows(kernels, &left, rows.clone(), columns, strip_len, strips);
             } else {
-                copy_columns(kernels, &left, rows.clone(), columns, strip_len, strips);
+                copy_columns(kernels, kernels, &left, rows.clone(), columns, strip_len, strips);
             }
             let block = Block { rows: rows.len(), steps, strips, add: out.add || from > 0 };
             for index in 0..right.width().div_ceil(PANEL) {
@@ -104,6 +105,7 @@ multiversion! {
 multiversion! {
     /// Copies a matrix whose columns are contiguous into tiles, by way of transposed blocks.
     fn copy_columns(
+        kernels: Kernels,
         matrix: &Matrix<'_>,
         rows: Range<usize>,
         columns: Range<usize>,
@@ -128,7 +130,7 @@ multiversion! {
                     let next = (k + 1 < columns.end).then(|| column(k + 1));
                     Unit::Pair.across(column(k), next, &mut units[..tile_rows.len()]);
                 }
-                for (row, units) in tile.chunks_exact_mut(BLOCK).zip(&transposed(&block)) {
+                for (row, units) in tile.chunks_exact_mut(BLOCK).zip(&transposed(kernels, &block)) {
                     row.copy_from_slice(units);
                 }
             }

@@ -11,6 +11,8 @@ pub const ALIGNMENT_BYTES: usize = 64;
 pub struct Floats {
     start: NonNull<f32>,
     len: usize,
+    /// What was allocated: up to a cache line more than the buffer.
+    allocation: NonNull<u8>,
 }
 
 // SAFETY: `Floats` owns its memory alone, as `Vec<f32>` does.
@@ -19,23 +21,29 @@ unsafe impl Send for Floats {}
 unsafe impl Sync for Floats {}
 
 impl Floats {
-    /// A buffer of `len` zeros. Pages are not touched until they are used.
+    /// A buffer of `len` zeros. The pages of a large one are not touched until they are used.
     pub fn zeroed(len: usize) -> Floats {
         if len == 0 {
-            return Floats { start: NonNull::dangling(), len };
+            return Floats { start: NonNull::dangling(), len, allocation: NonNull::dangling() };
         }
         let layout = Floats::layout(len);
         // SAFETY: the layout has a size above zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        match NonNull::new(start.cast::<f32>()) {
-            Some(start) => Floats { start, len },
-            None => handle_alloc_error(layout),
-        }
+        let allocation = unsafe { alloc_zeroed(layout) };
+        let Some(allocation) = NonNull::new(allocation) else { handle_alloc_error(layout) };
+        // The padding is at most the cache line that the layout has to spare.
+        let padding = allocation.as_ptr().align_offset(ALIGNMENT_BYTES);
+        assert!(padding < ALIGNMENT_BYTES, "bytes can be aligned");
+        // SAFETY: the padded start lies within the allocation.
+        let start = unsafe { allocation.add(padding) }.cast();
+        Floats { start, len, allocation }
     }
 
+    /// The allocation of a buffer. An alignment beyond the allocator's own would make it write
+    /// zeros itself, instead of handing out fresh pages from the system.
     fn layout(len: usize) -> Layout {
-        Layout::array::<f32>(len)
-            .and_then(|layout| layout.align_to(ALIGNMENT_BYTES))
+        let bytes = len.checked_mul(size_of::<f32>()).and_then(|b| b.checked_add(ALIGNMENT_BYTES));
+        bytes
+            .and_then(|bytes| Layout::from_size_align(bytes, align_of::<f32>()).ok())
             .expect("a buffer is smaller than the address space")
     }
 }
@@ -44,7 +52,7 @@ impl Drop for Floats {
     fn drop(&mut self) {
         if self.len > 0 {
             // SAFETY: allocated in `zeroed` with the same layout.
-            unsafe { dealloc(self.start.as_ptr().cast(), Floats::layout(self.len)) }
+            unsafe { dealloc(self.allocation.as_ptr(), Floats::layout(self.len)) }
         }
     }
 }

@@ -31,8 +31,8 @@ pub(super) fn along(values: &[f32], pairs: &mut [f32]) {
     }
 }
 
-/// Pairs from values that lie next to each other at one depth, and at the next, which may be missing
-/// and is zero then.
+/// Pairs from values that lie next to each other at one depth, and at the next, which may be
+/// missing and is zero then.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn across(values: &[f32], next: Option<&[f32]>, pairs: &mut [f32]) {

@@ -141,7 +141,8 @@ multiversion! {
                             *units = unit.row(&matrix.data[start + depth.start..start + depth.end]);
                         }
                     }
-                    for (row, units) in rows.chunks_exact_mut(PANEL).zip(&transposed(kernels, &block)) {
+                    let block = transposed(kernels, &block);
+                    for (row, units) in rows.chunks_exact_mut(PANEL).zip(&block) {
                         row[half * BLOCK..][..BLOCK].copy_from_slice(units);
                     }
                 }

@@ -1,9 +1,9 @@
 //! Attention by blocks of query rows over the product kernel.
 //!
 //! For each key-value head, keys and values are packed once. A block of query rows is multiplied
-//! with all keys that it may see, so that softmax needs no rescaling. A block has 32 rows: enough for
-//! the tiles of the product kernel, and few enough that little is computed beyond the diagonal and
-//! that the scores stay in the second-level cache.
+//! with all keys that it may see, so that softmax needs no rescaling. A block has 32 rows: enough
+//! for the tiles of the product kernel, and few enough that little is computed beyond the diagonal
+//! and that the scores stay in the second-level cache.
 
 use std::ops::Range;
 

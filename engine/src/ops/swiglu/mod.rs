@@ -8,8 +8,8 @@
 //! **Backward.** As σ' = σ (1 - σ), the derivative of g σ is σ + g σ (1 - σ) = σ (1 + g (1 - σ)).
 //! So dg = dout u σ (1 + g (1 - σ)) and du = dout g σ.
 //!
-//! **Saved for backward.** gate_up, by the caller; σ is computed again, and with it out, of which the
-//! gradient of the next weights is made.
+//! **Saved for backward.** gate_up, by the caller; σ is computed again, and with it out, of which
+//! the gradient of the next weights is made.
 //!
 //! **Cost.** About 20 FLOPs an element, of which the exponential is most; 12 T F bytes forward,
 //! 24 T F bytes backward.

@@ -5,10 +5,11 @@
 
 use std::ops::Range;
 
-use scarce_engine::buffer::Floats;
+use scarce_engine::buffer::{Floats, cut_bytes};
 use scarce_engine::isa::Kernels;
 use scarce_engine::ops::adamw;
 use scarce_engine::pool::Pool;
+use scarce_engine::region::Region;
 
 use crate::spec::{Decay, OptimSpec, Schedule};
 
@@ -72,10 +73,11 @@ impl Optimizer {
             let (start, end, decay) = (range.start, range.end, *decay);
             (start..end).step_by(PIECE).map(move |at| (at..end.min(at + PIECE), decay))
         };
+        let mut region = Region::with_bytes(2 * cut_bytes(parameters));
         Self {
             spec: spec.clone(),
-            first: Floats::zeroed(parameters),
-            second: Floats::zeroed(parameters),
+            first: region.floats(parameters),
+            second: region.floats(parameters),
             pieces: decay_runs.iter().flat_map(cut).collect(),
         }
     }

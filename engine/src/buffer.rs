@@ -1,8 +1,10 @@
 //! Memory of the kernels: buffers on cache-line borders, and scratch that is sized before step one.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::region::{Memory, Region};
 
 /// Bytes of a cache line: every buffer, and every slice cut from scratch, starts on its border.
 pub const ALIGNMENT_BYTES: usize = 64;
@@ -11,49 +13,27 @@ pub const ALIGNMENT_BYTES: usize = 64;
 pub struct Floats {
     start: NonNull<f32>,
     len: usize,
-    /// What was allocated: up to a cache line more than the buffer.
-    allocation: NonNull<u8>,
+    /// What the buffer lies in, kept alive.
+    _memory: Arc<Memory>,
 }
 
-// SAFETY: `Floats` owns its memory alone, as `Vec<f32>` does.
+// SAFETY: `Floats` owns its part of the memory alone, as `Vec<f32>` does.
 unsafe impl Send for Floats {}
 // SAFETY: shared references only read.
 unsafe impl Sync for Floats {}
 
 impl Floats {
-    /// A buffer of `len` zeros. The pages of a large one are not touched until they are used.
+    /// A buffer of `len` zeros in a region of its own.
     pub fn zeroed(len: usize) -> Floats {
-        if len == 0 {
-            return Floats { start: NonNull::dangling(), len, allocation: NonNull::dangling() };
-        }
-        let layout = Floats::layout(len);
-        // SAFETY: the layout has a size above zero.
-        let allocation = unsafe { alloc_zeroed(layout) };
-        let Some(allocation) = NonNull::new(allocation) else { handle_alloc_error(layout) };
-        // The padding is at most the cache line that the layout has to spare.
-        let padding = allocation.as_ptr().align_offset(ALIGNMENT_BYTES);
-        assert!(padding < ALIGNMENT_BYTES, "bytes can be aligned");
-        // SAFETY: the padded start lies within the allocation.
-        let start = unsafe { allocation.add(padding) }.cast();
-        Floats { start, len, allocation }
+        Region::with_bytes(cut_bytes(len)).floats(len)
     }
 
-    /// The allocation of a buffer. An alignment beyond the allocator's own would make it write
-    /// zeros itself, instead of handing out fresh pages from the system.
-    fn layout(len: usize) -> Layout {
-        let bytes = len.checked_mul(size_of::<f32>()).and_then(|b| b.checked_add(ALIGNMENT_BYTES));
-        bytes
-            .and_then(|bytes| Layout::from_size_align(bytes, align_of::<f32>()).ok())
-            .expect("a buffer is smaller than the address space")
-    }
-}
-
-impl Drop for Floats {
-    fn drop(&mut self) {
-        if self.len > 0 {
-            // SAFETY: allocated in `zeroed` with the same layout.
-            unsafe { dealloc(self.allocation.as_ptr(), Floats::layout(self.len)) }
-        }
+    /// A buffer in a part of memory.
+    ///
+    /// # Safety
+    /// `start` points to `len` initialized f32 of the memory that belong to no other buffer.
+    pub(crate) unsafe fn in_memory(start: NonNull<f32>, len: usize, memory: Arc<Memory>) -> Floats {
+        Floats { start, len, _memory: memory }
     }
 }
 
@@ -61,7 +41,7 @@ impl Deref for Floats {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: `start` points to `len` initialized f32 (or dangles with `len` 0).
+        // SAFETY: `start` points to `len` initialized f32, which `memory` keeps.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
@@ -107,7 +87,11 @@ pub struct Scratch {
 impl Scratch {
     /// Scratch of at least `bytes` bytes.
     pub fn with_bytes(bytes: usize) -> Scratch {
-        Scratch { floats: Floats::zeroed(bytes.next_multiple_of(ALIGNMENT_BYTES) / 4) }
+        Region::with_bytes(bytes.next_multiple_of(ALIGNMENT_BYTES)).scratch(bytes)
+    }
+
+    pub(crate) fn new(floats: Floats) -> Scratch {
+        Scratch { floats }
     }
 
     /// The size in bytes.
@@ -145,8 +129,8 @@ impl<'a> Cutter<'a> {
     }
 }
 
-/// Bytes of scratch that a slice of `len` f32 takes.
-pub(crate) const fn cut_bytes(len: usize) -> usize {
+/// Bytes of scratch or of a region that a slice of `len` f32 takes.
+pub const fn cut_bytes(len: usize) -> usize {
     (len * 4).next_multiple_of(ALIGNMENT_BYTES)
 }
 

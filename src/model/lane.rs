@@ -8,11 +8,12 @@
 //! of parameters are added to the given buffer; gradients of activations are overwritten, except
 //! on the residual stream, where each half of a block adds its own.
 
-use scarce_engine::buffer::{Floats, Scratch};
+use scarce_engine::buffer::{ALIGNMENT_BYTES, Floats, Scratch};
 use scarce_engine::ops::linear::LinearWeights;
 use scarce_engine::ops::{
     adamw, attention, cross_entropy, dropout, embedding, linear, rmsnorm, rope, swiglu,
 };
+use scarce_engine::region::Region;
 
 use super::weights::{Block, Weights};
 use super::{LayerRanges, Model};
@@ -117,8 +118,9 @@ impl Lane {
         let shape = model.attention_shape();
         let (qkv, heads, f) =
             (shape.qkv_width(), shape.heads, model.spec.feed_forward_width() as usize);
-        let zeroed = Floats::zeroed;
-        let layer = || LayerActivations {
+        let mut region = Region::with_bytes(Self::bytes(model, sequences));
+        let mut zeroed = |len| region.floats(len);
+        let layer = |_| LayerActivations {
             rms1: zeroed(t),
             qkv: zeroed(t * qkv),
             attended: zeroed(t * c),
@@ -127,10 +129,11 @@ impl Lane {
             rms2: zeroed(t),
             gate_up: zeroed(t * 2 * f),
         };
+        let layers = (0..model.spec.layers).map(layer).collect();
         Self {
             sequences,
             stream: (0..=model.spec.layers).map(|_| zeroed(t * c)).collect(),
-            layers: (0..model.spec.layers).map(|_| layer()).collect(),
+            layers,
             final_rms: zeroed(t),
             final_normed: zeroed(t * c),
             transient: Transient {
@@ -147,7 +150,7 @@ impl Lane {
                 gate_up: zeroed(t * 2 * f),
                 inner: zeroed(t * f),
             },
-            scratch: Scratch::with_bytes(scratch_bytes(model, sequences)),
+            scratch: region.scratch(scratch_bytes(model, sequences)),
         }
     }
 
@@ -160,7 +163,9 @@ impl Lane {
         let layer = 2 * t + 2 * t * c + t * qkv + shape.heads * t + 2 * t * f;
         let shared = t + 2 * t * c + 6 * t * c + t * qkv + 4 * t * f;
         let layers = model.spec.layers as usize;
-        4 * (layers * (layer + t * c) + shared) + scratch_bytes(model, sequences)
+        // Each buffer starts on a cache line: 8 of a layer, 12 others and the scratch.
+        let borders = ALIGNMENT_BYTES * (8 * layers + 13);
+        4 * (layers * (layer + t * c) + shared) + scratch_bytes(model, sequences) + borders
     }
 
     /// Log-probabilities (nats) of the targets into `log_probs` `[T]`, 0 where there is none.

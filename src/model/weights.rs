@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use scarce_engine::buffer::Floats;
+use scarce_engine::buffer::{Floats, cut_bytes};
 use scarce_engine::ops::linear::LinearWeights;
 use scarce_engine::pool::Pool;
+use scarce_engine::region::Region;
 
-use super::Model;
+use super::{LayerRanges, Model};
 
 /// All parameters in the order of the table, and the products' packed copies of the matrices.
 pub struct Weights {
@@ -33,21 +34,14 @@ impl Weights {
     /// Zero weights of a model; all memory is allocated here.
     #[must_use]
     pub fn zeroed(model: &Model) -> Self {
-        let width = model.spec.width as usize;
-        let inner = model.spec.feed_forward_width() as usize;
-        let pack = |range: &Range<usize>, inputs: usize| Packed {
-            range: range.clone(),
-            weights: LinearWeights::new(model.kernels, range.len() / inputs, inputs),
-        };
-        let mut packed = Vec::new();
-        for layer in &model.table.layers {
-            packed.push(pack(&layer.qkv, width));
-            packed.push(pack(&layer.out, width));
-            packed.push(pack(&layer.gate_up, width));
-            packed.push(pack(&layer.down, inner));
-        }
-        packed.push(pack(&model.table.head, width));
-        Self { values: Floats::zeroed(model.parameters()), packed }
+        let mut region = Region::with_bytes(Self::planned_bytes(model));
+        let values = region.floats(model.parameters());
+        let kernels = model.kernels;
+        let packed = matrices(model).map(|(range, outputs, inputs)| Packed {
+            range,
+            weights: LinearWeights::in_region(kernels, outputs, inputs, &mut region),
+        });
+        Self { packed: packed.collect(), values }
     }
 
     /// The first weights of a run.
@@ -71,10 +65,8 @@ impl Weights {
     /// The memory of values and packed copies of a model in bytes.
     #[must_use]
     pub fn planned_bytes(model: &Model) -> usize {
-        // Zeroed buffers are not touched by the system before they are used: asking is cheap.
-        let weights = Self::zeroed(model);
-        let packed: usize = weights.packed.iter().map(|packed| packed.weights.bytes()).sum();
-        4 * weights.values.len() + packed
+        let bytes = |(_, outputs, inputs)| LinearWeights::bytes(model.kernels, outputs, inputs);
+        cut_bytes(model.parameters()) + matrices(model).map(bytes).sum::<usize>()
     }
 
     pub(super) fn block(&self, layer: usize) -> Block<'_> {
@@ -92,6 +84,20 @@ impl Weights {
     pub(super) fn head(&self) -> &LinearWeights {
         &self.packed.last().expect("the head is always there").weights
     }
+}
+
+/// The matrices of the products, in the order in which they are packed: where each lies among the
+/// parameters, its outputs and its inputs.
+fn matrices(model: &Model) -> impl Iterator<Item = (Range<usize>, usize, usize)> {
+    let width = model.spec.width as usize;
+    let inner = model.spec.feed_forward_width() as usize;
+    let of_layer = move |layer: &LayerRanges| {
+        let LayerRanges { qkv, out, gate_up, down, .. } = layer.clone();
+        [(qkv, width), (out, width), (gate_up, width), (down, inner)]
+    };
+    let head = (model.table.head.clone(), width);
+    let all = model.table.layers.iter().flat_map(of_layer).chain([head]);
+    all.map(|(range, inputs)| (range.clone(), range.len() / inputs, inputs))
 }
 
 impl std::fmt::Debug for Weights {

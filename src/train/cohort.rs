@@ -3,9 +3,10 @@
 //! Each member has its own weights, optimizer, data order, learning rate and decay, and leaves a
 //! record of its own. What a member computes does not depend on the others.
 
-use scarce_engine::buffer::Floats;
+use scarce_engine::buffer::{Floats, cut_bytes};
 use scarce_engine::ops::adamw;
 use scarce_engine::pool::Pool;
+use scarce_engine::region::Region;
 
 use super::feed::Feed;
 use crate::model::{Dropout, Lane, Model, NO_TARGET, Sequences, Weights};
@@ -230,10 +231,11 @@ impl<'a> Member<'a> {
     fn new(model: &Model, spec: TrainSpec, feed: Feed<'a>, lanes: usize, pool: &Pool) -> Self {
         let crate::spec::OptimSpec::Adamw { decay_norms, .. } = spec.optim;
         let runs = model.table.decay_runs(decay_norms);
+        let mut region = Region::with_bytes(lanes * cut_bytes(model.parameters()));
         Self {
             weights: Weights::initial(model, spec.seeds.init, pool),
             optimizer: Optimizer::new(&spec.optim, &runs),
-            gradients: (0..lanes).map(|_| Floats::zeroed(model.parameters())).collect(),
+            gradients: (0..lanes).map(|_| region.floats(model.parameters())).collect(),
             steps_done: 0,
             steps_total: feed.steps(),
             diverged: None,

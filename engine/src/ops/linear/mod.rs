@@ -17,6 +17,7 @@
 use crate::buffer::{Cutter, Floats, Scratch, cut_bytes};
 use crate::isa::Kernels;
 use crate::product::{self, Matrix, Out, Packed};
+use crate::region::Region;
 
 /// A weight matrix `[outputs, inputs]`, packed for products in both directions.
 #[derive(Clone, Debug)]
@@ -33,13 +34,30 @@ pub struct LinearWeights {
 impl LinearWeights {
     /// Zero weights; all memory is allocated here.
     pub fn new(kernels: Kernels, outputs: usize, inputs: usize) -> LinearWeights {
+        let mut region = Region::with_bytes(LinearWeights::bytes(kernels, outputs, inputs));
+        LinearWeights::in_region(kernels, outputs, inputs, &mut region)
+    }
+
+    /// Zero weights in a region.
+    pub fn in_region(
+        kernels: Kernels,
+        outputs: usize,
+        inputs: usize,
+        region: &mut Region,
+    ) -> LinearWeights {
         LinearWeights {
             kernels,
             outputs,
             inputs,
-            forward: Floats::zeroed(product::packed_len(kernels, inputs, outputs)),
-            backward: Floats::zeroed(product::packed_len(kernels, outputs, inputs)),
+            forward: region.floats(product::packed_len(kernels, inputs, outputs)),
+            backward: region.floats(product::packed_len(kernels, outputs, inputs)),
         }
+    }
+
+    /// Bytes of a region that weights take.
+    pub fn bytes(kernels: Kernels, outputs: usize, inputs: usize) -> usize {
+        cut_bytes(product::packed_len(kernels, inputs, outputs))
+            + cut_bytes(product::packed_len(kernels, outputs, inputs))
     }
 
     /// Packs the weights `w`, row-major `[outputs, inputs]`.
@@ -59,11 +77,6 @@ impl LinearWeights {
     /// The number of inputs I.
     pub fn inputs(&self) -> usize {
         self.inputs
-    }
-
-    /// The memory of the packed weights in bytes.
-    pub fn bytes(&self) -> usize {
-        4 * (self.forward.len() + self.backward.len())
     }
 
     pub(crate) fn forward_panels(&self) -> Packed<'_> {

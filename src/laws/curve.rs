@@ -2,6 +2,9 @@
 
 use crate::{Error, Result};
 
+/// The largest loss that is taken for one.
+pub const LOSS_MAX: f64 = 1e100;
+
 /// Losses y over a positive axis x (parameters, members or tokens), sorted by x.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
@@ -13,7 +16,8 @@ impl Curve {
     /// A curve of (x, y) pairs in any order; y in nats per token, x in any unit.
     ///
     /// # Errors
-    /// Without points; if an x is not positive and finite or stands twice; if a y is not finite.
+    /// Without points; if an x is not positive and finite or stands twice; if a y is not finite or
+    /// negative.
     pub fn new(points: &[(f64, f64)]) -> Result<Self> {
         if points.is_empty() {
             return Err(Error::data("there are no points to fit"));
@@ -25,6 +29,11 @@ impl Curve {
         if let Some((x, y)) = points.iter().find(|(_, y)| !y.is_finite()) {
             return Err(Error::data(format!("the loss at x = {x} is {y}, not a finite number"))
                 .hint("leave runs that diverged out"));
+        }
+        // Beyond this, squares would overflow.
+        if let Some((x, y)) = points.iter().find(|(_, y)| *y < 0.0 || *y > LOSS_MAX) {
+            return Err(Error::data(format!("{y} at x = {x} is no loss"))
+                .hint("losses lie between 0 and 1e100, and their asymptotes are at least 0"));
         }
         let mut sorted = points.to_vec();
         sorted.sort_by(|left, right| left.0.total_cmp(&right.0));
@@ -101,6 +110,8 @@ mod tests {
         refuse(&[(-1.0, 1.0)], "x = -1 is not a positive");
         refuse(&[(f64::INFINITY, 1.0)], "x = inf is not");
         refuse(&[(1.0, f64::NAN)], "the loss at x = 1 is NaN");
+        refuse(&[(1.0, -2.0)], "-2 at x = 1 is no loss");
+        refuse(&[(1.0, 1e200)], "at x = 1 is no loss");
         refuse(&[(1.0, 1.0), (2.0, 1.0), (1.0, 3.0)], "x = 1 stands twice");
     }
 }

@@ -12,6 +12,8 @@ use super::surface::{Parameter, SurfaceFit};
 
 /// Fewer points than parameters and this are said aloud.
 const POINTS_SPARE: usize = 2;
+/// More points than this are not left out one by one: it would take long and move little.
+const LEAVE_ONE_OUT_MAX: usize = 200;
 /// An exponent above this divides the excess by eight when x doubles; no loss has been seen to.
 const EXPONENT_PLAUSIBLE_MAX: f64 = 3.0;
 /// Given noise is doubted if the residuals are as large as this with less than this probability.
@@ -123,9 +125,9 @@ impl Candidate {
     }
 }
 
-/// The laws without each of the points in turn; empty where the rest are too few.
+/// The laws without each of the points in turn; empty where the rest are too few, or too many.
 pub(super) fn leave_one_out(curve: &Curve, family: Family) -> Vec<PowerLaw> {
-    if curve.len() <= family.parameters() {
+    if curve.len() <= family.parameters() || curve.len() > LEAVE_ONE_OUT_MAX {
         return Vec::new();
     }
     let rest = (0..curve.len()).filter_map(|index| curve.without(index));

@@ -70,7 +70,7 @@ pub struct Estimate {
     /// The percentile interval of the parametric bootstrap, to look at beside it.
     pub bootstrap: Interval,
     /// Smallest and largest value when any one point is left out; `None` where the rest would
-    /// be too few.
+    /// be too few, or of more than 200.
     pub leave_one_out: Option<(f64, f64)>,
 }
 

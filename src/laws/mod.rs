@@ -61,7 +61,7 @@ mod testing;
 mod tests;
 
 pub use axis::{EXPONENT_MAX, EXPONENT_MIN};
-pub use curve::Curve;
+pub use curve::{Curve, LOSS_MAX};
 pub use doubt::{Candidate, HeldOut, Warning};
 pub use fit::{Estimate, Fit, Options, Refusal, fit};
 pub use interval::{Claim, End, Interval, digits};

@@ -13,6 +13,7 @@ use std::fmt;
 
 use super::axis::{EXPONENT_MAX, EXPONENT_MIN};
 use super::bootstrap::{percentiles, resample};
+use super::curve::LOSS_MAX;
 use super::doubt::{HeldOut, Warning};
 use super::fit::{Estimate, Options, Refusal};
 use super::interval::Interval;
@@ -214,8 +215,8 @@ fn check(samples: &[Sample], shape: Shape, size: bool) -> Result<()> {
         if let Some(x) = axes.into_iter().flatten().find(|x| !(x.is_finite() && *x > 0.0)) {
             return Err(Error::data(format!("{x} is not a positive, finite number")));
         }
-        if !sample.loss.is_finite() {
-            return Err(Error::data(format!("a loss is {}, not a finite number", sample.loss)));
+        if !(0.0..=LOSS_MAX).contains(&sample.loss) {
+            return Err(Error::data(format!("{} is no loss", sample.loss)));
         }
         if size != sample.parameters.is_some() {
             return Err(Error::data("some samples know N and others do not"));

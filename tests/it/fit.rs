@@ -154,6 +154,7 @@ fn tables_that_have_no_law() {
     check("n,loss\n1,4\ninf,3\n", &["table.csv:3: `inf` in column `n` is not finite"]);
     check("n,loss\n0,4\n", &["table.csv:2: 0 in column `n` is not positive", "hint: "]);
     check("n,loss\n1,4\n-2,3\n", &["table.csv:3: -2 in column `n` is not positive"]);
+    check("n,loss\n1,-4\n", &["table.csv:2: -4 in column `loss` is no loss", "hint: "]);
     check("n,loss\n1,4,5\n", &["table.csv:2: 3 fields, but the heading has 2", "hint: "]);
     check("n,loss\n1\n", &["table.csv:2: 1 fields, but the heading has 2"]);
     let twice = "n,loss\n1,4\n2,3\n1.0,4.1\n";

@@ -308,7 +308,7 @@ impl Question {
         let mut points: Vec<(Vec<f64>, f64)> = Vec::new();
         for &row in &group.rows {
             let x = axes.iter().map(|(_, column)| sheet.positive(row, *column));
-            points.push((x.collect::<Result<Vec<f64>>>()?, sheet.number(row, y)?));
+            points.push((x.collect::<Result<Vec<f64>>>()?, sheet.loss(row, y)?));
         }
         if matches!(self.law, Law::Power | Law::Reciprocal | Law::Joint) {
             self.refuse_duplicates(sheet, group, &points)?;

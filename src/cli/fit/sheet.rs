@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::suggest;
+use crate::laws::LOSS_MAX;
 use crate::{Error, Result};
 
 /// A table of texts.
@@ -141,7 +142,18 @@ impl Sheet {
         Ok(value)
     }
 
-    /// The same, and positive.
+    /// The number of a column in a row: a loss, which is not negative.
+    pub(super) fn loss(&self, row: usize, column: Column) -> Result<f64> {
+        let value = self.number(row, column)?;
+        if (0.0..=LOSS_MAX).contains(&value) {
+            return Ok(value);
+        }
+        let (name, text) = (&self.heading[column.0], self.text(row, column));
+        let error = self.error(self.rows[row].0, &format!("{text} in column `{name}` is no loss"));
+        Err(error.hint("losses are not negative, and neither are their asymptotes"))
+    }
+
+    /// The number of a column in a row: positive.
     pub(super) fn positive(&self, row: usize, column: Column) -> Result<f64> {
         let value = self.number(row, column)?;
         if value > 0.0 {

@@ -2,8 +2,8 @@
 //!
 //! A *spec* is plain data that determines every number of a job. A *record* is what the job left
 //! behind. The *store* remembers records under the hash of their spec. The *lab* turns specs into
-//! records, from memory where it can. A *study* proposes specs and reads records. A *report* shows
-//! them. ARCHITECTURE.md has the layered picture.
+//! records, from memory where it can. A *study* proposes specs and reads records. A *law* is fitted
+//! to records. A *report* shows them. ARCHITECTURE.md has the layered picture.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ pub mod eval;
 #[cfg(test)]
 mod golden;
 pub mod lab;
+pub mod laws;
 pub mod model;
 pub mod optim;
 pub mod report;

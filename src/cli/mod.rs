@@ -6,6 +6,7 @@
 mod bench;
 mod doctor;
 mod eval;
+mod fit;
 mod options;
 mod prepare;
 mod print;
@@ -40,6 +41,8 @@ enum Verb {
     Eval(eval::EvalArgs),
     /// Tell the paper's story in minutes, on the built-in corpus or on yours
     Quickstart(quickstart::QuickstartArgs),
+    /// Fit a law to a table of losses, with intervals
+    Fit(fit::FitArgs),
     /// List the records of a store
     Runs(runs::RunsArgs),
     /// Show a record, or a spec before it is run
@@ -83,6 +86,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),
+        Verb::Fit(arguments) => fit::run(&arguments).map(done),
         Verb::Runs(arguments) => runs::list(&arguments).map(done),
         Verb::Show(arguments) => runs::show(&arguments).map(done),
         Verb::Verify(arguments) => runs::verify(&arguments).map(done),

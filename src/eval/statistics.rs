@@ -10,11 +10,9 @@
 //! Everything is a pure function of its arguments: the bootstrap draws from a counter-based
 //! generator with a fixed key, so that the same losses give the same interval everywhere.
 
-mod quantile;
-
 use std::fmt;
 
-pub use quantile::{two_sided_t, two_sided_z};
+pub use crate::laws::{two_sided_t, two_sided_z};
 
 /// The level of the intervals that verdicts rest on.
 pub const LEVEL: f64 = 0.95;

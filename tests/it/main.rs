@@ -6,6 +6,9 @@
 /// Bad input: messages, hints, exit codes, nothing half written.
 mod bad_input;
 
+/// `scarce fit`.
+mod fit;
+
 /// Stored samples of every on-disk format.
 mod formats;
 

@@ -1,0 +1,290 @@
+//! Laws as aligned tables for the terminal. No asymptote stands there without its interval.
+
+use super::{Answer, Answered, Law, Question, json};
+use crate::laws::{Candidate, Estimate, Fit, HeldOut, JointFit, Noise, SurfaceFit, digits, factor};
+use crate::report::number::{MISSING, signed};
+use crate::report::table::{Align, Table};
+
+/// Everything that is shown of all groups.
+pub(super) fn page(question: &Question, answers: &[Answered]) -> String {
+    let mut page = heading(question);
+    let tables = match question.law {
+        Law::Power | Law::Reciprocal => {
+            vec![lines(question, answers), doubts(question, answers), reached(answers)]
+        }
+        Law::Chinchilla | Law::Repeat => vec![surfaces(question, answers), quality(answers)],
+        Law::Joint => vec![limits(question, answers), stages(question, answers)],
+    };
+    for table in tables.into_iter().filter(|table| !table.rows().is_empty()) {
+        page.push('\n');
+        page += &table.to_text();
+    }
+    page
+}
+
+/// The law with the table's own words for its letters, and what the intervals rest on.
+fn heading(question: &Question) -> String {
+    let column = |letter: &str| {
+        let found = question.axes.iter().find(|(known, _)| *known == letter);
+        found.map(|(_, name)| name.as_str())
+    };
+    let (x, n) = (column("x").unwrap_or("x"), column("n"));
+    let d = column("d").unwrap_or("D");
+    let law = match question.law {
+        Law::Power => format!("A / {x}^alpha + E"),
+        Law::Reciprocal => format!("A / {x} + E"),
+        Law::Chinchilla => format!("E + A / {}^alpha + B / {d}^beta", n.unwrap_or("N")),
+        Law::Repeat => {
+            let size = n.map_or_else(String::new, |n| format!(" + A / {n}^alpha"));
+            let epochs = column("epochs").unwrap_or("epochs");
+            format!(
+                "E{size} + B / D'^beta, D' = {d} (1 + r_star (1 - exp(-({epochs} - 1) / r_star)))"
+            )
+        }
+        Law::Joint => {
+            let (n, k) = (n.unwrap_or("N"), column("k").unwrap_or("K"));
+            format!("joint limit of {k} and {n}, each by A / x^alpha + E")
+        }
+    };
+    let noise = match question.options.noise {
+        Noise::Known { deviation } => format!("noise of a loss {} as given", digits(deviation)),
+        _ => "noise from the scatter around the law".to_owned(),
+    };
+    let level = 100.0 * question.options.level;
+    format!(
+        "{} = {law}\nleast squares; {noise}; in brackets {level} % profile-likelihood intervals\n",
+        question.y
+    )
+}
+
+fn title(answered: &Answered) -> String {
+    answered.name.clone().unwrap_or_else(|| "all rows".to_owned())
+}
+
+/// The fits of one axis among the answers.
+fn fits(answers: &[Answered]) -> impl Iterator<Item = (&Answered, &Fit)> {
+    answers.iter().filter_map(|answered| match &answered.answer {
+        Answer::Line(fit, _) => Some((answered, &**fit)),
+        _ => None,
+    })
+}
+
+fn lines(question: &Question, answers: &[Answered]) -> Table {
+    let e = format!("E ({})", question.y);
+    let mut table = Table::new(&[
+        (question.group.as_deref().unwrap_or("group"), Align::Left),
+        ("points", Align::Right),
+        (&e, Align::Right),
+        ("alpha", Align::Right),
+        ("A", Align::Right),
+        ("R2", Align::Right),
+    ]);
+    for answered in answers {
+        let (name, points) = (title(answered), answered.points.to_string());
+        let [e, alpha, a, r2] = match &answered.answer {
+            Answer::Line(fit, _) => [
+                fit.asymptote.claim().to_string(),
+                fit.exponent.claim().to_string(),
+                fit.coefficient.claim().to_string(),
+                format!("{:.5}", fit.r_squared),
+            ],
+            _ => ["no law", MISSING, MISSING, MISSING].map(str::to_owned),
+        };
+        table.push([name, points, e, alpha, a, r2]);
+    }
+    table
+}
+
+fn doubts(question: &Question, answers: &[Answered]) -> Table {
+    let mut table = Table::new(&[
+        (question.group.as_deref().unwrap_or("group"), Align::Left),
+        ("E by bootstrap", Align::Right),
+        ("E without one point (! not covered)", Align::Right),
+        ("largest x: predicted - measured", Align::Right),
+        ("noise of a loss", Align::Right),
+        ("best shapes by AICc", Align::Left),
+    ]);
+    for (answered, fit) in fits(answers) {
+        table.push([
+            title(answered),
+            fit.asymptote.bootstrap.to_string(),
+            left_out(&fit.asymptote),
+            error(fit.held_out),
+            digits(fit.scatter.deviation),
+            shapes(&fit.candidates),
+        ]);
+    }
+    table
+}
+
+/// The leave-one-out range, with a mark where the interval does not cover it.
+fn left_out(estimate: &Estimate) -> String {
+    let Some((low, high)) = estimate.leave_one_out else { return MISSING.to_owned() };
+    let mark = if estimate.covers_leave_one_out() == Some(false) { " !" } else { "" };
+    format!("{} to {}{mark}", digits(low), digits(high))
+}
+
+fn error(held_out: Option<HeldOut>) -> String {
+    held_out.map_or_else(|| MISSING.to_owned(), |held| signed(held.error()))
+}
+
+/// "power, reciprocal +3.1, constant +40.2": differences of the criterion to the best; a question
+/// mark where the points are too few for it.
+fn shapes(candidates: &[Candidate]) -> String {
+    let mut known = candidates.iter().filter_map(|shape| shape.criterion);
+    let (Some(best), Some(_)) = (known.next(), known.next()) else {
+        return "too few points".to_owned();
+    };
+    let shape = |shape: &Candidate| match shape.criterion {
+        Some(value) if value > best => format!("{} +{:.1}", shape.name(), value - best),
+        Some(_) => shape.name().to_owned(),
+        None => format!("{} ?", shape.name()),
+    };
+    candidates.iter().map(shape).collect::<Vec<_>>().join(", ")
+}
+
+fn reached(answers: &[Answered]) -> Table {
+    let mut table = Table::new(&[
+        ("times more x", Align::Left),
+        ("loss", Align::Right),
+        ("by the law", Align::Right),
+        ("linear in x", Align::Right),
+        ("linear in ln x", Align::Right),
+    ]);
+    for answered in answers {
+        let Answer::Line(_, reached) = &answered.answer else { continue };
+        for (loss, found) in reached {
+            let [law, linear, logarithmic] = found.map(|multiplier| match multiplier.claim() {
+                Ok(claim) => {
+                    let [low, high] = [claim.interval.low, claim.interval.high]
+                        .map(|end| end.value().map_or_else(|| end.to_string(), factor));
+                    format!("{} ({low} to {high})", factor(claim.value))
+                }
+                Err(_) => multiplier.to_string(),
+            });
+            table.push([title(answered), loss.to_string(), law, linear, logarithmic]);
+        }
+    }
+    table
+}
+
+/// The fits of several axes among the answers.
+fn surface_fits(answers: &[Answered]) -> impl Iterator<Item = (&Answered, &SurfaceFit)> {
+    answers.iter().filter_map(|answered| match &answered.answer {
+        Answer::Surface(fit) => Some((answered, &**fit)),
+        _ => None,
+    })
+}
+
+fn surfaces(question: &Question, answers: &[Answered]) -> Table {
+    let mut table = Table::new(&[
+        (question.group.as_deref().unwrap_or("group"), Align::Left),
+        ("parameter", Align::Left),
+        ("value", Align::Right),
+        ("by bootstrap", Align::Right),
+        ("without one point (! not covered)", Align::Right),
+    ]);
+    for answered in answers {
+        let Answer::Surface(fit) = &answered.answer else {
+            table.push([title(answered).as_str(), "no law", MISSING, MISSING, MISSING]);
+            continue;
+        };
+        for (parameter, estimate) in &fit.estimates {
+            table.push([
+                title(answered),
+                parameter.to_string(),
+                estimate.claim().to_string(),
+                estimate.bootstrap.to_string(),
+                left_out(estimate),
+            ]);
+        }
+    }
+    table
+}
+
+fn quality(answers: &[Answered]) -> Table {
+    let mut table = Table::new(&[
+        ("group", Align::Left),
+        ("points", Align::Right),
+        ("R2", Align::Right),
+        ("mean |error| / loss", Align::Right),
+        ("noise of a loss", Align::Right),
+        ("largest compute: predicted - measured", Align::Right),
+    ]);
+    for (answered, fit) in surface_fits(answers) {
+        table.push([
+            title(answered),
+            fit.points.to_string(),
+            format!("{:.5}", fit.r_squared),
+            format!("{:.3} %", 100.0 * fit.relative_error),
+            digits(fit.scatter.deviation),
+            error(fit.held_out),
+        ]);
+    }
+    table
+}
+
+/// The joint fits among the answers.
+fn joint_fits(answers: &[Answered]) -> impl Iterator<Item = (&Answered, &JointFit)> {
+    answers.iter().filter_map(|answered| match &answered.answer {
+        Answer::Joint(fit) => Some((answered, &**fit)),
+        _ => None,
+    })
+}
+
+fn limits(question: &Question, answers: &[Answered]) -> Table {
+    let e = format!("joint E ({})", question.y);
+    let mut table = Table::new(&[
+        (question.group.as_deref().unwrap_or("group"), Align::Left),
+        ("order", Align::Left),
+        (&e, Align::Right),
+        ("by bootstrap of both stages", Align::Right),
+        ("alpha of the last law", Align::Right),
+        ("laws", Align::Right),
+    ]);
+    for answered in answers {
+        let Answer::Joint(fit) = &answered.answer else {
+            table.push([title(answered).as_str(), "no law", MISSING, MISSING, MISSING, MISSING]);
+            continue;
+        };
+        for (order, limit) in json::orders(fit) {
+            let [e, bootstrap, alpha, laws] = match limit {
+                Ok(limit) => [
+                    limit.law.asymptote.claim().to_string(),
+                    limit.bootstrap.to_string(),
+                    limit.law.exponent.claim().to_string(),
+                    limit.stages.len().to_string(),
+                ],
+                Err(_) => ["no law", MISSING, MISSING, MISSING].map(str::to_owned),
+            };
+            table.push([title(answered), order.name(), e, bootstrap, alpha, laws]);
+        }
+    }
+    table
+}
+
+fn stages(question: &Question, answers: &[Answered]) -> Table {
+    let mut table = Table::new(&[
+        (question.group.as_deref().unwrap_or("group"), Align::Left),
+        ("law of", Align::Left),
+        ("points", Align::Right),
+        ("E", Align::Right),
+        ("alpha", Align::Right),
+    ]);
+    for (answered, fit) in joint_fits(answers) {
+        for (order, limit) in json::orders(fit) {
+            let [first, second] = order.axes();
+            let found = limit.iter().flat_map(|limit| &limit.stages);
+            for (at, fit) in found {
+                table.push([
+                    title(answered),
+                    format!("{first} at {second} = {at}"),
+                    fit.points.to_string(),
+                    fit.asymptote.claim().to_string(),
+                    fit.exponent.claim().to_string(),
+                ]);
+            }
+        }
+    }
+    table
+}

@@ -42,7 +42,8 @@ fn avx512(block: &Square) -> Square {
         let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
         [_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b)].map(|x| _mm512_castpd_ps(x))
     };
-    // Of rows 4 i to 4 i + 3: vector j holds the columns j, 4 + j, 8 + j and 12 + j, a quarter each.
+    // Of rows 4 i to 4 i + 3: vector j holds the columns j, 4 + j, 8 + j and 12 + j, a quarter
+    // each.
     let fours: [[__m512; 4]; 4] = std::array::from_fn(|i| {
         let [a, b, c, d] = [0, 1, 2, 3].map(|j| row(4 * i + j));
         let [first, second] = pairs(_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));

@@ -522,12 +522,14 @@ mod tests {
     }
 
     #[test]
-    fn passes_have_512_tokens_or_divide_a_lanes_rows() {
-        let sequences = |positions, batch| {
+    fn a_pass_has_few_tokens_and_divides_a_lanes_rows() {
+        let sequences = |vocabulary, positions, batch| {
             let kernels = Kernels::new(Isa::Portable, Precision::F32);
-            Model::new(&PRESETS[0].model(256), positions, kernels).pass_sequences(batch)
+            Model::new(&PRESETS[0].model(vocabulary), positions, kernels).pass_sequences(batch)
         };
-        assert_eq!([sequences(128, 4), sequences(128, 16), sequences(256, 16)], [1, 4, 2]);
-        assert_eq!([sequences(1024, 16), sequences(128, 24), sequences(128, 18)], [1, 3, 1]);
+        assert_eq!([sequences(256, 128, 4), sequences(256, 128, 16)], [1, 2]);
+        let large = |positions, batch| sequences(1 << 15, positions, batch);
+        assert_eq!([large(128, 4), large(128, 16), large(256, 16)], [1, 4, 2]);
+        assert_eq!([large(1024, 16), large(128, 24), large(128, 18)], [1, 3, 1]);
     }
 }

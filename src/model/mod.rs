@@ -74,15 +74,17 @@ impl Model {
         most.min(batch_sequences)
     }
 
-    /// Sequences that a lane takes in one pass: as many as have 512 tokens together, since a pass
-    /// reads and writes the gradient of every weight; and the same number in every pass.
+    /// Sequences that a lane takes in one pass, the same number in every pass. A pass reads and
+    /// writes the gradient of every weight, so a large model takes 512 tokens at once; the gradient
+    /// of a small one stays in the cache, and rather its activations should. (Measured on two
+    /// threads: 256 instead of 512 tokens are 8 % faster with 1 M parameters, 4 % slower with 7 M.)
     #[must_use]
     pub fn pass_sequences(&self, batch_sequences: usize) -> usize {
-        const PASS_TOKENS: usize = 512;
+        let pass_tokens = if self.parameters() < 2_000_000 { 256 } else { 512 };
         let lanes = self.lanes(batch_sequences);
         let of_lane =
             if batch_sequences.is_multiple_of(lanes) { batch_sequences / lanes } else { 1 };
-        let fits = |n: &usize| of_lane.is_multiple_of(*n) && n * self.positions <= PASS_TOKENS;
+        let fits = |n: &usize| of_lane.is_multiple_of(*n) && n * self.positions <= pass_tokens;
         (1..=of_lane).rev().find(fits).unwrap_or(1)
     }
 

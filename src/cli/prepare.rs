@@ -9,10 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::print;
 use super::signals::Interrupt;
 use crate::data::{
-    InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, prepare,
-    prepare_synthetic,
+    InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, SplitFacts,
+    prepare, prepare_synthetic,
 };
-use crate::spec::Split;
+use crate::report::table::{Align, Table};
+use crate::spec::{SideName, Split};
 use crate::{Error, Result};
 
 /// Turn text into a corpus: token shards, splits, tokenizer and manifest
@@ -32,7 +33,7 @@ pub(super) struct PrepareArgs {
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with_all = ["inputs", "val", "test", "vocab", "tokenizer"]
+        conflicts_with_all = ["inputs", "val", "test", "side", "vocab", "tokenizer"]
     )]
     synthetic: Option<String>,
     /// Field of JSON lines, or column of Parquet files, that holds the text
@@ -53,6 +54,10 @@ pub(super) struct PrepareArgs {
     /// Test text
     #[arg(long, value_name = "FILE", num_args = 1..)]
     test: Vec<PathBuf>,
+    /// Side set: text of another domain, on which every run reports its loss and nothing else is
+    /// done; once per set
+    #[arg(long, value_name = "NAME=PATH")]
+    side: Vec<String>,
     /// Share of the input for validation
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     val_share: f64,
@@ -103,8 +108,9 @@ pub(super) fn run(args: PrepareArgs) -> Result<()> {
     let prepared = match &args.synthetic {
         Some(name) => prepare_synthetic(name, &args.out, args.force)?,
         None => {
+            let options = options(args)?;
             let mut progress = Progress::new(Interrupt::listen()?);
-            let prepared = prepare(&options(args), &mut progress);
+            let prepared = prepare(&options, &mut progress);
             progress.bar.finish_and_clear();
             prepared?
         }
@@ -120,12 +126,13 @@ pub(super) fn run(args: PrepareArgs) -> Result<()> {
     Ok(())
 }
 
-fn options(args: PrepareArgs) -> PrepareOptions {
+fn options(args: PrepareArgs) -> Result<PrepareOptions> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    PrepareOptions {
+    Ok(PrepareOptions {
         inputs: args.inputs,
         val: args.val,
         test: args.test,
+        sides: args.side.iter().map(|word| side(word)).collect::<Result<_>>()?,
         target: args.out,
         overwrite: args.force,
         text_field: args.text_field,
@@ -144,6 +151,18 @@ fn options(args: PrepareArgs) -> PrepareOptions {
         }),
         seed: args.seed,
         threads: args.threads.unwrap_or_else(cores),
+    })
+}
+
+/// A word `NAME=PATH` of `--side`.
+fn side(word: &str) -> Result<(SideName, PathBuf)> {
+    match word.split_once('=') {
+        Some((name, path)) if !path.is_empty() => {
+            let name = name.parse::<SideName>().map_err(|error| error.within("--side"))?;
+            Ok((name, PathBuf::from(path)))
+        }
+        _ => Err(Error::usage(format!("--side {word}: `NAME=PATH` was expected"))
+            .hint("for example `--side wiki=wiki.jsonl`")),
     }
 }
 
@@ -152,6 +171,7 @@ fn as_json(prepared: &Prepared) -> serde_json::Value {
         "publication": match prepared.publication {
             Publication::Written => "written",
             Publication::AlreadyThere => "already-there",
+            Publication::Extended => "extended",
             Publication::Replaced => "replaced",
         },
         "notes": prepared.notes,
@@ -164,32 +184,36 @@ fn as_table(prepared: &Prepared, target: &std::path::Path) -> String {
     let what = match prepared.publication {
         Publication::Written => "wrote",
         Publication::AlreadyThere => "already there:",
+        Publication::Extended => "side sets joined",
         Publication::Replaced => "replaced",
     };
-    let mut table = format!(
-        "{what} `{}`, corpus {}, vocabulary {}\n\n{:<6} {:>12} {:>15} {:>15} {:>12}\n",
+    let mut table = Table::new(&[
+        ("part", Align::Left),
+        ("documents", Align::Right),
+        ("tokens", Align::Right),
+        ("bytes", Align::Right),
+        ("floor (nats)", Align::Right),
+    ]);
+    let mut row = |name: &str, documents: u64, tokens: u64, bytes: u64, floor: String| {
+        let numbers = [documents, tokens, bytes].map(|number| number.to_string());
+        table.push([name.to_owned()].into_iter().chain(numbers).chain([floor]));
+    };
+    for split in Split::ALL {
+        let SplitFacts { documents, tokens, bytes, floor_nats } = *manifest.splits.get(split);
+        let floor = floor_nats.map_or("-".to_owned(), |nats| format!("{nats:.4}"));
+        row(split.name(), documents, tokens, bytes, floor);
+    }
+    for (name, facts) in &manifest.side {
+        let name = format!("{name} (side)");
+        row(&name, facts.documents, facts.tokens, facts.bytes, "-".to_owned());
+    }
+    format!(
+        "{what} `{}`, corpus {}, vocabulary {}\n\n{}",
         target.display(),
         manifest.id.short(),
         manifest.vocabulary,
-        "split",
-        "documents",
-        "tokens",
-        "bytes",
-        "floor (nats)"
-    );
-    for split in Split::ALL {
-        let facts = manifest.splits.get(split);
-        let floor = facts.floor_nats.map_or("-".to_owned(), |nats| format!("{nats:.4}"));
-        let row = format!(
-            "{:<6} {:>12} {:>15} {:>15} {floor:>12}\n",
-            split.name(),
-            facts.documents,
-            facts.tokens,
-            facts.bytes
-        );
-        table.push_str(&row);
-    }
-    table
+        table.to_text()
+    )
 }
 
 /// Progress bars on a terminal; silence elsewhere.
@@ -282,7 +306,7 @@ mod tests {
         let out = above.path().join("pocket");
         let prepared = prepare_synthetic("pocket", &out, false).unwrap();
         let table = as_table(&prepared, &out);
-        assert!(table.contains("train           200           25600           25400"), "{table}");
+        assert!(table.contains("train        200   25600  25400        2.33"), "{table}");
         assert!(table.contains("2.3208"), "{table}");
         let json = as_json(&prepared);
         assert_eq!(json["manifest"]["splits"]["val"]["tokens"], 65_536);

@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::options::{Places, Running, SpecSource, facts};
 use super::{print, progress::Bar};
+use crate::data::{Corpus, PartReader};
 use crate::lab::{Corpora, replay};
 use crate::report::table::{Align, Table};
-use crate::spec::{Job, Origin, field};
-use crate::store::{Outcome, Record, Store, utc};
+use crate::spec::{Job, Origin, SideSet, field};
+use crate::store::{Loss, Outcome, Record, SideMean, Store, utc};
 use crate::{Error, Result};
 
 /// Arguments of `scarce runs`.
@@ -79,10 +80,12 @@ pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
             print::json(&record_json(&record)?);
             continue;
         }
-        let loss = record
-            .losses
-            .last()
-            .map_or_else(|| "-".to_owned(), |loss| format!("{} {}", loss.split, loss.text()));
+        let of_split = record.losses.last().map(|loss| format!("{} {}", loss.split, loss.text()));
+        let of_side = || {
+            let loss = record.side_losses.last()?;
+            Some(format!("{} {}", loss.split.name, loss.text()))
+        };
+        let loss = of_split.or_else(of_side).unwrap_or_else(|| "-".to_owned());
         table.push([
             id.short(),
             record.kind.clone(),
@@ -117,8 +120,9 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
     let mut text = spec_text(&store.job(id)?, None);
     text += &format!("\nid          {id}\noutcome     {}\n", outcome(&record));
     for loss in &record.losses {
-        text += &format!("{:<12}{} {} nats/token\n", loss.split, loss.name, loss.text());
+        text += &format!("{:<12}{} {}\n", loss.split, loss.name, loss_text(loss));
     }
+    text += &sides_text(&record);
     let cost = &record.cost;
     text += &format!(
         "cost        {} steps, {} tokens, {:.3e} FLOP\n",
@@ -191,6 +195,37 @@ fn outcome(record: &Record) -> String {
         Outcome::Finished => "finished".to_owned(),
         Outcome::Diverged { step } => format!("diverged at step {step}"),
     }
+}
+
+/// A loss with its units, in bits per byte, too, where that is known.
+pub(super) fn loss_text<P>(loss: &Loss<P>) -> String {
+    let bits = loss.bits_per_byte.map(|bits| format!(", {bits:.4} bits/byte"));
+    format!("{} nats/token{}", loss.text(), bits.unwrap_or_default())
+}
+
+/// The losses of a record on side sets, and their mean, a line each.
+pub(super) fn sides_text(record: &Record) -> String {
+    let mut text = String::new();
+    for loss in &record.side_losses {
+        let (set, name) = (&loss.split.name, &loss.name);
+        text += &format!("{:<12}{set}: {name} {}\n", "side", loss_text(loss));
+    }
+    for mean in &record.side_means {
+        let SideMean { name, sets, bits_per_byte, .. } = mean;
+        let bits = bits_per_byte.map(|bits| format!(", {bits:.4} bits/byte"));
+        let (mean, bits) = (mean.text(), bits.unwrap_or_default());
+        text += &format!("{:<12}{name} {mean} nats/token{bits} over {sets} sets\n", "side mean");
+    }
+    text
+}
+
+/// The side sets that runs on this corpus will read, a line each.
+pub(super) fn planned_sides(corpus: &Corpus) -> String {
+    let line = |(side, part): (SideSet, &PartReader)| {
+        let (name, tokens) = (side.name, part.tokens());
+        format!("{:<12}{name}, {tokens} tokens: every run reports its loss on it\n", "side")
+    };
+    corpus.sides().map(line).collect()
 }
 
 /// A record as JSON.

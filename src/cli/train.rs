@@ -11,8 +11,9 @@ use super::progress::Bar;
 use super::signals::Interrupt;
 use super::{print, runs};
 use crate::Result;
+use crate::data::Corpus;
 use crate::lab::{Corpora, Report, kernels, numerics, planned_steps, work};
-use crate::spec::{Job, Resolved, Split};
+use crate::spec::{Job, Resolved, SideSet, Split};
 use crate::store::{Outcome, Record, Store};
 use crate::train::Plan;
 
@@ -66,6 +67,9 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<ExitCode> {
     bar.finish();
     let record = record?;
     show(&record, arguments.json)?;
+    if record.outcome == Outcome::Finished {
+        note_missing_sides(&record, corpora.get(facts(&corpora)?.id)?);
+    }
     Ok(match record.outcome {
         Outcome::Finished => ExitCode::SUCCESS,
         Outcome::Diverged { .. } => ExitCode::from(4),
@@ -81,17 +85,32 @@ fn show(record: &Record, as_json: bool) -> Result<()> {
     match record.outcome {
         Outcome::Finished => {
             if let Some(loss) = record.loss("model", Split::Val) {
-                text += &format!("val loss {} nats/token", loss.text());
-                if let Some(bits) = loss.bits_per_byte {
-                    text += &format!(", {bits:.4} bits/byte");
-                }
-                text.push('\n');
+                text += &format!("val loss {}\n", runs::loss_text(loss));
             }
+            text += &runs::sides_text(record);
         }
         Outcome::Diverged { step } => text += &format!("diverged at step {step}\n"),
     }
     print::data(&text);
     Ok(())
+}
+
+/// Says so if the run is older than a side set of its corpus.
+fn note_missing_sides(record: &Record, corpus: &Corpus) {
+    let measured = |side: &SideSet| record.side_losses.iter().any(|loss| loss.split == *side);
+    let missing: Vec<String> = corpus
+        .sides()
+        .filter(|(side, _)| !measured(side))
+        .map(|(side, _)| format!("`{}`", side.name))
+        .collect();
+    if !missing.is_empty() {
+        print::note(&format!(
+            "note: the run is older than side set {} of its corpus: `scarce eval {} --sides` \
+             measures it",
+            missing.join(", "),
+            record.id.short()
+        ));
+    }
 }
 
 fn check_class(store: &Store, job: &Job) -> Result<()> {
@@ -118,12 +137,15 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     let plan = Plan::new(spec, steps, kernels, options.threads);
     let known =
         arguments.places.store.exists() && Store::open(&arguments.places.store)?.has(job.id());
+    let corpus = corpora.get(spec.data.corpus)?;
+    let sides: Vec<SideSet> = corpus.sides().map(|(side, _)| side).collect();
     if arguments.json {
         print::json(&json!({
             "id": job.id(), "known": known, "spec": job, "steps": plan.steps,
             "tokens": plan.tokens, "flops": plan.flops, "parameters": plan.parameters,
             "lanes": plan.lanes, "memory_bytes": plan.memory_bytes(),
             "disk_bytes": plan.disk_bytes, "numerics": numerics(kernels),
+            "side_sets": sides,
         }));
         return Ok(());
     }
@@ -141,6 +163,7 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     );
     text += &format!("threads     {} (at most {} are useful)\n", options.threads, plan.lanes);
     text += &format!("disk        {}\n", print::bytes(plan.disk_bytes));
+    text += &runs::planned_sides(corpus);
     text += &format!("numerics    {} on {}\n", numerics(kernels).name(), kernels.isa().name());
     print::data(&text);
     Ok(())

@@ -22,7 +22,7 @@ pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     let tuning: Vec<&[u32]> = tuning.iter().map(Vec::as_slice).collect();
     let context = spec.context_tokens_max as usize;
     let ngram = Ngram::fit(&train, &tuning, corpus.vocabulary() as usize, context);
-    bench.log_read(spec.corpus, id, spec.split)?;
+    bench.log_read(spec.corpus, id, &spec.split.into())?;
     let ledger = ngram_ledger(&Windows::all(corpus.split(spec.split), positions)?, &ngram)?;
     corpus.check_unchanged()?;
 
@@ -36,7 +36,7 @@ pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
         ..bench.record(&job, Outcome::Finished, kernels, seconds, cost)
     };
     let mut draft = bench.store.draft(id)?;
-    draft.add(&ledger_file(spec.split), &ledger.to_safetensors()?)?;
+    draft.add(&ledger_file(&spec.split.into()), &ledger.to_safetensors()?)?;
     draft.publish(&job, &record)?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{JobId, Split};
+use crate::spec::{JobId, SideSet, Split};
 
 /// The content of `record.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,8 +13,14 @@ pub struct Record {
     pub kind: String,
     /// How it ended.
     pub outcome: Outcome,
-    /// Final losses.
+    /// Final losses on splits.
     pub losses: Vec<Loss>,
+    /// Losses on side sets. Apart from the others, because no choice reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub side_losses: Vec<SideLoss>,
+    /// Macro means of the losses on all side sets of the corpus; only of training runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub side_means: Vec<SideMean>,
     /// Further measured numbers with their units in their names (constants of the n-gram model,
     /// diversity of an ensemble).
     pub measured: Vec<Measured>,
@@ -45,11 +51,11 @@ pub enum Outcome {
 
 /// A mean loss with its uncertainty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Loss {
+pub struct Loss<P = Split> {
     /// What was measured: `model`, `member-I`, `logits-K`, `probabilities-K`, `ngram`.
     pub name: String,
-    /// The split that was read.
-    pub split: Split,
+    /// What was read: a split, or a side set with its content id.
+    pub split: P,
     /// Mean negative log-likelihood in nats per token.
     pub nats: f64,
     /// Its standard error, clustered by blocks of at most 64 KiB of one document; absent with
@@ -60,6 +66,24 @@ pub struct Loss {
     /// Tokens predicted.
     pub tokens: u64,
     /// Loss in bits per byte of text, where tokens have bytes.
+    pub bits_per_byte: Option<f64>,
+}
+
+/// A mean loss on a side set.
+pub type SideLoss = Loss<SideSet>;
+
+/// The unweighted mean of a model's losses on side sets (mission D7).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SideMean {
+    /// What was measured, as in [`Loss`].
+    pub name: String,
+    /// How many sets.
+    pub sets: u64,
+    /// Mean of their losses in nats per token.
+    pub nats: f64,
+    /// Its standard error, of sets that are independent; absent where that of one is.
+    pub standard_error_nats: Option<f64>,
+    /// Mean of their bits per byte, where all are known.
     pub bits_per_byte: Option<f64>,
 }
 
@@ -129,15 +153,27 @@ impl Record {
     }
 }
 
-impl Loss {
+impl<P> Loss<P> {
     /// The half-width of a symmetric interval in standard errors of the normal distribution is not
     /// given here: see `eval::statistics` for t intervals. This is the plain `a ± b` text.
     #[must_use]
     pub fn text(&self) -> String {
-        match self.standard_error_nats {
-            Some(error) => format!("{:.4} ± {error:.4}", self.nats),
-            None => format!("{:.4} (no standard error: one cluster)", self.nats),
-        }
+        mean_text(self.nats, self.standard_error_nats)
+    }
+}
+
+impl SideMean {
+    /// The plain `a ± b` text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        mean_text(self.nats, self.standard_error_nats)
+    }
+}
+
+fn mean_text(nats: f64, standard_error_nats: Option<f64>) -> String {
+    match standard_error_nats {
+        Some(error) => format!("{nats:.4} ± {error:.4}"),
+        None => format!("{nats:.4} (no standard error: one cluster)"),
     }
 }
 

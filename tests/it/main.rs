@@ -27,5 +27,8 @@ mod recipes;
 /// Kills, interrupts, damage: the trajectory stays the same.
 mod resume;
 
+/// Side sets.
+mod side;
+
 /// The rules of the house.
 mod tidy;

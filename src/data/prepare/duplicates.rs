@@ -1,4 +1,4 @@
-//! Text that the training split shares with the held-out splits.
+//! Text that the training split shares with the held-out splits and with each side set.
 //!
 //! A shingle is a run of eight words (of twelve tokens, for token files), without regard to case
 //! and punctuation. The shingles of the held-out text are indexed, and the training text is passed
@@ -28,6 +28,9 @@ pub(super) struct DuplicateFinder<C> {
     filter: Vec<u64>,
     /// Hash of each held-out document, by number, and whether it is also a training document.
     documents: Vec<(u64, bool)>,
+    /// First document of each set that is reported on: the held-out splits together, then each side
+    /// set.
+    sets: Vec<usize>,
     /// The same, sorted by hash, for lookup: (hash, number).
     by_key: Vec<(u64, u32)>,
     content: PhantomData<C>,
@@ -46,9 +49,15 @@ impl<C: Content> DuplicateFinder<C> {
             found: Vec::new(),
             filter: Vec::new(),
             documents: Vec::new(),
+            sets: vec![0],
             by_key: Vec::new(),
             content: PhantomData,
         }
+    }
+
+    /// What is indexed from here on belongs to a new set.
+    pub(super) fn start_set(&mut self) {
+        self.sets.push(self.documents.len());
     }
 
     /// Indexes a piece of held-out text.
@@ -108,27 +117,35 @@ impl<C: Content> DuplicateFinder<C> {
         });
     }
 
-    /// What was shared.
-    pub(super) fn report(&self) -> Duplicates {
+    /// What was shared, set by set.
+    pub(super) fn report(&self) -> Vec<Duplicates> {
         let mut shingles = vec![(0_u64, 0_u64); self.documents.len()];
         for (&(_, document), &found) in self.entries.iter().zip(&self.found) {
             let (all, shared) = &mut shingles[document as usize];
             *all += 1;
             *shared += u64::from(found);
         }
-        let exact_documents = self.documents.iter().filter(|document| document.1).count() as u64;
-        let near = |(&(_, exact), &(all, shared)): (&(u64, bool), &(u64, u64))| {
-            !exact && all > 0 && 2 * shared >= all
-        };
-        let near_documents =
-            self.documents.iter().zip(&shingles).filter(|&pair| near(pair)).count() as u64;
-        let shared = self.found.iter().filter(|&&found| found).count();
-        Duplicates {
-            held_out_documents: self.documents.len() as u64,
-            exact_documents,
-            near_documents,
-            shared_shingles: shared as f64 / self.entries.len().max(1) as f64,
-        }
+        let ends = self.sets[1..].iter().copied().chain([self.documents.len()]);
+        let sets = self.sets.iter().zip(ends).map(|(&start, end)| start..end);
+        sets.map(|set| of_set(&self.documents[set.clone()], &shingles[set])).collect()
+    }
+}
+
+/// What the documents of a set share. Each comes with its hash and whether it is also a training
+/// document, and with the numbers of its shingles, all of them and the shared ones.
+fn of_set(documents: &[(u64, bool)], shingles: &[(u64, u64)]) -> Duplicates {
+    let exact_documents = documents.iter().filter(|document| document.1).count() as u64;
+    let near = |(&(_, exact), &(all, shared)): (&(u64, bool), &(u64, u64))| {
+        !exact && all > 0 && 2 * shared >= all
+    };
+    let near_documents = documents.iter().zip(shingles).filter(|&pair| near(pair)).count() as u64;
+    let all: u64 = shingles.iter().map(|&(all, _)| all).sum();
+    let shared: u64 = shingles.iter().map(|&(_, shared)| shared).sum();
+    Duplicates {
+        held_out_documents: documents.len() as u64,
+        exact_documents,
+        near_documents,
+        shared_shingles: shared as f64 / all.max(1) as f64,
     }
 }
 
@@ -168,7 +185,8 @@ mod tests {
         held_out.iter().for_each(|text| finder.held_out(text.key(), true, text));
         finder.seal();
         training.iter().for_each(|text| finder.training(text.key(), true, text));
-        finder.report()
+        let [report] = finder.report()[..] else { panic!("there is one set") };
+        report
     }
 
     #[test]
@@ -197,6 +215,27 @@ mod tests {
         let report = find(ENTRIES_MAX, &held_out, &training);
         assert_eq!((report.exact_documents, report.near_documents), (0, 0));
         assert!(report.shared_shingles < 1e-9);
+    }
+
+    #[test]
+    fn each_set_is_reported_apart() {
+        let texts: Vec<String> = (0..6).map(|seed| text(seed, 200)).collect();
+        let mut finder = DuplicateFinder::new();
+        for (index, text) in texts.iter().enumerate() {
+            finder.held_out(text.key(), true, text);
+            if index % 2 == 1 {
+                finder.start_set();
+            }
+        }
+        finder.seal();
+        for text in [&texts[2], &texts[0], &texts[3]] {
+            finder.training(text.key(), true, text);
+        }
+        let sets: Vec<_> = finder.report();
+        let counts = sets.iter().map(|set| (set.held_out_documents, set.exact_documents));
+        assert_eq!(counts.collect::<Vec<_>>(), [(2, 1), (2, 2), (2, 0), (0, 0)]);
+        assert!((sets[0].shared_shingles - 0.5).abs() < 0.01, "{sets:?}");
+        assert!((sets[1].shared_shingles - 1.0).abs() < 1e-9 && sets[2].shared_shingles < 1e-9);
     }
 
     #[test]

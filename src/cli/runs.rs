@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
-use super::options::{Places, Running, SpecSource, facts};
+use super::options::{Places, Running, SpecSource};
 use super::{print, progress::Bar};
 use crate::data::{Corpus, PartReader};
 use crate::lab::{Corpora, replay};
 use crate::report::table::{Align, Table};
 use crate::spec::{Job, Origin, SideSet, field};
-use crate::store::{Loss, Outcome, Record, SideMean, Store, utc};
+use crate::store::{Loss, Outcome, Record, SideMean, Store, TrainedOn, utc};
 use crate::{Error, Result};
 
 /// Arguments of `scarce runs`.
@@ -123,6 +123,7 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
         text += &format!("{:<12}{} {}\n", loss.split, loss.name, loss_text(loss));
     }
     text += &sides_text(&record);
+    text += &reads_text(&record.trained_on);
     let cost = &record.cost;
     text += &format!(
         "cost        {} steps, {} tokens, {:.3e} FLOP\n",
@@ -152,7 +153,7 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
 fn show_spec(arguments: &ShowArgs) -> Result<()> {
     let corpora = arguments.places.open_corpora()?;
     let source = SpecSource { spec: arguments.spec.clone(), set: arguments.set.clone() };
-    let resolved = source.resolve(&facts(&corpora)?)?;
+    let resolved = source.resolve(&corpora)?;
     let job = Job::Train(resolved.spec);
     if arguments.json {
         let value = serde_json::to_value(&job).expect("jobs are plain data");
@@ -217,6 +218,15 @@ pub(super) fn sides_text(record: &Record) -> String {
         text += &format!("{:<12}{name} {mean} nats/token{bits} over {sets} sets\n", "side mean");
     }
     text
+}
+
+/// What a run reads of each corpus, a line each.
+pub(super) fn reads_text(reads: &[TrainedOn]) -> String {
+    let line = |read: &TrainedOn| {
+        let TrainedOn { corpus, tokens, epochs } = read;
+        format!("{:<12}{} {tokens} tokens, {epochs:.2} epochs\n", "data", corpus.short())
+    };
+    reads.iter().map(line).collect()
 }
 
 /// The side sets that runs on this corpus will read, a line each.

@@ -6,13 +6,13 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use super::options::{Places, Running, SpecSource, facts};
+use super::options::{Places, Running, SpecSource};
 use super::progress::Bar;
 use super::signals::Interrupt;
 use super::{print, runs};
 use crate::Result;
 use crate::data::Corpus;
-use crate::lab::{Corpora, Report, kernels, numerics, planned_steps, work};
+use crate::lab::{Corpora, Report, kernels, numerics, planned_reads, planned_steps, work};
 use crate::spec::{Job, Resolved, SideSet, Split};
 use crate::store::{Outcome, Record, Store};
 use crate::train::Plan;
@@ -39,10 +39,11 @@ pub(super) struct TrainArgs {
 
 pub(super) fn run(arguments: &TrainArgs) -> Result<ExitCode> {
     let corpora = arguments.places.open_corpora()?;
-    let resolved = arguments.source.resolve(&facts(&corpora)?)?;
+    let resolved = arguments.source.resolve(&corpora)?;
     if arguments.dry_run {
         return dry_run(arguments, &resolved, &corpora).map(|()| ExitCode::SUCCESS);
     }
+    let corpus = corpora.get(resolved.spec.data.corpus)?;
     let job = Job::Train(resolved.spec);
     let id = job.id();
     let interrupt = Interrupt::listen()?;
@@ -68,7 +69,7 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<ExitCode> {
     let record = record?;
     show(&record, arguments.json)?;
     if record.outcome == Outcome::Finished {
-        note_missing_sides(&record, corpora.get(facts(&corpora)?.id)?);
+        note_missing_sides(&record, corpus);
     }
     Ok(match record.outcome {
         Outcome::Finished => ExitCode::SUCCESS,
@@ -138,6 +139,7 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     let known =
         arguments.places.store.exists() && Store::open(&arguments.places.store)?.has(job.id());
     let corpus = corpora.get(spec.data.corpus)?;
+    let reads = planned_reads(spec, corpora)?;
     let sides: Vec<SideSet> = corpus.sides().map(|(side, _)| side).collect();
     if arguments.json {
         print::json(&json!({
@@ -145,7 +147,7 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
             "tokens": plan.tokens, "flops": plan.flops, "parameters": plan.parameters,
             "lanes": plan.lanes, "memory_bytes": plan.memory_bytes(),
             "disk_bytes": plan.disk_bytes, "numerics": numerics(kernels),
-            "side_sets": sides,
+            "side_sets": sides, "data": reads,
         }));
         return Ok(());
     }
@@ -153,6 +155,7 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     text += &format!("\nid          {}{}\n", job.id(), if known { " (known)" } else { "" });
     text += &format!("parameters  {}\n", plan.parameters);
     text += &format!("steps       {}, {} tokens, {:.3e} FLOP\n", steps, plan.tokens, plan.flops);
+    text += &runs::reads_text(&reads);
     text += &format!(
         "memory      {}: state {}, {} gradient lanes {}, activations {}\n",
         print::bytes(plan.memory_bytes()),

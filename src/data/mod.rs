@@ -11,6 +11,8 @@ mod language;
 mod order;
 mod prepare;
 
+#[cfg(test)]
+pub(crate) use corpus::testing;
 pub use corpus::{
     CORPUS_FORMAT, Corpus, CorpusWriter, Duplicates, FileFacts, InputFacts, MANIFEST_FILE,
     Manifest, PartFiles, PartReader, PartWriter, Provenance, Publication, SideFacts,

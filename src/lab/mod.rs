@@ -20,7 +20,7 @@ use crate::store::Record;
 pub use context::{Corpora, kernels, numerics};
 pub use local::{LocalLab, LocalOptions};
 pub use progress::{Overview, Report, Running};
-pub use train::{planned_steps, replay};
+pub use train::{planned_reads, planned_steps, replay};
 pub use work::{WorkOptions, ledger, work};
 
 /// Turns jobs into records.

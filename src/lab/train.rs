@@ -9,7 +9,7 @@ use crate::data::{Corpus, PartReader};
 use crate::eval::{Ledger, Scorer, Windows, side_means};
 use crate::model::{Model, Weights, from_safetensors, to_safetensors};
 use crate::spec::{Job, JobId, Part, SideSet, Split, Start, TrainSpec};
-use crate::store::{Cost, Held, Outcome, Record, Store};
+use crate::store::{Cost, Held, Outcome, Record, Store, TrainedOn};
 use crate::train::{
     Cohort, Ended, Feed, HeldOut, Journal, Observer, Progress, Settings, run as run_cohort,
 };
@@ -18,6 +18,12 @@ use crate::{Error, Result};
 /// Steps that a run takes.
 pub fn planned_steps(spec: &TrainSpec, corpora: &super::Corpora) -> Result<u64> {
     Ok(feed(spec, corpora)?.steps())
+}
+
+/// What a run reads of each corpus.
+pub fn planned_reads(spec: &TrainSpec, corpora: &super::Corpora) -> Result<Vec<TrainedOn>> {
+    let feed = feed(spec, corpora)?;
+    Ok(feed.trained_on(feed.steps()))
 }
 
 fn feed<'a>(spec: &TrainSpec, corpora: &'a super::Corpora) -> Result<Feed<'a>> {
@@ -179,7 +185,9 @@ fn record(
         parameters: model.parameters() as u64,
         ..Cost::default()
     };
-    let mut record = bench.record(job, outcome, model.kernels, seconds, cost);
+    let trained_on = cohort.trained_on(0);
+    let mut record =
+        Record { trained_on, ..bench.record(job, outcome, model.kernels, seconds, cost) };
     if let Some(FinalLedgers { val, sides }) = measured {
         record.losses = val.losses(Split::Val);
         for (side, ledger) in sides {

@@ -131,6 +131,7 @@ impl Bench<'_> {
             side_losses: Vec::new(),
             side_means: Vec::new(),
             measured: Vec::new(),
+            trained_on: Vec::new(),
             cost: Cost { wall_seconds, cpu_seconds, peak_memory_bytes, ..cost },
             machine: Machine::here(self.options.threads, kernels.isa().name()),
             numerics: numerics(kernels),

@@ -19,7 +19,7 @@ pub use job::{EvaluateSpec, Job, NgramSpec};
 pub use model::{FeedForward, Init, ModelSpec, Rope, RopeScaling};
 pub use optim::{Decay, OptimSpec, Schedule};
 pub use part::{Part, SideName, SideSet};
-pub use resolve::{CorpusFacts, Origin, Request, Resolved, resolve};
+pub use resolve::{CorpusFacts, Origin, Request, Resolved, named_corpus, resolve};
 pub use split::Split;
 pub use train::{Evaluation, Objective, Precision, Seeds, Start, TrainSpec};
 

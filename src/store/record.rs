@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{JobId, SideSet, Split};
+use crate::spec::{CorpusId, JobId, SideSet, Split};
 
 /// The content of `record.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Record {
     /// Further measured numbers with their units in their names (constants of the n-gram model,
     /// diversity of an ensemble).
     pub measured: Vec<Measured>,
+    /// What a training run has read, the budget's corpus first, then those of the mixture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trained_on: Vec<TrainedOn>,
     /// What it cost.
     pub cost: Cost,
     /// Where it ran.
@@ -94,6 +97,17 @@ pub struct Measured {
     pub name: String,
     /// Value.
     pub value: f64,
+}
+
+/// What a training run has read of a corpus.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainedOn {
+    /// Content id.
+    pub corpus: CorpusId,
+    /// Tokens, repetitions counted.
+    pub tokens: u64,
+    /// Passes: over the budget, or over all whole sequences of a corpus that is mixed in.
+    pub epochs: f64,
 }
 
 /// What a job cost.

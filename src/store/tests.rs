@@ -18,6 +18,7 @@ fn record(id: JobId) -> Record {
         id,
         kind: "ngram".to_owned(),
         outcome: Outcome::Finished,
+        trained_on: Vec::new(),
         side_losses: Vec::new(),
         side_means: Vec::new(),
         losses: vec![Loss {

@@ -12,6 +12,9 @@ mod fit;
 /// Stored samples of every on-disk format.
 mod formats;
 
+/// Runs on two corpora.
+mod mixture;
+
 /// Answers of PyTorch and transformers.
 mod oracle;
 

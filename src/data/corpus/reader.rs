@@ -155,6 +155,18 @@ impl Corpus {
         Tokenizer::from_json(&json).map(Some).map_err(|error| error.within(file.path().display()))
     }
 
+    /// Whether a token means the same in both, as far as they tell: vocabulary and separator are
+    /// equal, and so are the tokenizers, where both have one.
+    #[must_use]
+    pub fn shares_tokens_with(&self, other: &Self) -> bool {
+        let tokens = |corpus: &Self| (corpus.vocabulary(), corpus.manifest.separator);
+        let tokenizer = |corpus: &Self| {
+            corpus.manifest.files.get(TOKENIZER_FILE).map(|facts| facts.blake3.clone())
+        };
+        let tokenizers = tokenizer(self).zip(tokenizer(other));
+        tokens(self) == tokens(other) && tokenizers.is_none_or(|(a, b)| a == b)
+    }
+
     /// The built-in language, if the corpus is in it: gives the exact floor of every token.
     #[must_use]
     pub fn language(&self) -> Option<Language> {

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::print;
 use super::signals::Interrupt;
+use super::{corpus, print};
 use crate::data::{
-    InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, SplitFacts,
-    prepare, prepare_synthetic,
+    InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, prepare,
+    prepare_synthetic,
 };
-use crate::report::table::{Align, Table};
-use crate::spec::{SideName, Split};
+use crate::spec::SideName;
 use crate::{Error, Result};
 
 /// Turn text into a corpus: token shards, splits, tokenizer and manifest
@@ -105,16 +104,7 @@ enum Utf8Policy {
 /// As [`prepare`] and [`prepare_synthetic`].
 pub(super) fn run(args: PrepareArgs) -> Result<()> {
     let (json, target) = (args.json, args.out.clone());
-    let prepared = match &args.synthetic {
-        Some(name) => prepare_synthetic(name, &args.out, args.force)?,
-        None => {
-            let options = options(args)?;
-            let mut progress = Progress::new(Interrupt::listen()?);
-            let prepared = prepare(&options, &mut progress);
-            progress.bar.finish_and_clear();
-            prepared?
-        }
-    };
+    let prepared = write(args)?;
     for note in &prepared.notes {
         print::note(&format!("note: {note}"));
     }
@@ -124,6 +114,18 @@ pub(super) fn run(args: PrepareArgs) -> Result<()> {
         print::data(&as_table(&prepared, &target));
     }
     Ok(())
+}
+
+/// Writes the corpus, and shows on the way how far it has come.
+fn write(args: PrepareArgs) -> Result<Prepared> {
+    if let Some(name) = &args.synthetic {
+        return prepare_synthetic(name, &args.out, args.force);
+    }
+    let options = options(args)?;
+    let mut progress = Progress::new(Interrupt::listen()?);
+    let prepared = prepare(&options, &mut progress);
+    progress.bar.finish_and_clear();
+    prepared
 }
 
 fn options(args: PrepareArgs) -> Result<PrepareOptions> {
@@ -187,32 +189,12 @@ fn as_table(prepared: &Prepared, target: &std::path::Path) -> String {
         Publication::Extended => "side sets joined",
         Publication::Replaced => "replaced",
     };
-    let mut table = Table::new(&[
-        ("part", Align::Left),
-        ("documents", Align::Right),
-        ("tokens", Align::Right),
-        ("bytes", Align::Right),
-        ("floor (nats)", Align::Right),
-    ]);
-    let mut row = |name: &str, documents: u64, tokens: u64, bytes: u64, floor: String| {
-        let numbers = [documents, tokens, bytes].map(|number| number.to_string());
-        table.push([name.to_owned()].into_iter().chain(numbers).chain([floor]));
-    };
-    for split in Split::ALL {
-        let SplitFacts { documents, tokens, bytes, floor_nats } = *manifest.splits.get(split);
-        let floor = floor_nats.map_or("-".to_owned(), |nats| format!("{nats:.4}"));
-        row(split.name(), documents, tokens, bytes, floor);
-    }
-    for (name, facts) in &manifest.side {
-        let name = format!("{name} (side)");
-        row(&name, facts.documents, facts.tokens, facts.bytes, "-".to_owned());
-    }
     format!(
         "{what} `{}`, corpus {}, vocabulary {}\n\n{}",
         target.display(),
         manifest.id.short(),
         manifest.vocabulary,
-        table.to_text()
+        corpus::parts(manifest).to_text()
     )
 }
 
@@ -286,17 +268,17 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let out = above.path().join("corpus");
         let out_text = out.to_str().unwrap();
-        run(parse(&["--synthetic", "pocket", "--out", out_text, "--json"]).unwrap()).unwrap();
+        write(parse(&["--synthetic", "pocket", "--out", out_text]).unwrap()).unwrap();
         crate::data::Corpus::open(&out).unwrap();
         let input = above.path().join("a.txt");
         let text: String = (0..3000).map(|n| format!("Line {n} of {} texts.\n\n", n * n)).collect();
         std::fs::write(&input, text).unwrap();
-        let words = |force: &'static [&'static str]| {
+        let write = |force: &'static [&'static str]| {
             let words = [&[input.to_str().unwrap(), "--out", out_text, "--vocab", "270"], force];
-            run(parse(&words.concat()).unwrap())
+            super::write(parse(&words.concat()).unwrap())
         };
-        assert_eq!(words(&[]).unwrap_err().exit_code(), 2, "another corpus is there");
-        words(&["--force"]).unwrap();
+        assert_eq!(write(&[]).unwrap_err().exit_code(), 2, "another corpus is there");
+        write(&["--force"]).unwrap();
         assert_eq!(crate::data::Corpus::open(&out).unwrap().vocabulary(), 270);
     }
 
@@ -306,7 +288,7 @@ mod tests {
         let out = above.path().join("pocket");
         let prepared = prepare_synthetic("pocket", &out, false).unwrap();
         let table = as_table(&prepared, &out);
-        assert!(table.contains("train        200   25600  25400        2.33"), "{table}");
+        assert!(table.contains("train        200   25600  25400              2.3372"), "{table}");
         assert!(table.contains("2.3208"), "{table}");
         let json = as_json(&prepared);
         assert_eq!(json["manifest"]["splits"]["val"]["tokens"], 65_536);

@@ -1,15 +1,15 @@
 //! `scarce runs`, `show` and `verify`: looking at a store.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 
 use super::options::{Places, Running, SpecSource};
-use super::{print, progress::Bar};
-use crate::data::{Corpus, PartReader};
-use crate::lab::{Corpora, replay};
+use super::{corpus, print, progress::Bar};
+use crate::data::{Corpus, MANIFEST_FILE, Manifest, PartReader};
+use crate::lab::{Corpora, add_floors, ledger, replay};
 use crate::report::table::{Align, Table};
 use crate::spec::{Job, Origin, SideSet, field};
 use crate::store::{Loss, Outcome, Record, SideMean, Store, TrainedOn, utc};
@@ -29,8 +29,8 @@ pub(super) struct RunsArgs {
 /// Arguments of `scarce show`.
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// Id of a record, or a unique beginning of it
-    #[arg(value_name = "ID")]
+    /// Id of a record, or a unique beginning of it; or the directory of a corpus
+    #[arg(value_name = "ID|CORPUS")]
     id: Option<String>,
     /// Instead of a record: resolve this spec and show where each value comes from
     #[arg(long, value_name = "SPEC.toml", conflicts_with = "id")]
@@ -108,11 +108,17 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
         return Ok(());
     }
     let Some(prefix) = &arguments.id else { return show_spec(arguments) };
+    if Path::new(prefix).join(MANIFEST_FILE).is_file() {
+        return show_corpus(Path::new(prefix), arguments.json);
+    }
     let store = existing(&arguments.places.store)?;
     let id = store.find(prefix)?;
-    let Some(record) = store.record(id)? else {
+    let Some(mut record) = store.record(id)? else {
         return Err(Error::data(format!("record {} has gone away", id.short())));
     };
+    if !arguments.places.corpus.is_empty() {
+        find_floors(&mut record, &store, &arguments.places.open_corpora()?)?;
+    }
     if arguments.json {
         print::json(&record_json(&record)?);
         return Ok(());
@@ -148,6 +154,32 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
     );
     print::data(&text);
     Ok(())
+}
+
+fn show_corpus(directory: &Path, as_json: bool) -> Result<()> {
+    let manifest = Manifest::read(directory)?;
+    if as_json {
+        let value = serde_json::to_value(&manifest).expect("manifests are plain data");
+        print::json(&value);
+    } else {
+        print::data(&corpus::describe(&manifest));
+    }
+    Ok(())
+}
+
+/// The floor under the losses of a record that is older than this program's knowledge of it.
+fn find_floors(record: &mut Record, store: &Store, corpora: &Corpora) -> Result<()> {
+    let (id, sequence_tokens) = match store.job(record.id)? {
+        Job::Train(spec) => (spec.data.corpus, spec.data.sequence_tokens),
+        Job::Evaluate(spec) => (spec.corpus, spec.sequence_tokens),
+        Job::Ngram(spec) => (spec.corpus, spec.sequence_tokens),
+    };
+    let (corpus, missing) = (corpora.get(id)?, |loss: &&Loss| loss.above_floor.is_none());
+    let Some(split) = record.losses.iter().find(missing).map(|loss| loss.split) else {
+        return Ok(());
+    };
+    let ledger = ledger(store, record.id, split)?;
+    add_floors(&mut record.losses, &ledger, corpus, (split, sequence_tokens as usize))
 }
 
 fn show_spec(arguments: &ShowArgs) -> Result<()> {
@@ -198,10 +230,14 @@ fn outcome(record: &Record) -> String {
     }
 }
 
-/// A loss with its units, in bits per byte, too, where that is known.
+/// A loss with its units, in bits per byte and above the floor, too, where these are known.
 pub(super) fn loss_text<P>(loss: &Loss<P>) -> String {
     let bits = loss.bits_per_byte.map(|bits| format!(", {bits:.4} bits/byte"));
-    format!("{} nats/token{}", loss.text(), bits.unwrap_or_default())
+    let above = loss
+        .above_floor
+        .map(|above| format!("; {} above the floor of {:.4}", above.text(), above.floor_nats));
+    let (bits, above) = (bits.unwrap_or_default(), above.unwrap_or_default());
+    format!("{} nats/token{bits}{above}", loss.text())
 }
 
 /// The losses of a record on side sets, and their mean, a line each.

@@ -114,6 +114,7 @@ impl Ledger {
                 clusters: estimate.clusters as u64,
                 tokens,
                 bits_per_byte: bytes.map(|b| total_nats / std::f64::consts::LN_2 / b as f64),
+                above_floor: None,
             })
         };
         self.names().filter_map(loss).collect()

@@ -51,6 +51,7 @@ mod tests {
             clusters: 9,
             tokens: 100,
             bits_per_byte: error.map(|_| nats / 2.0),
+            above_floor: None,
         }
     }
 

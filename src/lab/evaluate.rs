@@ -3,6 +3,7 @@
 use scarce_engine::pool::Pool;
 
 use super::context::kernels;
+use super::floor::add_floors;
 use super::progress::Report;
 use super::work::{Bench, Stopwatch, ledger_file};
 use crate::data::Corpus;
@@ -49,6 +50,7 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     match &spec.split {
         Part::Split(split) => {
             record.losses = ledger.losses(*split);
+            add_floors(&mut record.losses, &ledger, corpus, (*split, positions))?;
             record.measured = diversity(&record.losses, spec.members.len());
         }
         Part::Side(side) => {

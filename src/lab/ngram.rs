@@ -2,6 +2,7 @@
 
 use scarce_engine::isa::{Isa, Kernels, Precision};
 
+use super::floor::add_floors;
 use super::work::{Bench, Stopwatch, ledger_file};
 use crate::Result;
 use crate::data::{Corpus, Sampler, SamplerPlan};
@@ -30,8 +31,10 @@ pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     let cost =
         Cost { tokens: spec.budget_tokens, parameters: ngram.entries() as u64, ..Cost::default() };
     let seconds = stopwatch.seconds();
+    let mut losses = ledger.losses(spec.split);
+    add_floors(&mut losses, &ledger, corpus, (spec.split, positions))?;
     let record = Record {
-        losses: ledger.losses(spec.split),
+        losses,
         measured: constants(&ngram),
         ..bench.record(&job, Outcome::Finished, kernels, seconds, cost)
     };

@@ -3,6 +3,7 @@
 use scarce_engine::pool::Pool;
 
 use super::context::{kernels, numerics};
+use super::floor::add_floors;
 use super::progress::Report;
 use super::work::{Bench, Stopwatch, WorkOptions, ledger_file};
 use crate::data::{Corpus, PartReader};
@@ -68,7 +69,7 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
     held.check()?;
     let [mut journal] = journals;
     let seconds = journal.seconds(stopwatch.seconds());
-    let record = record(&cohort, (&job, ended[0]), measured.as_ref(), seconds, bench);
+    let record = record(&cohort, (&job, ended[0]), measured.as_ref(), seconds, bench)?;
     publish(&job, &record, (&cohort, &mut journal, measured.as_ref()), bench)
 }
 
@@ -171,7 +172,7 @@ fn record(
     measured: Option<&FinalLedgers>,
     seconds: (f64, f64),
     bench: &Bench<'_>,
-) -> Record {
+) -> Result<Record> {
     let (model, spec, steps) = (cohort.model(), cohort.spec(0), cohort.steps(0).0);
     let tokens = steps * cohort.step_tokens();
     let outcome = match ended {
@@ -190,12 +191,14 @@ fn record(
         Record { trained_on, ..bench.record(job, outcome, model.kernels, seconds, cost) };
     if let Some(FinalLedgers { val, sides }) = measured {
         record.losses = val.losses(Split::Val);
+        let corpus = bench.corpora.get(spec.data.corpus)?;
+        add_floors(&mut record.losses, val, corpus, (Split::Val, model.positions))?;
         for (side, ledger) in sides {
             record.side_losses.extend(ledger.losses(side.clone()));
         }
         record.side_means = side_means(&record.side_losses);
     }
-    record
+    Ok(record)
 }
 
 fn publish(

@@ -35,7 +35,8 @@ pub use draft::{Draft, Published};
 pub use metrics::MetricsLog;
 pub use reads::TestRead;
 pub use record::{
-    Cost, Loss, Machine, Measured, Numerics, Outcome, Record, SideLoss, SideMean, TrainedOn,
+    AboveFloor, Cost, Loss, Machine, Measured, Numerics, Outcome, Record, SideLoss, SideMean,
+    TrainedOn,
 };
 pub use usage::{busy_seconds, cpu_seconds, peak_memory_bytes};
 

@@ -70,6 +70,20 @@ pub struct Loss<P = Split> {
     pub tokens: u64,
     /// Loss in bits per byte of text, where tokens have bytes.
     pub bits_per_byte: Option<f64>,
+    /// The exact floor and what lies above it, where the floor is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above_floor: Option<AboveFloor>,
+}
+
+/// How far a loss lies above the exact entropy of the tokens that were predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AboveFloor {
+    /// The entropy in nats per token.
+    pub floor_nats: f64,
+    /// The loss minus the entropy, in nats per token.
+    pub nats: f64,
+    /// Standard error of that difference, token by token, clustered as the loss's.
+    pub standard_error_nats: Option<f64>,
 }
 
 /// A mean loss on a side set.
@@ -170,6 +184,14 @@ impl Record {
 impl<P> Loss<P> {
     /// The half-width of a symmetric interval in standard errors of the normal distribution is not
     /// given here: see `eval::statistics` for t intervals. This is the plain `a ± b` text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        mean_text(self.nats, self.standard_error_nats)
+    }
+}
+
+impl AboveFloor {
+    /// The plain `a ± b` text of what lies above the floor.
     #[must_use]
     pub fn text(&self) -> String {
         mean_text(self.nats, self.standard_error_nats)

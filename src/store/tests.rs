@@ -29,6 +29,7 @@ fn record(id: JobId) -> Record {
             clusters: 10,
             tokens: 1000,
             bits_per_byte: None,
+            above_floor: None,
         }],
         measured: vec![Measured { name: "discount".to_owned(), value: 0.75 }],
         cost: Cost { tokens: 7, ..Cost::default() },

@@ -30,6 +30,9 @@ mod recipes;
 /// Kills, interrupts, damage: the trajectory stays the same.
 mod resume;
 
+/// `scarce show`.
+mod show;
+
 /// Side sets.
 mod side;
 

@@ -45,7 +45,8 @@ impl<C: Content> DuplicateFinder<C> {
         Self {
             entries_max,
             threshold: u64::MAX,
-            entries: Vec::new(),
+            // Growth by doubling would take twice the room that is needed in the end.
+            entries: Vec::with_capacity(entries_max + entries_max / 8),
             found: Vec::new(),
             filter: Vec::new(),
             documents: Vec::new(),

@@ -176,11 +176,11 @@ fn run<C: Content>(
             sequences::write::<C>(&plan, sequences, &tokens, writer, input, observer)?;
         return Ok(Prepared { manifest, publication, notes });
     }
-    let learned = learn::learn::<C>(&plan, options.seed, given.is_none(), observer)?;
+    let mut learned = learn::learn::<C>(&plan, options.seed, given.is_none(), observer)?;
     learned.check_splits(&plan)?;
     let tokens = match given {
         Some(tokens) => tokens,
-        None => Tokens::train(&learned, options)?,
+        None => Tokens::train(&mut learned, options)?,
     };
     notes.extend(tokens.notes.clone());
     let writer = CorpusWriter::create(&options.target, options.overwrite, tokens.vocabulary())?;

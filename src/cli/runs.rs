@@ -251,7 +251,8 @@ pub(super) fn sides_text(record: &Record) -> String {
         let SideMean { name, sets, bits_per_byte, .. } = mean;
         let bits = bits_per_byte.map(|bits| format!(", {bits:.4} bits/byte"));
         let (mean, bits) = (mean.text(), bits.unwrap_or_default());
-        text += &format!("{:<12}{name} {mean} nats/token{bits} over {sets} sets\n", "side mean");
+        let over = if *sets == 1 { "1 set".to_owned() } else { format!("{sets} sets") };
+        text += &format!("{:<12}{name} {mean} nats/token{bits} over {over}\n", "side mean");
     }
     text
 }

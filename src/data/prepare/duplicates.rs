@@ -26,13 +26,15 @@ pub(super) struct DuplicateFinder<C> {
     entries: Vec<(u64, u32)>,
     found: Vec<bool>,
     filter: Vec<u64>,
-    /// Hash of each held-out document, by number, and whether it is also a training document.
-    documents: Vec<(u64, bool)>,
+    /// Hash of each held-out document, by number.
+    documents: Vec<u64>,
+    /// Whether each is also a training document.
+    exact: Vec<bool>,
     /// First document of each set that is reported on: the held-out splits together, then each side
     /// set.
     sets: Vec<usize>,
-    /// The same, sorted by hash, for lookup: (hash, number).
-    by_key: Vec<(u64, u32)>,
+    /// The numbers of the documents, sorted by hash, for lookup.
+    by_key: Vec<u32>,
     content: PhantomData<C>,
 }
 
@@ -50,6 +52,7 @@ impl<C: Content> DuplicateFinder<C> {
             found: Vec::new(),
             filter: Vec::new(),
             documents: Vec::new(),
+            exact: Vec::new(),
             sets: vec![0],
             by_key: Vec::new(),
             content: PhantomData,
@@ -64,7 +67,7 @@ impl<C: Content> DuplicateFinder<C> {
     /// Indexes a piece of held-out text.
     pub(super) fn held_out(&mut self, key: u64, starts_document: bool, content: &C) {
         if starts_document || self.documents.is_empty() {
-            self.documents.push((key, false));
+            self.documents.push(key);
         }
         let document = self.documents.len() as u32 - 1;
         let mut new = Vec::new();
@@ -87,20 +90,18 @@ impl<C: Content> DuplicateFinder<C> {
             let bit = filter_bit(hash);
             self.filter[bit / 64] |= 1 << (bit % 64);
         }
-        self.by_key = self.documents.iter().map(|&(key, _)| key).zip(0..).collect();
-        self.by_key.sort_unstable();
+        self.exact = vec![false; self.documents.len()];
+        self.by_key = (0..self.documents.len() as u32).collect();
+        self.by_key.sort_unstable_by_key(|&document| self.documents[document as usize]);
     }
 
     /// Looks a piece of training text up.
     pub(super) fn training(&mut self, key: u64, starts_document: bool, content: &C) {
         if starts_document {
-            let from = self.by_key.partition_point(|&(other, _)| other < key);
-            for &(other, document) in &self.by_key[from..] {
-                if other != key {
-                    break;
-                }
-                self.documents[document as usize].1 = true;
-            }
+            let key_of = |document: u32| self.documents[document as usize];
+            let from = self.by_key.partition_point(|&document| key_of(document) < key);
+            let equal = self.by_key[from..].iter().take_while(|&&document| key_of(document) == key);
+            equal.for_each(|&document| self.exact[document as usize] = true);
         }
         let Self { entries, found, filter, .. } = self;
         each_shingle(content, self.threshold, &mut |hash| {
@@ -120,30 +121,30 @@ impl<C: Content> DuplicateFinder<C> {
 
     /// What was shared, set by set.
     pub(super) fn report(&self) -> Vec<Duplicates> {
-        let mut shingles = vec![(0_u64, 0_u64); self.documents.len()];
+        let mut shingles = vec![(0_u32, 0_u32); self.documents.len()];
         for (&(_, document), &found) in self.entries.iter().zip(&self.found) {
             let (all, shared) = &mut shingles[document as usize];
             *all += 1;
-            *shared += u64::from(found);
+            *shared += u32::from(found);
         }
         let ends = self.sets[1..].iter().copied().chain([self.documents.len()]);
         let sets = self.sets.iter().zip(ends).map(|(&start, end)| start..end);
-        sets.map(|set| of_set(&self.documents[set.clone()], &shingles[set])).collect()
+        sets.map(|set| of_set(&self.exact[set.clone()], &shingles[set])).collect()
     }
 }
 
-/// What the documents of a set share. Each comes with its hash and whether it is also a training
-/// document, and with the numbers of its shingles, all of them and the shared ones.
-fn of_set(documents: &[(u64, bool)], shingles: &[(u64, u64)]) -> Duplicates {
-    let exact_documents = documents.iter().filter(|document| document.1).count() as u64;
-    let near = |(&(_, exact), &(all, shared)): (&(u64, bool), &(u64, u64))| {
-        !exact && all > 0 && 2 * shared >= all
+/// What the documents of a set share. Of each comes whether it is also a training document, and
+/// the numbers of its shingles, all of them and the shared ones.
+fn of_set(exact: &[bool], shingles: &[(u32, u32)]) -> Duplicates {
+    let exact_documents = exact.iter().filter(|&&exact| exact).count() as u64;
+    let near = |(&exact, &(all, shared)): (&bool, &(u32, u32))| {
+        !exact && all > 0 && u64::from(shared) * 2 >= u64::from(all)
     };
-    let near_documents = documents.iter().zip(shingles).filter(|&pair| near(pair)).count() as u64;
-    let all: u64 = shingles.iter().map(|&(all, _)| all).sum();
-    let shared: u64 = shingles.iter().map(|&(_, shared)| shared).sum();
+    let near_documents = exact.iter().zip(shingles).filter(|&pair| near(pair)).count() as u64;
+    let all: u64 = shingles.iter().map(|&(all, _)| u64::from(all)).sum();
+    let shared: u64 = shingles.iter().map(|&(_, shared)| u64::from(shared)).sum();
     Duplicates {
-        held_out_documents: documents.len() as u64,
+        held_out_documents: exact.len() as u64,
         exact_documents,
         near_documents,
         shared_shingles: shared as f64 / all.max(1) as f64,

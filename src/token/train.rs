@@ -18,9 +18,9 @@ pub const VOCABULARY_MIN: u32 = 257;
 /// Longer words are unique (encoded images, long rules of dashes) and only cost time.
 const WORD_BYTES_MAX: usize = 256;
 
-/// Training needs memory for every distinct word, about a hundred times its length. Beyond this
-/// many bytes of them no further text is taken: rare words hardly change a merge.
-const DISTINCT_BYTES_MAX: usize = 3 << 20;
+/// Training needs memory for every distinct word, 150 times its length. Beyond this many bytes of
+/// them no further text is taken: rare words hardly change a merge.
+const DISTINCT_BYTES_MAX: usize = 2 << 20;
 
 /// Memory of the table that tells distinct words.
 const TABLE_BYTES: usize = 64 << 20;

@@ -291,6 +291,7 @@ fn write_stream(target: &std::path::Path, shape: [u32; 7]) -> Result<()> {
         duplicates: None,
         input: InputFacts::default(),
         floor_nats: Splits::default(),
+        side: std::collections::BTreeMap::new(),
     })?;
     Ok(())
 }

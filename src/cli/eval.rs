@@ -1,15 +1,19 @@
 //! `scarce eval`: held-out loss of trained models, alone and averaged.
 
 use clap::Args;
+use serde_json::json;
 
-use super::options::{Places, Running, facts};
+use super::options::{Places, Running};
 use super::progress::Bar;
 use super::signals::Interrupt;
 use super::{print, runs};
+use crate::data::Corpus;
+use crate::error::suggest;
+use crate::eval::side_means;
 use crate::lab::work;
 use crate::report::table::{Align, Table};
-use crate::spec::{EvaluateSpec, Job, Split};
-use crate::store::{Record, Store};
+use crate::spec::{EvaluateSpec, Job, JobId, Part, Split};
+use crate::store::{Loss, Record, SideLoss, Store};
 use crate::{Error, Result};
 
 /// Arguments of `scarce eval`.
@@ -20,12 +24,15 @@ pub(super) struct EvalArgs {
     members: Vec<String>,
     #[command(flatten)]
     places: Places,
-    /// What is read; every read of `test` is logged
-    #[arg(long, default_value = "val", value_parser = ["train", "val", "test"])]
+    /// What is read: train, val, test or a side set's name; every read of `test` is logged
+    #[arg(long, default_value = "val", value_name = "NAME")]
     split: String,
+    /// Read every side set of the corpus, and show the mean over them
+    #[arg(long, conflicts_with = "split")]
+    sides: bool,
     #[command(flatten)]
     running: Running,
-    /// Print the record as JSON
+    /// Print the record as JSON; with --sides an object of all records and of the mean
     #[arg(long)]
     json: bool,
 }
@@ -35,48 +42,112 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<()> {
     let store = Store::open(&arguments.places.store)?;
     let members: Vec<_> =
         arguments.members.iter().map(|prefix| store.find(prefix)).collect::<Result<_>>()?;
+    let corpus = corpora.get(super::options::facts(&corpora)?.id)?;
+    let parts = parts(arguments, corpus)?;
+    if let Some(record) = stored(&store, &members, &parts)? {
+        return show(arguments, &parts, &[record]);
+    }
     let Job::Train(first) = store.job(members[0])? else {
         return Err(Error::usage(format!("{} is not a training run", members[0].short())));
     };
-    let split = Split::ALL.into_iter().find(|split| split.name() == arguments.split);
-    let job = Job::Evaluate(EvaluateSpec {
-        members,
-        corpus: facts(&corpora)?.id,
-        split: split.expect("clap checked the name"),
-        sequence_tokens: first.data.sequence_tokens,
-        mask: first.data.mask,
-        precision: first.precision,
-    });
     let interrupt = Interrupt::listen()?;
-    let bar = Bar::new("evaluating");
-    let start = std::time::Instant::now();
-    let mut report = |report: crate::lab::Report| bar.run(&report, start, 0);
     let options = arguments.running.options()?;
-    let record = work(&job, (&store, &corpora), &options, &mut report, &|| interrupt.is_set());
-    bar.finish();
-    let record = record?;
-    if arguments.json {
-        print::json(&runs::record_json(&record)?);
-    } else {
-        print::data(&table(&record));
+    let mut records = Vec::new();
+    for part in &parts {
+        let job = Job::Evaluate(EvaluateSpec {
+            members: members.clone(),
+            corpus: corpus.id(),
+            split: part.clone(),
+            sequence_tokens: first.data.sequence_tokens,
+            mask: first.data.mask,
+            precision: first.precision,
+        });
+        let bar = Bar::new("evaluating");
+        let start = std::time::Instant::now();
+        let mut report = |report: crate::lab::Report| bar.run(&report, start, 0);
+        let record = work(&job, (&store, &corpora), &options, &mut report, &|| interrupt.is_set());
+        bar.finish();
+        records.push(record?);
     }
-    Ok(())
+    show(arguments, &parts, &records)
 }
 
-fn table(record: &Record) -> String {
+/// The parts of the corpus that were asked for.
+fn parts(arguments: &EvalArgs, corpus: &Corpus) -> Result<Vec<Part>> {
+    let sides = || corpus.sides().map(|(side, _)| Part::Side(side));
+    if arguments.sides {
+        let parts: Vec<Part> = sides().collect();
+        return match parts.is_empty() {
+            false => Ok(parts),
+            true => Err(Error::usage("the corpus has no side sets")
+                .hint("`scarce prepare` adds one by `--side NAME=PATH`")),
+        };
+    }
+    let known: Vec<Part> = Split::ALL.into_iter().map(Part::from).chain(sides()).collect();
+    let name = &*arguments.split;
+    let found = known.iter().find(|part| part.name() == name).cloned();
+    found.map(|part| vec![part]).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(Part::name).collect();
+        let hint = suggest(name, names.iter().copied());
+        Error::usage(format!("the corpus has no split or side set `{name}`"))
+            .hint(hint.unwrap_or_else(|| format!("it has {}", names.join(", "))))
+    })
+}
+
+/// The record of a single run that has measured these side sets itself, when it ended.
+fn stored(store: &Store, members: &[JobId], parts: &[Part]) -> Result<Option<Record>> {
+    let [member] = members else { return Ok(None) };
+    let Some(record) = store.record(*member)? else { return Ok(None) };
+    let measured = record.side_losses.iter().map(|loss| Part::Side(loss.split.clone()));
+    let measured: Vec<Part> = measured.collect();
+    Ok(parts.iter().all(|part| measured.contains(part)).then_some(record))
+}
+
+/// Shows what the records hold of these parts.
+fn show(arguments: &EvalArgs, parts: &[Part], records: &[Record]) -> Result<()> {
+    let of_sides = records.iter().flat_map(|record| &record.side_losses);
+    let asked = |loss: &&SideLoss| parts.contains(&Part::Side(loss.split.clone()));
+    let losses: Vec<SideLoss> = of_sides.filter(asked).cloned().collect();
+    let means = if arguments.sides { side_means(&losses) } else { Vec::new() };
+    if arguments.json {
+        let values = records.iter().map(runs::record_json).collect::<Result<Vec<_>>>()?;
+        print::json(&match arguments.sides {
+            true => json!({ "records": values, "side_means": means }),
+            false => values.into_iter().next().unwrap_or_default(),
+        });
+        return Ok(());
+    }
     let mut table = Table::new(&[
+        ("read", Align::Left),
         ("model", Align::Left),
         ("loss (nats/token)", Align::Right),
         ("bits/byte", Align::Right),
         ("blocks", Align::Right),
     ]);
-    for loss in &record.losses {
-        let bits = loss.bits_per_byte.map_or_else(|| "-".to_owned(), |bits| format!("{bits:.4}"));
-        table.push([loss.name.clone(), loss.text(), bits, loss.clusters.to_string()]);
+    let mut text = String::new();
+    for record in records {
+        text += &format!("record {}\n", record.id);
+        let asked = record.losses.iter().filter(|loss| parts.contains(&loss.split.into()));
+        asked.for_each(|loss| table.push(row(loss.split.name(), loss)));
     }
-    let mut text = format!("record {}\n{}", record.id, table.to_text());
-    for measured in &record.measured {
+    losses.iter().for_each(|loss| table.push(row(loss.split.name.as_str(), loss)));
+    for mean in &means {
+        let read = format!("mean of {}", mean.sets);
+        table.push([read, mean.name.clone(), mean.text(), bits(mean.bits_per_byte), String::new()]);
+    }
+    text += &table.to_text();
+    for measured in records.iter().flat_map(|record| &record.measured) {
         text += &format!("{} {:+.4}\n", measured.name, measured.value);
     }
-    text
+    print::data(&text);
+    Ok(())
+}
+
+fn row<P>(read: &str, loss: &Loss<P>) -> [String; 5] {
+    let blocks = loss.clusters.to_string();
+    [read.to_owned(), loss.name.clone(), loss.text(), bits(loss.bits_per_byte), blocks]
+}
+
+fn bits(bits_per_byte: Option<f64>) -> String {
+    bits_per_byte.map_or_else(|| "-".to_owned(), |bits| format!("{bits:.4}"))
 }

@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 a bug, 2 usage or spec, 3 data, 4 diverged, 85 interrupted and resumable.
 
 mod bench;
+mod corpus;
 mod doctor;
 mod eval;
 mod fit;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::lab::{Corpora, LocalOptions, WorkOptions};
-use crate::spec::{CorpusFacts, Request, Resolved, resolve};
+use crate::spec::{CorpusFacts, Request, Resolved, named_corpus, resolve};
 use crate::{Error, Result};
 
 /// Where records and corpora lie.
@@ -83,14 +83,17 @@ impl Places {
 }
 
 impl SpecSource {
-    /// Reads and resolves the spec against the first corpus.
-    pub(super) fn resolve(&self, corpus: &CorpusFacts) -> Result<Resolved> {
+    /// Reads and resolves the spec against the corpus that it names, else against the first one.
+    pub(super) fn resolve(&self, corpora: &Corpora) -> Result<Resolved> {
         let file = match &self.spec {
             Some(path) => Some((path.display().to_string(), read_text(path)?)),
             None => None,
         };
         let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-        resolve(&Request { file, sets: &self.set }, corpus)
+        let request = Request { file, sets: &self.set };
+        let named = named_corpus(&request)?.and_then(|id| corpora.get(id).ok());
+        let facts = named.map_or_else(|| facts(corpora), |corpus| Ok(corpus.facts()))?;
+        resolve(&request, &facts)
     }
 }
 

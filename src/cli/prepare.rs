@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::print;
 use super::signals::Interrupt;
+use super::{corpus, print};
 use crate::data::{
     InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, prepare,
     prepare_synthetic,
 };
-use crate::spec::Split;
+use crate::spec::SideName;
 use crate::{Error, Result};
 
 /// Turn text into a corpus: token shards, splits, tokenizer and manifest
@@ -32,7 +32,7 @@ pub(super) struct PrepareArgs {
     #[arg(
         long,
         value_name = "NAME",
-        conflicts_with_all = ["inputs", "val", "test", "vocab", "tokenizer"]
+        conflicts_with_all = ["inputs", "val", "test", "side", "vocab", "tokenizer"]
     )]
     synthetic: Option<String>,
     /// Field of JSON lines, or column of Parquet files, that holds the text
@@ -53,6 +53,10 @@ pub(super) struct PrepareArgs {
     /// Test text
     #[arg(long, value_name = "FILE", num_args = 1..)]
     test: Vec<PathBuf>,
+    /// Side set: text of another domain, on which every run reports its loss and nothing else is
+    /// done; once per set
+    #[arg(long, value_name = "NAME=PATH")]
+    side: Vec<String>,
     /// Share of the input for validation
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     val_share: f64,
@@ -100,15 +104,7 @@ enum Utf8Policy {
 /// As [`prepare`] and [`prepare_synthetic`].
 pub(super) fn run(args: PrepareArgs) -> Result<()> {
     let (json, target) = (args.json, args.out.clone());
-    let prepared = match &args.synthetic {
-        Some(name) => prepare_synthetic(name, &args.out, args.force)?,
-        None => {
-            let mut progress = Progress::new(Interrupt::listen()?);
-            let prepared = prepare(&options(args), &mut progress);
-            progress.bar.finish_and_clear();
-            prepared?
-        }
-    };
+    let prepared = write(args)?;
     for note in &prepared.notes {
         print::note(&format!("note: {note}"));
     }
@@ -120,12 +116,25 @@ pub(super) fn run(args: PrepareArgs) -> Result<()> {
     Ok(())
 }
 
-fn options(args: PrepareArgs) -> PrepareOptions {
+/// Writes the corpus, and shows on the way how far it has come.
+fn write(args: PrepareArgs) -> Result<Prepared> {
+    if let Some(name) = &args.synthetic {
+        return prepare_synthetic(name, &args.out, args.force);
+    }
+    let options = options(args)?;
+    let mut progress = Progress::new(Interrupt::listen()?);
+    let prepared = prepare(&options, &mut progress);
+    progress.bar.finish_and_clear();
+    prepared
+}
+
+fn options(args: PrepareArgs) -> Result<PrepareOptions> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    PrepareOptions {
+    Ok(PrepareOptions {
         inputs: args.inputs,
         val: args.val,
         test: args.test,
+        sides: args.side.iter().map(|word| side(word)).collect::<Result<_>>()?,
         target: args.out,
         overwrite: args.force,
         text_field: args.text_field,
@@ -144,6 +153,18 @@ fn options(args: PrepareArgs) -> PrepareOptions {
         }),
         seed: args.seed,
         threads: args.threads.unwrap_or_else(cores),
+    })
+}
+
+/// A word `NAME=PATH` of `--side`.
+fn side(word: &str) -> Result<(SideName, PathBuf)> {
+    match word.split_once('=') {
+        Some((name, path)) if !path.is_empty() => {
+            let name = name.parse::<SideName>().map_err(|error| error.within("--side"))?;
+            Ok((name, PathBuf::from(path)))
+        }
+        _ => Err(Error::usage(format!("--side {word}: `NAME=PATH` was expected"))
+            .hint("for example `--side wiki=wiki.jsonl`")),
     }
 }
 
@@ -152,6 +173,7 @@ fn as_json(prepared: &Prepared) -> serde_json::Value {
         "publication": match prepared.publication {
             Publication::Written => "written",
             Publication::AlreadyThere => "already-there",
+            Publication::Extended => "extended",
             Publication::Replaced => "replaced",
         },
         "notes": prepared.notes,
@@ -164,32 +186,16 @@ fn as_table(prepared: &Prepared, target: &std::path::Path) -> String {
     let what = match prepared.publication {
         Publication::Written => "wrote",
         Publication::AlreadyThere => "already there:",
+        Publication::Extended => "side sets joined",
         Publication::Replaced => "replaced",
     };
-    let mut table = format!(
-        "{what} `{}`, corpus {}, vocabulary {}\n\n{:<6} {:>12} {:>15} {:>15} {:>12}\n",
+    format!(
+        "{what} `{}`, corpus {}, vocabulary {}\n\n{}",
         target.display(),
         manifest.id.short(),
         manifest.vocabulary,
-        "split",
-        "documents",
-        "tokens",
-        "bytes",
-        "floor (nats)"
-    );
-    for split in Split::ALL {
-        let facts = manifest.splits.get(split);
-        let floor = facts.floor_nats.map_or("-".to_owned(), |nats| format!("{nats:.4}"));
-        let row = format!(
-            "{:<6} {:>12} {:>15} {:>15} {floor:>12}\n",
-            split.name(),
-            facts.documents,
-            facts.tokens,
-            facts.bytes
-        );
-        table.push_str(&row);
-    }
-    table
+        corpus::parts(manifest).to_text()
+    )
 }
 
 /// Progress bars on a terminal; silence elsewhere.
@@ -262,17 +268,17 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let out = above.path().join("corpus");
         let out_text = out.to_str().unwrap();
-        run(parse(&["--synthetic", "pocket", "--out", out_text, "--json"]).unwrap()).unwrap();
+        write(parse(&["--synthetic", "pocket", "--out", out_text]).unwrap()).unwrap();
         crate::data::Corpus::open(&out).unwrap();
         let input = above.path().join("a.txt");
         let text: String = (0..3000).map(|n| format!("Line {n} of {} texts.\n\n", n * n)).collect();
         std::fs::write(&input, text).unwrap();
-        let words = |force: &'static [&'static str]| {
+        let write = |force: &'static [&'static str]| {
             let words = [&[input.to_str().unwrap(), "--out", out_text, "--vocab", "270"], force];
-            run(parse(&words.concat()).unwrap())
+            super::write(parse(&words.concat()).unwrap())
         };
-        assert_eq!(words(&[]).unwrap_err().exit_code(), 2, "another corpus is there");
-        words(&["--force"]).unwrap();
+        assert_eq!(write(&[]).unwrap_err().exit_code(), 2, "another corpus is there");
+        write(&["--force"]).unwrap();
         assert_eq!(crate::data::Corpus::open(&out).unwrap().vocabulary(), 270);
     }
 
@@ -282,7 +288,7 @@ mod tests {
         let out = above.path().join("pocket");
         let prepared = prepare_synthetic("pocket", &out, false).unwrap();
         let table = as_table(&prepared, &out);
-        assert!(table.contains("train           200           25600           25400"), "{table}");
+        assert!(table.contains("train        200   25600  25400              2.3372"), "{table}");
         assert!(table.contains("2.3208"), "{table}");
         let json = as_json(&prepared);
         assert_eq!(json["manifest"]["splits"]["val"]["tokens"], 65_536);

@@ -62,7 +62,8 @@ pub(super) fn run(arguments: &QuickstartArgs) -> Result<()> {
     let store_path = arguments.store.clone().unwrap_or_else(|| arguments.out.join("store"));
     let store = Store::open(&store_path)?;
     if arguments.dry_run {
-        return dry_run(&store, &quickstart::first_jobs(&facts, &options)?, arguments.json);
+        let jobs = quickstart::first_jobs(&facts, &options)?;
+        return dry_run(&store, &jobs, corpora.get(facts.id)?, arguments.json);
     }
     let before = store.ids()?;
     let bar = Bar::new("quick start");
@@ -111,7 +112,7 @@ fn corpus_directory(arguments: &QuickstartArgs) -> Result<PathBuf> {
     Ok(directory)
 }
 
-fn dry_run(store: &Store, jobs: &[Job], as_json: bool) -> Result<()> {
+fn dry_run(store: &Store, jobs: &[Job], corpus: &Corpus, as_json: bool) -> Result<()> {
     let known = jobs.iter().filter(|job| store.has(job.id())).count();
     let mut tokens = 0.0;
     let mut flops = 0.0;
@@ -125,14 +126,17 @@ fn dry_run(store: &Store, jobs: &[Job], as_json: bool) -> Result<()> {
     let rest = "then 2 ensemble members and 8 evaluations";
     if as_json {
         let (jobs, ids) = (jobs.len(), jobs.iter().map(Job::id).collect::<Vec<_>>());
-        print::json(
-            &json!({ "runs": jobs, "known": known, "tokens": tokens, "flops": flops, "ids": ids }),
-        );
+        let sides: Vec<_> = corpus.sides().map(|(side, _)| side).collect();
+        print::json(&json!({
+            "runs": jobs, "known": known, "tokens": tokens, "flops": flops, "ids": ids,
+            "side_sets": sides,
+        }));
     } else {
         print::data(&format!(
             "{} runs ({known} known), {tokens:.3e} tokens, {flops:.3e} FLOP; {rest}\n",
             jobs.len()
         ));
+        print::data(&super::runs::planned_sides(corpus));
     }
     Ok(())
 }

@@ -1,17 +1,18 @@
 //! `scarce runs`, `show` and `verify`: looking at a store.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 
-use super::options::{Places, Running, SpecSource, facts};
-use super::{print, progress::Bar};
-use crate::lab::{Corpora, replay};
+use super::options::{Places, Running, SpecSource};
+use super::{corpus, print, progress::Bar};
+use crate::data::{Corpus, MANIFEST_FILE, Manifest, PartReader};
+use crate::lab::{Corpora, add_floors, ledger, replay};
 use crate::report::table::{Align, Table};
-use crate::spec::{Job, Origin, field};
-use crate::store::{Outcome, Record, Store, utc};
+use crate::spec::{Job, Origin, SideSet, field};
+use crate::store::{Loss, Outcome, Record, SideMean, Store, TrainedOn, utc};
 use crate::{Error, Result};
 
 /// Arguments of `scarce runs`.
@@ -28,8 +29,8 @@ pub(super) struct RunsArgs {
 /// Arguments of `scarce show`.
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// Id of a record, or a unique beginning of it
-    #[arg(value_name = "ID")]
+    /// Id of a record, or a unique beginning of it; or the directory of a corpus
+    #[arg(value_name = "ID|CORPUS")]
     id: Option<String>,
     /// Instead of a record: resolve this spec and show where each value comes from
     #[arg(long, value_name = "SPEC.toml", conflicts_with = "id")]
@@ -79,10 +80,12 @@ pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
             print::json(&record_json(&record)?);
             continue;
         }
-        let loss = record
-            .losses
-            .last()
-            .map_or_else(|| "-".to_owned(), |loss| format!("{} {}", loss.split, loss.text()));
+        let of_split = record.losses.last().map(|loss| format!("{} {}", loss.split, loss.text()));
+        let of_side = || {
+            let loss = record.side_losses.last()?;
+            Some(format!("{} {}", loss.split.name, loss.text()))
+        };
+        let loss = of_split.or_else(of_side).unwrap_or_else(|| "-".to_owned());
         table.push([
             id.short(),
             record.kind.clone(),
@@ -105,11 +108,17 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
         return Ok(());
     }
     let Some(prefix) = &arguments.id else { return show_spec(arguments) };
+    if Path::new(prefix).join(MANIFEST_FILE).is_file() {
+        return show_corpus(Path::new(prefix), arguments.json);
+    }
     let store = existing(&arguments.places.store)?;
     let id = store.find(prefix)?;
-    let Some(record) = store.record(id)? else {
+    let Some(mut record) = store.record(id)? else {
         return Err(Error::data(format!("record {} has gone away", id.short())));
     };
+    if !arguments.places.corpus.is_empty() {
+        find_floors(&mut record, &store, &arguments.places.open_corpora()?)?;
+    }
     if arguments.json {
         print::json(&record_json(&record)?);
         return Ok(());
@@ -117,8 +126,10 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
     let mut text = spec_text(&store.job(id)?, None);
     text += &format!("\nid          {id}\noutcome     {}\n", outcome(&record));
     for loss in &record.losses {
-        text += &format!("{:<12}{} {} nats/token\n", loss.split, loss.name, loss.text());
+        text += &format!("{:<12}{} {}\n", loss.split, loss.name, loss_text(loss));
     }
+    text += &sides_text(&record);
+    text += &reads_text(&record.trained_on);
     let cost = &record.cost;
     text += &format!(
         "cost        {} steps, {} tokens, {:.3e} FLOP\n",
@@ -145,10 +156,36 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
     Ok(())
 }
 
+fn show_corpus(directory: &Path, as_json: bool) -> Result<()> {
+    let manifest = Manifest::read(directory)?;
+    if as_json {
+        let value = serde_json::to_value(&manifest).expect("manifests are plain data");
+        print::json(&value);
+    } else {
+        print::data(&corpus::describe(&manifest));
+    }
+    Ok(())
+}
+
+/// The floor under the losses of a record that is older than this program's knowledge of it.
+fn find_floors(record: &mut Record, store: &Store, corpora: &Corpora) -> Result<()> {
+    let (id, sequence_tokens) = match store.job(record.id)? {
+        Job::Train(spec) => (spec.data.corpus, spec.data.sequence_tokens),
+        Job::Evaluate(spec) => (spec.corpus, spec.sequence_tokens),
+        Job::Ngram(spec) => (spec.corpus, spec.sequence_tokens),
+    };
+    let (corpus, missing) = (corpora.get(id)?, |loss: &&Loss| loss.above_floor.is_none());
+    let Some(split) = record.losses.iter().find(missing).map(|loss| loss.split) else {
+        return Ok(());
+    };
+    let ledger = ledger(store, record.id, split)?;
+    add_floors(&mut record.losses, &ledger, corpus, (split, sequence_tokens as usize))
+}
+
 fn show_spec(arguments: &ShowArgs) -> Result<()> {
     let corpora = arguments.places.open_corpora()?;
     let source = SpecSource { spec: arguments.spec.clone(), set: arguments.set.clone() };
-    let resolved = source.resolve(&facts(&corpora)?)?;
+    let resolved = source.resolve(&corpora)?;
     let job = Job::Train(resolved.spec);
     if arguments.json {
         let value = serde_json::to_value(&job).expect("jobs are plain data");
@@ -191,6 +228,51 @@ fn outcome(record: &Record) -> String {
         Outcome::Finished => "finished".to_owned(),
         Outcome::Diverged { step } => format!("diverged at step {step}"),
     }
+}
+
+/// A loss with its units, in bits per byte and above the floor, too, where these are known.
+pub(super) fn loss_text<P>(loss: &Loss<P>) -> String {
+    let bits = loss.bits_per_byte.map(|bits| format!(", {bits:.4} bits/byte"));
+    let above = loss
+        .above_floor
+        .map(|above| format!("; {} above the floor of {:.4}", above.text(), above.floor_nats));
+    let (bits, above) = (bits.unwrap_or_default(), above.unwrap_or_default());
+    format!("{} nats/token{bits}{above}", loss.text())
+}
+
+/// The losses of a record on side sets, and their mean, a line each.
+pub(super) fn sides_text(record: &Record) -> String {
+    let mut text = String::new();
+    for loss in &record.side_losses {
+        let (set, name) = (&loss.split.name, &loss.name);
+        text += &format!("{:<12}{set}: {name} {}\n", "side", loss_text(loss));
+    }
+    for mean in &record.side_means {
+        let SideMean { name, sets, bits_per_byte, .. } = mean;
+        let bits = bits_per_byte.map(|bits| format!(", {bits:.4} bits/byte"));
+        let (mean, bits) = (mean.text(), bits.unwrap_or_default());
+        let over = if *sets == 1 { "1 set".to_owned() } else { format!("{sets} sets") };
+        text += &format!("{:<12}{name} {mean} nats/token{bits} over {over}\n", "side mean");
+    }
+    text
+}
+
+/// What a run reads of each corpus, a line each.
+pub(super) fn reads_text(reads: &[TrainedOn]) -> String {
+    let line = |read: &TrainedOn| {
+        let TrainedOn { corpus, tokens, epochs } = read;
+        format!("{:<12}{} {tokens} tokens, {epochs:.2} epochs\n", "data", corpus.short())
+    };
+    reads.iter().map(line).collect()
+}
+
+/// The side sets that runs on this corpus will read, a line each.
+pub(super) fn planned_sides(corpus: &Corpus) -> String {
+    let line = |(side, part): (SideSet, &PartReader)| {
+        let (name, tokens) = (side.name, part.tokens());
+        format!("{:<12}{name}, {tokens} tokens: every run reports its loss on it\n", "side")
+    };
+    corpus.sides().map(line).collect()
 }
 
 /// A record as JSON.

@@ -6,13 +6,14 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use super::options::{Places, Running, SpecSource, facts};
+use super::options::{Places, Running, SpecSource};
 use super::progress::Bar;
 use super::signals::Interrupt;
 use super::{print, runs};
 use crate::Result;
-use crate::lab::{Corpora, Report, kernels, numerics, planned_steps, work};
-use crate::spec::{Job, Resolved, Split};
+use crate::data::Corpus;
+use crate::lab::{Corpora, Report, kernels, numerics, planned_reads, planned_steps, work};
+use crate::spec::{Job, Resolved, SideSet, Split};
 use crate::store::{Outcome, Record, Store};
 use crate::train::Plan;
 
@@ -38,10 +39,11 @@ pub(super) struct TrainArgs {
 
 pub(super) fn run(arguments: &TrainArgs) -> Result<ExitCode> {
     let corpora = arguments.places.open_corpora()?;
-    let resolved = arguments.source.resolve(&facts(&corpora)?)?;
+    let resolved = arguments.source.resolve(&corpora)?;
     if arguments.dry_run {
         return dry_run(arguments, &resolved, &corpora).map(|()| ExitCode::SUCCESS);
     }
+    let corpus = corpora.get(resolved.spec.data.corpus)?;
     let job = Job::Train(resolved.spec);
     let id = job.id();
     let interrupt = Interrupt::listen()?;
@@ -66,6 +68,9 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<ExitCode> {
     bar.finish();
     let record = record?;
     show(&record, arguments.json)?;
+    if record.outcome == Outcome::Finished {
+        note_missing_sides(&record, corpus);
+    }
     Ok(match record.outcome {
         Outcome::Finished => ExitCode::SUCCESS,
         Outcome::Diverged { .. } => ExitCode::from(4),
@@ -81,17 +86,32 @@ fn show(record: &Record, as_json: bool) -> Result<()> {
     match record.outcome {
         Outcome::Finished => {
             if let Some(loss) = record.loss("model", Split::Val) {
-                text += &format!("val loss {} nats/token", loss.text());
-                if let Some(bits) = loss.bits_per_byte {
-                    text += &format!(", {bits:.4} bits/byte");
-                }
-                text.push('\n');
+                text += &format!("val loss {}\n", runs::loss_text(loss));
             }
+            text += &runs::sides_text(record);
         }
         Outcome::Diverged { step } => text += &format!("diverged at step {step}\n"),
     }
     print::data(&text);
     Ok(())
+}
+
+/// Says so if the run is older than a side set of its corpus.
+fn note_missing_sides(record: &Record, corpus: &Corpus) {
+    let measured = |side: &SideSet| record.side_losses.iter().any(|loss| loss.split == *side);
+    let missing: Vec<String> = corpus
+        .sides()
+        .filter(|(side, _)| !measured(side))
+        .map(|(side, _)| format!("`{}`", side.name))
+        .collect();
+    if !missing.is_empty() {
+        print::note(&format!(
+            "note: the run is older than side set {} of its corpus: `scarce eval {} --sides` \
+             measures it",
+            missing.join(", "),
+            record.id.short()
+        ));
+    }
 }
 
 fn check_class(store: &Store, job: &Job) -> Result<()> {
@@ -118,12 +138,16 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     let plan = Plan::new(spec, steps, kernels, options.threads);
     let known =
         arguments.places.store.exists() && Store::open(&arguments.places.store)?.has(job.id());
+    let corpus = corpora.get(spec.data.corpus)?;
+    let reads = planned_reads(spec, corpora)?;
+    let sides: Vec<SideSet> = corpus.sides().map(|(side, _)| side).collect();
     if arguments.json {
         print::json(&json!({
             "id": job.id(), "known": known, "spec": job, "steps": plan.steps,
             "tokens": plan.tokens, "flops": plan.flops, "parameters": plan.parameters,
             "lanes": plan.lanes, "memory_bytes": plan.memory_bytes(),
             "disk_bytes": plan.disk_bytes, "numerics": numerics(kernels),
+            "side_sets": sides, "data": reads,
         }));
         return Ok(());
     }
@@ -131,6 +155,7 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     text += &format!("\nid          {}{}\n", job.id(), if known { " (known)" } else { "" });
     text += &format!("parameters  {}\n", plan.parameters);
     text += &format!("steps       {}, {} tokens, {:.3e} FLOP\n", steps, plan.tokens, plan.flops);
+    text += &runs::reads_text(&reads);
     text += &format!(
         "memory      {}: state {}, {} gradient lanes {}, activations {}\n",
         print::bytes(plan.memory_bytes()),
@@ -141,6 +166,7 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     );
     text += &format!("threads     {} (at most {} are useful)\n", options.threads, plan.lanes);
     text += &format!("disk        {}\n", print::bytes(plan.disk_bytes));
+    text += &runs::planned_sides(corpus);
     text += &format!("numerics    {} on {}\n", numerics(kernels).name(), kernels.isa().name());
     print::data(&text);
     Ok(())

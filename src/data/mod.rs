@@ -11,11 +11,13 @@ mod language;
 mod order;
 mod prepare;
 
+#[cfg(test)]
+pub(crate) use corpus::testing;
 pub use corpus::{
     CORPUS_FORMAT, Corpus, CorpusWriter, Duplicates, FileFacts, InputFacts, MANIFEST_FILE,
-    Manifest, Provenance, Publication, SplitFacts, SplitPolicy, SplitReader, Splits,
-    SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenWidth, TokenizerFacts, TrainedFacts,
-    Vocabulary, check_target, documents_file, tokens_file,
+    Manifest, PartFiles, PartReader, PartWriter, Provenance, Publication, SideFacts,
+    SideProvenance, SplitFacts, SplitPolicy, Splits, SyntheticFacts, TOKEN_BYTES_FILE,
+    TOKENIZER_FILE, TokenWidth, TokenizerFacts, TrainedFacts, Vocabulary, check_target,
 };
 pub use input::{InvalidUtf8, Observer};
 pub use language::{LANGUAGE_SIZES, Language, LanguageSize};

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 pub use super::windows::Tokens;
 
 use super::statistics::{self, Estimate, PairedDifference};
-use crate::spec::Split;
 use crate::store::Loss;
 use crate::{Error, Result};
 
@@ -99,9 +98,9 @@ impl Ledger {
         Ok(statistics::paired_difference(&left, &right, &counts))
     }
 
-    /// All columns as losses of a record.
+    /// All columns as losses of a record; `split` is what was read.
     #[must_use]
-    pub fn losses(&self, split: Split) -> Vec<Loss> {
+    pub fn losses<P: Clone>(&self, split: P) -> Vec<Loss<P>> {
         let loss = |name: &str| {
             let estimate = self.estimate(name)?;
             let tokens = self.tokens.blocks.len() as u64;
@@ -109,12 +108,13 @@ impl Ledger {
             let bytes = self.tokens.bytes.filter(|&bytes| bytes > 0);
             Some(Loss {
                 name: name.to_owned(),
-                split,
+                split: split.clone(),
                 nats: estimate.mean,
                 standard_error_nats: estimate.standard_error,
                 clusters: estimate.clusters as u64,
                 tokens,
                 bits_per_byte: bytes.map(|b| total_nats / std::f64::consts::LN_2 / b as f64),
+                above_floor: None,
             })
         };
         self.names().filter_map(loss).collect()
@@ -187,6 +187,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Split;
 
     fn ledger() -> Ledger {
         let tokens = Tokens { blocks: vec![0, 0, 1, 3], bytes: Some(8) };

@@ -3,9 +3,11 @@
 mod ledger;
 pub mod ngram;
 mod score;
+mod side;
 pub mod statistics;
 mod windows;
 
 pub use ledger::{Ledger, Tokens};
 pub use score::{Scorer, ensemble_ledger, floor_ledger, ngram_ledger};
+pub use side::side_means;
 pub use windows::Windows;

@@ -1,6 +1,6 @@
 //! A held-out split cut into windows, and the blocks that its standard errors are clustered by.
 
-use crate::data::SplitReader;
+use crate::data::PartReader;
 use crate::model::NO_TARGET;
 use crate::{Error, Result};
 
@@ -10,11 +10,11 @@ const BLOCK_BYTES: u64 = 64 * 1024;
 /// Bytes that a token is taken to have where its text is unknown.
 const BYTES_UNKNOWN: u64 = 4;
 
-/// Consecutive windows of T tokens over a split. The first token of a window is context only; a
-/// last, shorter window is filled up with positions that predict nothing.
+/// Consecutive windows of T tokens over a split or a side set. The first token of a window is
+/// context only; a last, shorter window is filled up with positions that predict nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Windows<'a> {
-    split: &'a SplitReader,
+    split: &'a PartReader,
     sequence_tokens: usize,
     /// Every how many-th window is taken.
     stride: u64,
@@ -43,11 +43,11 @@ impl<'a> Windows<'a> {
     ///
     /// # Errors
     /// If the split is too short for one prediction.
-    pub fn all(split: &'a SplitReader, sequence_tokens: usize) -> Result<Self> {
+    pub fn all(split: &'a PartReader, sequence_tokens: usize) -> Result<Self> {
         if split.tokens() < 2 || sequence_tokens < 2 {
             return Err(Error::data(format!(
-                "the {} split has {} tokens: nothing can be predicted",
-                split.split(),
+                "`{}` has {} tokens: nothing can be predicted",
+                split.part(),
                 split.tokens()
             )));
         }
@@ -80,7 +80,7 @@ impl<'a> Windows<'a> {
         self.sequence_tokens
     }
 
-    pub(super) fn split(&self) -> &'a SplitReader {
+    pub(super) fn split(&self) -> &'a PartReader {
         self.split
     }
 
@@ -138,7 +138,7 @@ impl<'a> Windows<'a> {
 
 /// Numbers blocks while tokens go by.
 struct Blocks<'a> {
-    split: &'a SplitReader,
+    split: &'a PartReader,
     /// Document, its end, and bytes of it seen so far.
     last: Option<(u64, u64, u64)>,
     count: u32,

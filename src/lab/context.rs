@@ -23,7 +23,13 @@ impl Corpora {
         let mut corpora = BTreeMap::new();
         for directory in directories {
             let corpus = Corpus::open(directory)?;
-            corpora.insert(corpus.id(), corpus);
+            let (id, directory) = (corpus.id(), directory.display());
+            // Copies may differ in their side sets: which one was meant?
+            if let Some(other) = corpora.insert(id, corpus) {
+                let other = other.directory().display();
+                return Err(Error::usage(format!("`{other}` and `{directory}` are one corpus"))
+                    .hint(format!("both hold {}: give one of them", id.short())));
+            }
         }
         Ok(Self { corpora, directories: directories.to_vec() })
     }

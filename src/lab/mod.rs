@@ -6,6 +6,7 @@
 
 mod context;
 mod evaluate;
+mod floor;
 mod local;
 mod ngram;
 mod progress;
@@ -18,9 +19,10 @@ use crate::spec::{Job, JobId, Split};
 use crate::store::Record;
 
 pub use context::{Corpora, kernels, numerics};
+pub use floor::add_floors;
 pub use local::{LocalLab, LocalOptions};
 pub use progress::{Overview, Report, Running};
-pub use train::{planned_steps, replay};
+pub use train::{planned_reads, planned_steps, replay};
 pub use work::{WorkOptions, ledger, work};
 
 /// Turns jobs into records.

@@ -2,6 +2,7 @@
 
 use scarce_engine::isa::{Isa, Kernels, Precision};
 
+use super::floor::add_floors;
 use super::work::{Bench, Stopwatch, ledger_file};
 use crate::Result;
 use crate::data::{Corpus, Sampler, SamplerPlan};
@@ -22,7 +23,7 @@ pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     let tuning: Vec<&[u32]> = tuning.iter().map(Vec::as_slice).collect();
     let context = spec.context_tokens_max as usize;
     let ngram = Ngram::fit(&train, &tuning, corpus.vocabulary() as usize, context);
-    bench.log_read(spec.corpus, id, spec.split)?;
+    bench.log_read(spec.corpus, id, &spec.split.into())?;
     let ledger = ngram_ledger(&Windows::all(corpus.split(spec.split), positions)?, &ngram)?;
     corpus.check_unchanged()?;
 
@@ -30,13 +31,15 @@ pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     let cost =
         Cost { tokens: spec.budget_tokens, parameters: ngram.entries() as u64, ..Cost::default() };
     let seconds = stopwatch.seconds();
+    let mut losses = ledger.losses(spec.split);
+    add_floors(&mut losses, &ledger, corpus, (spec.split, positions))?;
     let record = Record {
-        losses: ledger.losses(spec.split),
+        losses,
         measured: constants(&ngram),
         ..bench.record(&job, Outcome::Finished, kernels, seconds, cost)
     };
     let mut draft = bench.store.draft(id)?;
-    draft.add(&ledger_file(spec.split), &ledger.to_safetensors()?)?;
+    draft.add(&ledger_file(&spec.split.into()), &ledger.to_safetensors()?)?;
     draft.publish(&job, &record)?;
     Ok(())
 }

@@ -3,13 +3,14 @@
 use scarce_engine::pool::Pool;
 
 use super::context::{kernels, numerics};
+use super::floor::add_floors;
 use super::progress::Report;
 use super::work::{Bench, Stopwatch, WorkOptions, ledger_file};
-use crate::data::Corpus;
-use crate::eval::{Ledger, Scorer, Windows};
+use crate::data::{Corpus, PartReader};
+use crate::eval::{Ledger, Scorer, Windows, side_means};
 use crate::model::{Model, Weights, from_safetensors, to_safetensors};
-use crate::spec::{Job, JobId, Split, Start, TrainSpec};
-use crate::store::{Cost, Held, Outcome, Record, Store};
+use crate::spec::{Job, JobId, Part, SideSet, Split, Start, TrainSpec};
+use crate::store::{Cost, Held, Outcome, Record, Store, TrainedOn};
 use crate::train::{
     Cohort, Ended, Feed, HeldOut, Journal, Observer, Progress, Settings, run as run_cohort,
 };
@@ -18,6 +19,12 @@ use crate::{Error, Result};
 /// Steps that a run takes.
 pub fn planned_steps(spec: &TrainSpec, corpora: &super::Corpora) -> Result<u64> {
     Ok(feed(spec, corpora)?.steps())
+}
+
+/// What a run reads of each corpus.
+pub fn planned_reads(spec: &TrainSpec, corpora: &super::Corpora) -> Result<Vec<TrainedOn>> {
+    let feed = feed(spec, corpora)?;
+    Ok(feed.trained_on(feed.steps()))
 }
 
 fn feed<'a>(spec: &TrainSpec, corpora: &'a super::Corpora) -> Result<Feed<'a>> {
@@ -49,21 +56,21 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
         },
     };
     let corpus = bench.corpora.get(spec.data.corpus)?;
-    let mut watcher = Watcher { spec, corpus, held, pool: &pool, bench, ledger: None };
+    let mut watcher = Watcher { spec, corpus, held, pool: &pool, bench, measured: None };
     let ended = run_cohort(&mut cohort, &mut journals, &settings, &mut watcher)?;
-    let ledger = match (ended[0], watcher.ledger.take()) {
+    let measured = match (ended[0], watcher.measured.take()) {
         // A run that was killed after its last step, before its record was out.
         (Ended::Finished, None) => {
             watcher.evaluate(0, cohort.model(), cohort.weights(0), true)?;
-            watcher.ledger.take()
+            watcher.measured.take()
         }
-        (_, ledger) => ledger,
+        (_, measured) => measured,
     };
     held.check()?;
     let [mut journal] = journals;
     let seconds = journal.seconds(stopwatch.seconds());
-    let record = record(&cohort, (&job, ended[0]), ledger.as_ref(), seconds, bench);
-    publish(&job, &record, (&cohort, &mut journal, ledger.as_ref()), bench)
+    let record = record(&cohort, (&job, ended[0]), measured.as_ref(), seconds, bench)?;
+    publish(&job, &record, (&cohort, &mut journal, measured.as_ref()), bench)
 }
 
 fn cohort<'c>(spec: &TrainSpec, corpora: &'c super::Corpora, pool: &'c Pool) -> Result<Cohort<'c>> {
@@ -82,6 +89,12 @@ fn start_from(cohort: &mut Cohort<'_>, store: &Store, from: JobId) -> Result<()>
     result.map_err(|error| error.within(format!("weights of {}", from.short())))
 }
 
+/// Ledgers of the last evaluation.
+struct FinalLedgers {
+    val: Ledger,
+    sides: Vec<(SideSet, Ledger)>,
+}
+
 /// Measures held-out loss and passes on what the loop tells.
 struct Watcher<'w, 'a> {
     spec: &'w TrainSpec,
@@ -89,8 +102,32 @@ struct Watcher<'w, 'a> {
     held: &'w Held,
     pool: &'w Pool,
     bench: &'w mut Bench<'a>,
-    /// Of the last evaluation.
-    ledger: Option<Ledger>,
+    measured: Option<FinalLedgers>,
+}
+
+impl Watcher<'_, '_> {
+    /// Scores a part of the corpus: all of it at the end, a sample of it before.
+    fn score(
+        &self,
+        part: &PartReader,
+        (model, weights): (&Model, &Weights),
+        last: bool,
+    ) -> Result<Ledger> {
+        let all = Windows::all(part, model.positions)?;
+        let windows = if last { all } else { all.sample(self.spec.evaluation.sample_tokens) };
+        Scorer::new(windows, self.spec.data.mask, model, self.pool)?.score(model, weights, "model")
+    }
+}
+
+/// The line of a part in the metrics.
+fn held_out(part: &str, ledger: &Ledger) -> HeldOut {
+    let estimate = ledger.estimate("model").expect("the column was just written");
+    HeldOut {
+        name: part.to_owned(),
+        loss_nats: estimate.mean,
+        standard_error_nats: estimate.standard_error,
+        tokens: ledger.tokens.blocks.len() as u64,
+    }
 }
 
 impl Observer for Watcher<'_, '_> {
@@ -101,20 +138,16 @@ impl Observer for Watcher<'_, '_> {
         weights: &Weights,
         last: bool,
     ) -> Result<Vec<HeldOut>> {
-        let all = Windows::all(self.corpus.split(Split::Val), model.positions)?;
-        let sample = self.spec.evaluation.sample_tokens;
-        let windows = if last { all } else { all.sample(sample) };
-        let mut scorer = Scorer::new(windows, self.spec.data.mask, model, self.pool)?;
-        let ledger = scorer.score(model, weights, "model")?;
-        let estimate = ledger.estimate("model").expect("the column was just written");
-        let held_out = HeldOut {
-            name: "val".to_owned(),
-            loss_nats: estimate.mean,
-            standard_error_nats: estimate.standard_error,
-            tokens: ledger.tokens.blocks.len() as u64,
-        };
-        self.ledger = last.then_some(ledger);
-        Ok(vec![held_out])
+        let val = self.score(self.corpus.split(Split::Val), (model, weights), last)?;
+        let mut lines = vec![held_out(Split::Val.name(), &val)];
+        let mut sides = Vec::new();
+        for (side, part) in self.corpus.sides() {
+            let ledger = self.score(part, (model, weights), last)?;
+            lines.push(held_out(side.name.as_str(), &ledger));
+            sides.push((side, ledger));
+        }
+        self.measured = last.then_some(FinalLedgers { val, sides });
+        Ok(lines)
     }
 
     fn progress(&mut self, progress: Progress) {
@@ -136,10 +169,10 @@ impl Observer for Watcher<'_, '_> {
 fn record(
     cohort: &Cohort<'_>,
     (job, ended): (&Job, Ended),
-    ledger: Option<&Ledger>,
+    measured: Option<&FinalLedgers>,
     seconds: (f64, f64),
     bench: &Bench<'_>,
-) -> Record {
+) -> Result<Record> {
     let (model, spec, steps) = (cohort.model(), cohort.spec(0), cohort.steps(0).0);
     let tokens = steps * cohort.step_tokens();
     let outcome = match ended {
@@ -153,20 +186,34 @@ fn record(
         parameters: model.parameters() as u64,
         ..Cost::default()
     };
-    let losses = ledger.map_or_else(Vec::new, |ledger| ledger.losses(Split::Val));
-    Record { losses, ..bench.record(job, outcome, model.kernels, seconds, cost) }
+    let trained_on = cohort.trained_on(0);
+    let mut record =
+        Record { trained_on, ..bench.record(job, outcome, model.kernels, seconds, cost) };
+    if let Some(FinalLedgers { val, sides }) = measured {
+        record.losses = val.losses(Split::Val);
+        let corpus = bench.corpora.get(spec.data.corpus)?;
+        add_floors(&mut record.losses, val, corpus, (Split::Val, model.positions))?;
+        for (side, ledger) in sides {
+            record.side_losses.extend(ledger.losses(side.clone()));
+        }
+        record.side_means = side_means(&record.side_losses);
+    }
+    Ok(record)
 }
 
 fn publish(
     job: &Job,
     record: &Record,
-    (cohort, journal, ledger): (&Cohort<'_>, &mut Journal, Option<&Ledger>),
+    (cohort, journal, measured): (&Cohort<'_>, &mut Journal, Option<&FinalLedgers>),
     bench: &Bench<'_>,
 ) -> Result<()> {
     let mut draft = bench.store.draft(record.id)?;
     draft.add("metrics.jsonl", &journal.metrics()?)?;
-    if let Some(ledger) = ledger {
-        draft.add(&ledger_file(Split::Val), &ledger.to_safetensors()?)?;
+    if let Some(FinalLedgers { val, sides }) = measured {
+        draft.add(&ledger_file(&Split::Val.into()), &val.to_safetensors()?)?;
+        for (side, ledger) in sides {
+            draft.add(&ledger_file(&Part::Side(side.clone())), &ledger.to_safetensors()?)?;
+        }
     }
     if bench.options.keep_weights && record.outcome == Outcome::Finished {
         let weights = to_safetensors(&cohort.model().table, &cohort.weights(0).values)?;

@@ -8,7 +8,7 @@ use super::context::{Corpora, numerics};
 use super::progress::Report;
 use super::{evaluate, ngram, train};
 use crate::eval::Ledger;
-use crate::spec::{CorpusId, Job, JobId, Split};
+use crate::spec::{CorpusId, Job, JobId, Part, Split};
 use crate::store::{
     Claim, Cost, Machine, Outcome, Record, Store, TestRead, cpu_seconds, peak_memory_bytes,
     unix_seconds,
@@ -128,7 +128,10 @@ impl Bench<'_> {
             kind: job.kind().to_owned(),
             outcome,
             losses: Vec::new(),
+            side_losses: Vec::new(),
+            side_means: Vec::new(),
             measured: Vec::new(),
+            trained_on: Vec::new(),
             cost: Cost { wall_seconds, cpu_seconds, peak_memory_bytes, ..cost },
             machine: Machine::here(self.options.threads, kernels.isa().name()),
             numerics: numerics(kernels),
@@ -138,22 +141,23 @@ impl Bench<'_> {
     }
 
     /// Enters a read of a sealed split before it happens.
-    pub(super) fn log_read(&self, corpus: CorpusId, job: JobId, split: Split) -> Result<()> {
-        if split != Split::Test {
+    pub(super) fn log_read(&self, corpus: CorpusId, job: JobId, part: &Part) -> Result<()> {
+        if *part != Part::Split(Split::Test) {
             return Ok(());
         }
         self.store.log_test_read(&TestRead { corpus, job, unix_seconds: unix_seconds() })
     }
 }
 
-/// Name of the ledger of a split inside a record.
-pub(super) fn ledger_file(split: Split) -> String {
-    format!("ledger-{split}.safetensors")
+/// Name of the ledger of a part of a corpus inside a record. Side sets and splits never share a
+/// name.
+pub(super) fn ledger_file(part: &Part) -> String {
+    format!("ledger-{part}.safetensors")
 }
 
 /// The token ledger that a record keeps of a split.
 pub fn ledger(store: &Store, id: JobId, split: Split) -> Result<Ledger> {
-    let name = ledger_file(split);
+    let name = ledger_file(&split.into());
     Ledger::from_safetensors(&store.read_file(id, &name)?)
         .map_err(|error| error.within(format!("record {}, {name}", id.short())))
 }

@@ -85,6 +85,12 @@ identity!(
     "corpus"
 );
 
+identity!(
+    /// The identity of a side set: the BLAKE3 hash of its tokens, document offsets and tokenizer.
+    SideId,
+    "side set"
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::canonical;
 use super::data::Mask;
 use super::id::{CorpusId, JobId};
+use super::part::Part;
 use super::split::Split;
 use super::train::{Precision, TrainSpec};
 
@@ -21,8 +22,8 @@ pub enum Job {
     Ngram(NgramSpec),
 }
 
-/// Loss of K members on a split: each alone, and of every prefix of the list averaged, both by
-/// logits (the paper's ensemble, mission R4) and by probabilities.
+/// Loss of K members on a part of a corpus: each alone, and of every prefix of the list averaged,
+/// both by logits (the paper's ensemble, mission R4) and by probabilities.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluateSpec {
@@ -30,8 +31,8 @@ pub struct EvaluateSpec {
     pub members: Vec<JobId>,
     /// Content id of the corpus.
     pub corpus: CorpusId,
-    /// What is read.
-    pub split: Split,
+    /// What is read: a split by its name, a side set by its name and its own content id.
+    pub split: Part,
     /// Tokens T of a window; its first token is context only.
     pub sequence_tokens: u32,
     /// Whether attention crosses documents.

@@ -7,17 +7,19 @@ mod id;
 mod job;
 mod model;
 mod optim;
+mod part;
 pub mod preset;
 mod resolve;
 mod split;
 mod train;
 
 pub use data::{Component, DataSpec, Mask, OrderMode};
-pub use id::{CorpusId, JobId};
+pub use id::{CorpusId, JobId, SideId};
 pub use job::{EvaluateSpec, Job, NgramSpec};
 pub use model::{FeedForward, Init, ModelSpec, Rope, RopeScaling};
 pub use optim::{Decay, OptimSpec, Schedule};
-pub use resolve::{CorpusFacts, Origin, Request, Resolved, resolve};
+pub use part::{Part, SideName, SideSet};
+pub use resolve::{CorpusFacts, Origin, Request, Resolved, named_corpus, resolve};
 pub use split::Split;
 pub use train::{Evaluation, Objective, Precision, Seeds, Start, TrainSpec};
 

@@ -114,6 +114,14 @@ pub fn resolve(request: &Request<'_>, corpus: &CorpusFacts) -> Result<Resolved> 
     Ok(Resolved { spec, origins })
 }
 
+/// The corpus that a request names by its id, if it does: with several at hand, that one is meant.
+pub fn named_corpus(request: &Request<'_>) -> Result<Option<CorpusId>> {
+    const KEY: &str = "data.corpus";
+    let of_file = request.file.map(|(name, text)| parse_file(name, text)).transpose()?;
+    let named = parse_sets(request.sets)?.remove(KEY).or(of_file.and_then(|mut f| f.remove(KEY)));
+    Ok(named.and_then(|id| id.as_str()?.parse().ok()))
+}
+
 #[derive(Default)]
 struct Layers {
     leaves: Leaves,

@@ -27,6 +27,38 @@ fn the_canonical_text_of_format_1_is_golden() {
     golden::check("train-spec-1.txt", &format!("{}id {}\n", job.canonical(), job.id()));
 }
 
+/// The canonical text of an evaluation, frozen as well: a split is a word, as it was before there
+/// were side sets, and a side set has two lines.
+#[test]
+fn an_evaluation_names_what_it_reads_and_its_content() {
+    let job = |split: Part| {
+        Job::Evaluate(EvaluateSpec {
+            members: vec![JobId::of(b"member")],
+            corpus: CorpusId::of(b"corpus"),
+            split,
+            sequence_tokens: 64,
+            mask: Mask::AcrossDocuments {},
+            precision: Precision::F32,
+        })
+    };
+    let text = |split: &str| {
+        format!(
+            "scarce evaluate 1\ncorpus = \"{}\"\nmask.kind = \"across-documents\"\n\
+             members.0 = \"{}\"\nprecision = \"f32\"\nsequence_tokens = 64\n{split}\n",
+            CorpusId::of(b"corpus"),
+            JobId::of(b"member")
+        )
+    };
+    assert_eq!(job(Split::Test.into()).canonical(), text("split = \"test\""));
+    let side = |name: &str, content: &[u8]| {
+        Part::Side(SideSet { name: name.parse().unwrap(), id: SideId::of(content) })
+    };
+    let lines = format!("split.id = \"{}\"\nsplit.name = \"wiki\"", SideId::of(b"a"));
+    assert_eq!(job(side("wiki", b"a")).canonical(), text(&lines));
+    assert_ne!(job(side("wiki", b"a")).id(), job(side("wiki", b"b")).id());
+    assert_ne!(job(side("wiki", b"a")).id(), job(side("news", b"a")).id());
+}
+
 #[test]
 fn the_same_spec_has_the_same_id_however_it_was_written() {
     let file = "[optim]\nweight_decay = 1.6\n[data]\nepochs = 16\n";

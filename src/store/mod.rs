@@ -34,7 +34,10 @@ pub use clock::{unix_seconds, utc};
 pub use draft::{Draft, Published};
 pub use metrics::MetricsLog;
 pub use reads::TestRead;
-pub use record::{Cost, Loss, Machine, Measured, Numerics, Outcome, Record};
+pub use record::{
+    AboveFloor, Cost, Loss, Machine, Measured, Numerics, Outcome, Record, SideLoss, SideMean,
+    TrainedOn,
+};
 pub use usage::{busy_seconds, cpu_seconds, peak_memory_bytes};
 
 /// The version of the directory layout that this program writes and the newest that it reads.

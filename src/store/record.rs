@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{JobId, Split};
+use crate::spec::{CorpusId, JobId, SideSet, Split};
 
 /// The content of `record.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,11 +13,20 @@ pub struct Record {
     pub kind: String,
     /// How it ended.
     pub outcome: Outcome,
-    /// Final losses.
+    /// Final losses on splits.
     pub losses: Vec<Loss>,
+    /// Losses on side sets. Apart from the others, because no choice reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub side_losses: Vec<SideLoss>,
+    /// Macro means of the losses on all side sets of the corpus; only of training runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub side_means: Vec<SideMean>,
     /// Further measured numbers with their units in their names (constants of the n-gram model,
     /// diversity of an ensemble).
     pub measured: Vec<Measured>,
+    /// What a training run has read, the budget's corpus first, then those of the mixture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trained_on: Vec<TrainedOn>,
     /// What it cost.
     pub cost: Cost,
     /// Where it ran.
@@ -45,11 +54,11 @@ pub enum Outcome {
 
 /// A mean loss with its uncertainty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Loss {
+pub struct Loss<P = Split> {
     /// What was measured: `model`, `member-I`, `logits-K`, `probabilities-K`, `ngram`.
     pub name: String,
-    /// The split that was read.
-    pub split: Split,
+    /// What was read: a split, or a side set with its content id.
+    pub split: P,
     /// Mean negative log-likelihood in nats per token.
     pub nats: f64,
     /// Its standard error, clustered by blocks of at most 64 KiB of one document; absent with
@@ -61,6 +70,38 @@ pub struct Loss {
     pub tokens: u64,
     /// Loss in bits per byte of text, where tokens have bytes.
     pub bits_per_byte: Option<f64>,
+    /// The exact floor and what lies above it, where the floor is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above_floor: Option<AboveFloor>,
+}
+
+/// How far a loss lies above the exact entropy of the tokens that were predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AboveFloor {
+    /// The entropy in nats per token.
+    pub floor_nats: f64,
+    /// The loss minus the entropy, in nats per token.
+    pub nats: f64,
+    /// Standard error of that difference, token by token, clustered as the loss's.
+    pub standard_error_nats: Option<f64>,
+}
+
+/// A mean loss on a side set.
+pub type SideLoss = Loss<SideSet>;
+
+/// The unweighted mean of a model's losses on side sets (mission D7).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SideMean {
+    /// What was measured, as in [`Loss`].
+    pub name: String,
+    /// How many sets.
+    pub sets: u64,
+    /// Mean of their losses in nats per token.
+    pub nats: f64,
+    /// Its standard error, of sets that are independent; absent where that of one is.
+    pub standard_error_nats: Option<f64>,
+    /// Mean of their bits per byte, where all are known.
+    pub bits_per_byte: Option<f64>,
 }
 
 /// A number with a name.
@@ -70,6 +111,17 @@ pub struct Measured {
     pub name: String,
     /// Value.
     pub value: f64,
+}
+
+/// What a training run has read of a corpus.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainedOn {
+    /// Content id.
+    pub corpus: CorpusId,
+    /// Tokens, repetitions counted.
+    pub tokens: u64,
+    /// Passes: over the budget, or over all whole sequences of a corpus that is mixed in.
+    pub epochs: f64,
 }
 
 /// What a job cost.
@@ -129,15 +181,35 @@ impl Record {
     }
 }
 
-impl Loss {
+impl<P> Loss<P> {
     /// The half-width of a symmetric interval in standard errors of the normal distribution is not
     /// given here: see `eval::statistics` for t intervals. This is the plain `a ± b` text.
     #[must_use]
     pub fn text(&self) -> String {
-        match self.standard_error_nats {
-            Some(error) => format!("{:.4} ± {error:.4}", self.nats),
-            None => format!("{:.4} (no standard error: one cluster)", self.nats),
-        }
+        mean_text(self.nats, self.standard_error_nats)
+    }
+}
+
+impl AboveFloor {
+    /// The plain `a ± b` text of what lies above the floor.
+    #[must_use]
+    pub fn text(&self) -> String {
+        mean_text(self.nats, self.standard_error_nats)
+    }
+}
+
+impl SideMean {
+    /// The plain `a ± b` text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        mean_text(self.nats, self.standard_error_nats)
+    }
+}
+
+fn mean_text(nats: f64, standard_error_nats: Option<f64>) -> String {
+    match standard_error_nats {
+        Some(error) => format!("{nats:.4} ± {error:.4}"),
+        None => format!("{nats:.4} (no standard error: one cluster)"),
     }
 }
 

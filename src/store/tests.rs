@@ -1,7 +1,7 @@
 //! The store's promises: atomic, checked, shared, versioned.
 
 use super::*;
-use crate::spec::{CorpusId, Mask, NgramSpec, Precision, Split};
+use crate::spec::{CorpusId, EvaluateSpec, Mask, NgramSpec, Part, Precision, SideId, Split};
 
 fn job(seed: u64) -> Job {
     Job::Ngram(NgramSpec {
@@ -18,6 +18,9 @@ fn record(id: JobId) -> Record {
         id,
         kind: "ngram".to_owned(),
         outcome: Outcome::Finished,
+        trained_on: Vec::new(),
+        side_losses: Vec::new(),
+        side_means: Vec::new(),
         losses: vec![Loss {
             name: "ngram".to_owned(),
             split: Split::Val,
@@ -26,6 +29,7 @@ fn record(id: JobId) -> Record {
             clusters: 10,
             tokens: 1000,
             bits_per_byte: None,
+            above_floor: None,
         }],
         measured: vec![Measured { name: "discount".to_owned(), value: 0.75 }],
         cost: Cost { tokens: 7, ..Cost::default() },
@@ -74,17 +78,19 @@ fn a_record_comes_back_as_it_was_and_the_second_publisher_loses() {
 #[test]
 fn evaluate_and_train_jobs_survive_toml() {
     let (_folder, store) = store();
-    let spec = crate::spec::EvaluateSpec {
+    let spec = EvaluateSpec {
         members: vec![JobId::of(b"1"), JobId::of(b"2")],
         corpus: CorpusId::of(b"c"),
-        split: Split::Test,
+        split: Split::Test.into(),
         sequence_tokens: 64,
         mask: Mask::AcrossDocuments {},
         precision: Precision::F32,
     };
     let facts = crate::spec::CorpusFacts { id: spec.corpus, vocabulary: 9, train_tokens: 999 };
     let train = crate::spec::resolve(&crate::spec::Request::default(), &facts).unwrap().spec;
-    for job in [Job::Evaluate(spec), Job::Train(train)] {
+    let side = crate::spec::SideSet { name: "wiki".parse().unwrap(), id: SideId::of(b"w") };
+    let aside = EvaluateSpec { split: Part::Side(side), ..spec.clone() };
+    for job in [Job::Evaluate(spec), Job::Evaluate(aside), Job::Train(train)] {
         publish(&store, &job);
         assert_eq!(store.job(job.id()).unwrap(), job);
     }

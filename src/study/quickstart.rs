@@ -212,7 +212,7 @@ impl Planner<'_> {
         Job::Evaluate(EvaluateSpec {
             members: members.to_vec(),
             corpus: self.corpus.id,
-            split: Split::Test,
+            split: Split::Test.into(),
             sequence_tokens: SEQUENCE_TOKENS,
             mask: crate::spec::Mask::AcrossDocuments {},
             precision: crate::spec::Precision::F32,

@@ -4,9 +4,6 @@
 //! occurrence of a word goes through the crate; a table of our own (open addressing over two flat
 //! arenas) answers the others without allocating.
 
-/// Words stop being remembered when the arenas hold this many bytes; the frequent ones come early.
-const ARENA_BYTES_MAX: usize = 24 << 20;
-
 /// Probes after which a word counts as unknown, so that no text can make the table slow.
 const PROBES_MAX: usize = 16;
 
@@ -19,9 +16,10 @@ struct Entry {
     tokens: (u32, u32),
 }
 
-/// Words and their tokens.
-#[derive(Default)]
+/// Words and their tokens. Words stop being remembered when the table has its size; the frequent
+/// ones come early.
 pub(super) struct WordCache {
+    bytes_max: usize,
     /// Indices into `entries` plus one; 0 is free. The length is a power of two.
     slots: Vec<u32>,
     entries: Vec<Entry>,
@@ -30,6 +28,18 @@ pub(super) struct WordCache {
 }
 
 impl WordCache {
+    /// An empty table that will take about this many bytes of memory.
+    pub(super) fn with_bound(bytes_max: usize) -> Self {
+        let (slots, entries, words, tokens) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { bytes_max, slots, entries, words, tokens }
+    }
+
+    /// Bytes of memory that are in use.
+    fn bytes(&self) -> usize {
+        let Self { slots, entries, words, tokens, .. } = self;
+        4 * (slots.len() + tokens.len()) + words.len() + size_of::<Entry>() * entries.len()
+    }
+
     /// The tokens of a word, if they are remembered.
     pub(super) fn get(&self, word: &str) -> Option<&[u32]> {
         let hash = hash(word.as_bytes());
@@ -44,8 +54,7 @@ impl WordCache {
 
     /// Remembers the tokens of a word that is not in the table, if there is room.
     pub(super) fn insert(&mut self, word: &str, tokens: &[u32]) {
-        let held = self.words.len() + 4 * self.tokens.len();
-        if word.len() > WORD_BYTES_MAX || held > ARENA_BYTES_MAX {
+        if word.len() > WORD_BYTES_MAX || self.bytes() > self.bytes_max {
             return;
         }
         if self.entries.len() * 2 >= self.slots.len() {
@@ -108,7 +117,7 @@ mod tests {
 
     #[test]
     fn words_are_found_again_and_others_are_not() {
-        let mut cache = WordCache::default();
+        let mut cache = WordCache::with_bound(1 << 24);
         assert_eq!(cache.get("x"), None);
         for number in 0..20_000_u32 {
             let word = format!("word{number}");
@@ -125,8 +134,20 @@ mod tests {
     }
 
     #[test]
+    fn the_table_stops_growing_and_keeps_what_it_has() {
+        let mut cache = WordCache::with_bound(100_000);
+        for number in 0..20_000_u32 {
+            cache.insert(&format!("word{number}"), &[number]);
+        }
+        // The slots may double once more before the bound is seen.
+        assert!(cache.bytes() > 100_000 && cache.bytes() < 140_000, "{}", cache.bytes());
+        assert_eq!(cache.get("word7"), Some(&[7][..]));
+        assert_eq!(cache.get("word19999"), None);
+    }
+
+    #[test]
     fn long_words_are_left_out() {
-        let mut cache = WordCache::default();
+        let mut cache = WordCache::with_bound(1 << 24);
         let word = "x".repeat(WORD_BYTES_MAX + 1);
         cache.insert(&word, &[1]);
         assert_eq!(cache.get(&word), None);

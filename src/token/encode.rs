@@ -33,6 +33,13 @@ pub(super) fn spell(word: &str, spelled: &mut String) {
     spelled.extend(word.bytes().map(byte_character));
 }
 
+/// Memory for remembered words, of all threads together: room for half a million words, while
+/// half of that already covers a library.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// What each thread gets at least.
+const CACHE_BYTES_MIN: usize = 4 << 20;
+
 /// Encodes batches of texts; remembers words from batch to batch.
 pub struct Encoder<'a> {
     tokenizer: &'a Tokenizer,
@@ -43,7 +50,9 @@ impl<'a> Encoder<'a> {
     /// An encoder that uses `threads` threads.
     #[must_use]
     pub fn new(tokenizer: &'a Tokenizer, threads: usize) -> Self {
-        let caches = (0..threads.max(1)).map(|_| WordCache::default()).collect();
+        let threads = threads.max(1);
+        let bytes = (CACHE_BYTES / threads).max(CACHE_BYTES_MIN);
+        let caches = (0..threads).map(|_| WordCache::with_bound(bytes)).collect();
         Self { tokenizer, caches }
     }
 

@@ -4,6 +4,7 @@ use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Model, Trainer};
 
+use super::cache::WordCache;
 use super::encode::spell;
 use super::{Tokenizer, VOCABULARY_MAX, words};
 use crate::{Error, Result};
@@ -17,13 +18,25 @@ pub const VOCABULARY_MIN: u32 = 257;
 /// Longer words are unique (encoded images, long rules of dashes) and only cost time.
 const WORD_BYTES_MAX: usize = 256;
 
+/// Training needs memory for every distinct word, 150 times its length. Beyond this many bytes of
+/// them no further text is taken: rare words hardly change a merge.
+const DISTINCT_BYTES_MAX: usize = 2 << 20;
+
+/// Memory of the table that tells distinct words.
+const TABLE_BYTES: usize = 64 << 20;
+
 /// Trains a tokenizer of exactly `vocabulary` tokens on the texts, in an order-independent way:
-/// the same texts give the same tokenizer.
+/// the same texts give the same tokenizer. Texts are taken in their order, and all of them unless
+/// they have more distinct words than fit in memory. Returns the tokenizer and how many bytes of
+/// text it has seen.
 ///
 /// # Errors
 /// If `vocabulary` is below [`VOCABULARY_MIN`], or so large that the texts do not have that many
 /// merges.
-pub fn train(texts: &[impl AsRef<str> + Sync], vocabulary: u32) -> Result<Tokenizer> {
+pub fn train<T: AsRef<str> + Send>(
+    texts: impl IntoIterator<Item = T, IntoIter: Send>,
+    vocabulary: u32,
+) -> Result<(Tokenizer, u64)> {
     if !(VOCABULARY_MIN..=VOCABULARY_MAX).contains(&vocabulary) {
         let bound = if vocabulary < VOCABULARY_MIN { "small" } else { "large" };
         return Err(Error::usage(format!("a vocabulary of {vocabulary} is too {bound}")).hint(
@@ -39,19 +52,9 @@ pub fn train(texts: &[impl AsRef<str> + Sync], vocabulary: u32) -> Result<Tokeni
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .special_tokens(vec![AddedToken::from(SEPARATOR, true)])
         .build();
-    trainer
-        .feed(texts.iter().map(AsRef::as_ref), |text: &str| {
-            let mut spelled = String::new();
-            let spelled_words = words::words(text)
-                .filter(|word| word.len() <= WORD_BYTES_MAX)
-                .map(|word| {
-                    spell(word, &mut spelled);
-                    spelled.clone()
-                })
-                .collect();
-            Ok(spelled_words)
-        })
-        .map_err(failed)?;
+    let mut text_bytes = 0;
+    let texts = Bounded::new(texts.into_iter(), DISTINCT_BYTES_MAX, &mut text_bytes);
+    trainer.feed(texts, |text: &str| Ok(spelled_words(text))).map_err(failed)?;
     let mut model = BPE::default();
     let special = trainer.train(&mut model).map_err(failed)?;
     let reached = model.get_vocab_size();
@@ -67,5 +70,72 @@ pub fn train(texts: &[impl AsRef<str> + Sync], vocabulary: u32) -> Result<Tokeni
         .with_decoder(Some(ByteLevel::new(false, true, true)));
     inner.add_special_tokens(special).map_err(failed)?;
     let json = inner.to_string(true).map_err(failed)?;
-    Tokenizer::from_json(json.as_bytes())
+    Ok((Tokenizer::from_json(json.as_bytes())?, text_bytes))
+}
+
+/// The words of a text that take part, in the alphabet of the bytes.
+fn spelled_words(text: &str) -> Vec<String> {
+    let mut spelled = String::new();
+    let spell = |word| {
+        spell(word, &mut spelled);
+        spelled.clone()
+    };
+    words::words(text).filter(|word| word.len() <= WORD_BYTES_MAX).map(spell).collect()
+}
+
+/// Texts up to a bound of their distinct words.
+struct Bounded<'a, I> {
+    texts: I,
+    seen: WordCache,
+    /// Bytes of distinct words that may still come.
+    left: usize,
+    /// Bytes of all texts that were given out.
+    text_bytes: &'a mut u64,
+}
+
+impl<'a, I> Bounded<'a, I> {
+    fn new(texts: I, distinct_bytes_max: usize, text_bytes: &'a mut u64) -> Self {
+        let seen = WordCache::with_bound(TABLE_BYTES);
+        Self { texts, seen, left: distinct_bytes_max, text_bytes }
+    }
+}
+
+impl<T: AsRef<str>, I: Iterator<Item = T>> Iterator for Bounded<'_, I> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        if self.left == 0 {
+            return None;
+        }
+        let text = self.texts.next()?;
+        *self.text_bytes += text.as_ref().len() as u64;
+        for word in words::words(text.as_ref()).filter(|word| word.len() <= WORD_BYTES_MAX) {
+            if self.seen.get(word).is_none() {
+                self.seen.insert(word, &[]);
+                self.left = self.left.saturating_sub(word.len());
+            }
+        }
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_taken_until_their_distinct_words_are_many() {
+        let texts = ["one two", " three two", " one one", " four", " five"];
+        let take = |bound: usize| {
+            let mut bytes = 0;
+            let taken = Bounded::new(texts.iter(), bound, &mut bytes).count();
+            (taken, bytes)
+        };
+        // "one", " two" and " three" are distinct, " one" is another word than "one".
+        assert_eq!(take(1), (1, 7));
+        assert_eq!(take(7), (1, 7));
+        assert_eq!(take(8), (2, 17));
+        assert_eq!(take(14), (3, 25));
+        assert_eq!(take(1000), (5, 35));
+    }
 }

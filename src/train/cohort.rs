@@ -12,6 +12,7 @@ use super::feed::Feed;
 use crate::model::{Dropout, Lane, Model, NO_TARGET, Sequences, Weights};
 use crate::optim::Optimizer;
 use crate::spec::{Mask, TrainSpec};
+use crate::store::TrainedOn;
 use crate::{Error, Result};
 
 /// Members of one shape and the working memory to step them.
@@ -130,6 +131,13 @@ impl<'a> Cohort<'a> {
         let weights = &mut self.members[member].weights;
         fill(&mut weights.values);
         weights.pack(self.pool);
+    }
+
+    /// What a member has read of each corpus so far.
+    #[must_use]
+    pub fn trained_on(&self, member: usize) -> Vec<TrainedOn> {
+        let member = &self.members[member];
+        member.feed.trained_on(member.steps_done)
     }
 
     /// Steps that a member has done, and all its steps.

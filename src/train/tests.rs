@@ -114,6 +114,59 @@ fn a_mixture_keeps_the_budget_and_lengthens_the_run() {
     assert_eq!(feed.steps(), 4 * Feed::new(&plain, |_| Ok(&corpus)).unwrap().steps());
 }
 
+/// A corpus of two tokens after a separator in each training document.
+fn plain_corpus(tokens: [u32; 2], documents: usize) -> (tempfile::TempDir, Corpus) {
+    let document: &[u32] = &[0, tokens[0], tokens[1]];
+    let (above, directory) = crate::data::testing::corpus(&vec![document; documents], 16);
+    (above, Corpus::open(directory).unwrap())
+}
+
+#[test]
+fn every_row_comes_from_the_corpus_that_its_share_says() {
+    let (_one, own) = plain_corpus([1, 2], 64);
+    let (_two, further) = plain_corpus([3, 4], 40);
+    let mut spec = spec(
+        &own.facts(),
+        &["data.sequence_tokens=12", "data.epochs=5", "optim.batch_sequences=4"],
+    );
+    spec.data.mixture = vec![crate::spec::Component { corpus: further.id(), share: 0.375 }];
+    let find = |id| Ok(if id == own.id() { &own } else { &further });
+    let feed = Feed::new(&spec, find).unwrap();
+    let mut rows = [0_u64; 2];
+    let (mut tokens, mut starts) = ([0; 12], [0; 12]);
+    for step in 0..feed.steps() {
+        for row in 0..4 {
+            feed.sequence(step, row, &mut tokens, &mut starts).unwrap();
+            let from_further = tokens.iter().any(|&token| token > 2);
+            rows[usize::from(from_further)] += 1;
+        }
+    }
+    // 16 sequences of the budget, five times: those are five eighths of the run.
+    assert_eq!((feed.steps(), rows), (32, [80, 48]));
+    let read = feed.trained_on(feed.steps());
+    assert_eq!([read[0].tokens, read[1].tokens], rows.map(|rows| 12 * rows));
+    assert_eq!([read[0].corpus, read[1].corpus], [own.id(), further.id()]);
+    assert!((read[1].epochs - rows[1] as f64 / 10.0).abs() < 1e-12, "the further corpus restarts");
+}
+
+#[test]
+fn corpora_of_other_tokens_are_not_mixed() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = corpus(folder.path());
+    let (_two, further) = plain_corpus([3, 4], 40);
+    let mut spec = spec(&own.facts(), &[]);
+    spec.data.mixture = vec![crate::spec::Component { corpus: further.id(), share: 0.5 }];
+    let error = Feed::new(&spec, |id| Ok(if id == own.id() { &own } else { &further }));
+    let error = error.map(drop).unwrap_err();
+    assert!(error.to_string().contains("vocabularies of 256 and 16 tokens"), "{error}");
+    let (_three, short) = plain_corpus([1, 2], 1);
+    let mut spec = self::spec(&further.facts(), &["data.sequence_tokens=12"]);
+    spec.data.mixture = vec![crate::spec::Component { corpus: short.id(), share: 0.5 }];
+    let error = Feed::new(&spec, |id| Ok(if id == short.id() { &short } else { &further }));
+    let error = error.map(drop).unwrap_err();
+    assert!(error.to_string().contains("3 training tokens, fewer than a sequence"), "{error}");
+}
+
 #[test]
 fn the_plan_knows_the_memory_of_a_run() {
     let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use scarce::data::Corpus;
 use scarce::lab::ledger;
 use scarce::model::{Table, from_safetensors};
-use scarce::spec::{Job, Split};
+use scarce::spec::{Job, Part, Split};
 use scarce::store::{Checkpoints, Outcome, Store};
 
 /// A copy, because opening a store for work may write to it.
@@ -48,6 +48,39 @@ fn a_record_of_format_1_is_read() {
     let file = store.read_file(id, "weights.safetensors").unwrap();
     from_safetensors(&table, &file, &mut values).unwrap();
     assert!(values.iter().all(|value| value.is_finite()));
+}
+
+/// Format 1 has grown: a run and an evaluation that know side sets.
+#[test]
+fn records_with_side_sets_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&sample(folder.path())).unwrap();
+    let id = store.find("2a808e659f22").unwrap();
+    store.verify(id).unwrap();
+    let record = store.record(id).unwrap().unwrap();
+    let [loss] = &record.side_losses[..] else { panic!("{record:?}") };
+    assert_eq!((loss.split.name.as_str(), format!("{:.4}", loss.nats)), ("sums", "5.1310".into()));
+    assert_eq!((record.side_means[0].sets, record.trained_on[0].tokens), (1, 3584));
+
+    let id = store.find("8c4edda56bbe").unwrap();
+    store.verify(id).unwrap();
+    let Job::Evaluate(spec) = store.job(id).unwrap() else { panic!("it was evaluated") };
+    assert_eq!(spec.split, Part::Side(loss.split.clone()));
+    let record = store.record(id).unwrap().unwrap();
+    assert!(record.losses.is_empty());
+    let logits = record.side_losses.iter().find(|loss| loss.name == "logits-2").unwrap();
+    assert!((logits.nats - loss.nats).abs() < 1e-6, "a model averaged with itself");
+}
+
+#[test]
+fn a_corpus_with_a_side_set_is_read() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/corpus-1-side");
+    let corpus = Corpus::open(&path).unwrap();
+    assert_eq!(corpus.id().short(), "d93297164fba");
+    let sides: Vec<_> = corpus.sides().collect();
+    let [(side, reader)] = &sides[..] else { panic!("{sides:?}") };
+    assert_eq!((side.name.as_str(), side.id.short()), ("sums", "428b86aacd85".into()));
+    assert_eq!((reader.documents(), reader.tokens(), reader.bytes()), (12, 183, 195));
 }
 
 #[test]

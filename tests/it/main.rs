@@ -12,6 +12,9 @@ mod fit;
 /// Stored samples of every on-disk format.
 mod formats;
 
+/// Runs on two corpora.
+mod mixture;
+
 /// Answers of PyTorch and transformers.
 mod oracle;
 
@@ -26,6 +29,12 @@ mod recipes;
 
 /// Kills, interrupts, damage: the trajectory stays the same.
 mod resume;
+
+/// `scarce show`.
+mod show;
+
+/// Side sets.
+mod side;
 
 /// The rules of the house.
 mod tidy;

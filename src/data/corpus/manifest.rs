@@ -10,7 +10,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::shard::{FileFacts, TokenWidth};
-use crate::spec::{CorpusId, Split};
+use super::side::SideFacts;
+use crate::spec::{CorpusId, SideName, Split};
 use crate::{Error, Result};
 
 /// The format version that this program writes. Raise it when an older program would misread a
@@ -38,6 +39,9 @@ pub struct Manifest {
     pub width: TokenWidth,
     /// What the three splits hold.
     pub splits: Splits<SplitFacts>,
+    /// The side sets (mission D7), which do not enter the id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub side: BTreeMap<SideName, SideFacts>,
     /// The built-in language, if the corpus is in it.
     pub synthetic: Option<SyntheticFacts>,
     /// Where the tokenizer came from; none for the built-in language and for bare tokens.
@@ -206,7 +210,7 @@ impl Manifest {
             hash(TOKENIZER_FILE)
         );
         for split in Split::ALL {
-            let (tokens, documents) = (tokens_file(split), documents_file(split));
+            let PartFiles { tokens, documents } = PartFiles::of_split(split);
             text += &format!("{split} {} {}\n", hash(&tokens), hash(&documents));
         }
         CorpusId::of(text.as_bytes())
@@ -261,19 +265,24 @@ impl Manifest {
         if self.width != TokenWidth::for_vocabulary(self.vocabulary) {
             return wrong(format!("width {:?} for vocabulary {}", self.width, self.vocabulary));
         }
-        for split in Split::ALL {
+        let splits = Split::ALL.into_iter().map(|split| {
             let facts = self.splits.get(split);
-            if facts.documents == 0 || facts.tokens == 0 {
-                return wrong(format!("the {split} split is empty"));
+            (split.name(), PartFiles::of_split(split), facts.documents, facts.tokens)
+        });
+        let sides = self.side.iter().map(|(name, facts)| {
+            (name.as_str(), PartFiles::of_side(name), facts.documents, facts.tokens)
+        });
+        for (name, files, documents, tokens) in splits.chain(sides) {
+            if documents == 0 || tokens == 0 {
+                return wrong(format!("`{name}` is empty"));
             }
-            let tokens_bytes = facts.tokens.checked_mul(self.width.bytes());
-            let documents_bytes = facts.documents.checked_add(1).and_then(|n| n.checked_mul(8));
-            for (name, bytes) in
-                [(tokens_file(split), tokens_bytes), (documents_file(split), documents_bytes)]
+            let tokens_bytes = tokens.checked_mul(self.width.bytes());
+            let documents_bytes = documents.checked_add(1).and_then(|n| n.checked_mul(8));
+            for (file, bytes) in [(files.tokens, tokens_bytes), (files.documents, documents_bytes)]
             {
-                let listed = self.files.get(&name).map(|file| file.bytes);
+                let listed = self.files.get(&file).map(|file| file.bytes);
                 if listed.is_none() || listed != bytes {
-                    return wrong(format!("`{name}` has {listed:?} bytes instead of {bytes:?}"));
+                    return wrong(format!("`{file}` has {listed:?} bytes instead of {bytes:?}"));
                 }
             }
         }
@@ -285,6 +294,12 @@ impl Manifest {
         if Self::content_id(self.vocabulary, self.separator, &self.files) != self.id {
             return wrong("the id is not that of the listed files".to_owned());
         }
+        for (name, facts) in &self.side {
+            let id = SideFacts::content_id(name, self.vocabulary, self.separator, &self.files);
+            if facts.id != id {
+                return wrong(format!("the id of `{name}` is not that of its files"));
+            }
+        }
         Ok(())
     }
 }
@@ -295,14 +310,45 @@ pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// File name of the tokens' byte lengths: one little-endian u16 per token.
 pub const TOKEN_BYTES_FILE: &str = "token_bytes.u16";
 
-/// File name of a split's tokens.
-#[must_use]
-pub fn tokens_file(split: Split) -> String {
-    format!("{split}.tokens")
+/// Names of the two files of a split or a side set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartFiles {
+    /// The tokens.
+    pub tokens: String,
+    /// The document offsets: one more little-endian u64 than there are documents.
+    pub documents: String,
 }
 
-/// File name of a split's document offsets: one more little-endian u64 than there are documents.
-#[must_use]
-pub fn documents_file(split: Split) -> String {
-    format!("{split}.documents")
+/// What the file names of side sets begin with; no split does.
+const SIDE_PREFIX: &str = "side-";
+
+impl PartFiles {
+    fn of_stem(stem: &str) -> Self {
+        Self { tokens: format!("{stem}.tokens"), documents: format!("{stem}.documents") }
+    }
+
+    /// The files of a split.
+    #[must_use]
+    pub fn of_split(split: Split) -> Self {
+        Self::of_stem(split.name())
+    }
+
+    /// The files of a side set.
+    #[must_use]
+    pub fn of_side(name: &SideName) -> Self {
+        Self::of_stem(&format!("{SIDE_PREFIX}{name}"))
+    }
+
+    /// The name of the side set that a file of this name belongs to.
+    #[must_use]
+    pub fn side_of(file: &str) -> Option<SideName> {
+        let (stem, kind) = file.strip_prefix(SIDE_PREFIX)?.rsplit_once('.')?;
+        matches!(kind, "tokens" | "documents").then(|| stem.parse().ok())?
+    }
+
+    /// Both names.
+    #[must_use]
+    pub fn names(self) -> [String; 2] {
+        [self.tokens, self.documents]
+    }
 }

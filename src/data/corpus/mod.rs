@@ -1,17 +1,23 @@
 //! A corpus on disk: its files, its manifest, how it is written and how it is read.
 
 mod manifest;
+mod part;
+mod place;
 mod reader;
 mod shard;
+mod side;
 #[cfg(test)]
 pub(crate) mod testing;
 mod writer;
 
 pub use manifest::{
-    CORPUS_FORMAT, Duplicates, InputFacts, MANIFEST_FILE, Manifest, SplitFacts, SplitPolicy,
-    Splits, SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenizerFacts, TrainedFacts,
-    documents_file, tokens_file,
+    CORPUS_FORMAT, Duplicates, InputFacts, MANIFEST_FILE, Manifest, PartFiles, SplitFacts,
+    SplitPolicy, Splits, SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenizerFacts,
+    TrainedFacts,
 };
-pub use reader::{Corpus, SplitReader};
+pub use part::PartWriter;
+pub use place::{Publication, check_target};
+pub use reader::{Corpus, PartReader};
 pub use shard::{FileFacts, TokenWidth};
-pub use writer::{CorpusWriter, Provenance, Publication, Vocabulary, check_target};
+pub use side::SideFacts;
+pub use writer::{CorpusWriter, Provenance, SideProvenance, Vocabulary};

@@ -1,16 +1,15 @@
 //! A corpus on disk, opened for reading: every file was compared with the manifest, and every
 //! change while in use is a clean error.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::manifest::{
-    Manifest, Splits, TOKEN_BYTES_FILE, TOKENIZER_FILE, documents_file, tokens_file,
-};
+use super::manifest::{Manifest, PartFiles, Splits, TOKEN_BYTES_FILE, TOKENIZER_FILE};
 use super::shard::{CheckedFile, TokenWidth};
 use crate::data::language::{LANGUAGE_SIZES, Language};
-use crate::spec::{CorpusFacts, CorpusId, Split};
+use crate::spec::{CorpusFacts, CorpusId, Part, SideName, SideSet, Split};
 use crate::token::Tokenizer;
 use crate::{Error, Result};
 
@@ -19,7 +18,8 @@ use crate::{Error, Result};
 pub struct Corpus {
     directory: PathBuf,
     manifest: Manifest,
-    splits: Splits<SplitReader>,
+    splits: Splits<PartReader>,
+    sides: BTreeMap<SideName, PartReader>,
     tokenizer: Option<CheckedFile>,
 }
 
@@ -43,30 +43,41 @@ impl Corpus {
             .chunks_exact(2)
             .map(|b| u16::from_le_bytes([b[0], b[1]]))
             .collect();
-        let reader = |split| -> Result<SplitReader> {
-            let listed = "the manifest was validated: it lists every split";
-            let tokens_file = open(&tokens_file(split))?.expect(listed);
-            let documents_file = open(&documents_file(split))?.expect(listed);
-            let facts = manifest.splits.get(split);
-            let offsets = read_offsets(&documents_file, facts.tokens)?;
-            Ok(SplitReader {
-                split,
-                file: tokens_file,
-                width: manifest.width,
-                vocabulary: manifest.vocabulary,
+        let reader = |part: Part, files: PartFiles, tokens, bytes, floor_nats| {
+            let listed = "the manifest was validated: it lists every part";
+            let file = open(&files.tokens)?.expect(listed);
+            let offsets = read_offsets(&open(&files.documents)?.expect(listed), tokens)?;
+            let (width, vocabulary) = (manifest.width, manifest.vocabulary);
+            let token_bytes = Arc::clone(&token_bytes);
+            Ok::<_, Error>(PartReader {
+                part,
+                file,
+                width,
+                vocabulary,
                 offsets,
-                bytes: facts.bytes,
-                floor_nats: facts.floor_nats,
-                token_bytes: Arc::clone(&token_bytes),
+                bytes,
+                floor_nats,
+                token_bytes,
             })
         };
-        let splits = Splits {
-            train: reader(Split::Train)?,
-            val: reader(Split::Val)?,
-            test: reader(Split::Test)?,
+        let split = |split| {
+            let facts = manifest.splits.get(split);
+            let files = PartFiles::of_split(split);
+            reader(split.into(), files, facts.tokens, facts.bytes, facts.floor_nats)
         };
+        let splits = Splits {
+            train: split(Split::Train)?,
+            val: split(Split::Val)?,
+            test: split(Split::Test)?,
+        };
+        let mut sides = BTreeMap::new();
+        for (name, facts) in &manifest.side {
+            let part = Part::Side(SideSet { name: name.clone(), id: facts.id });
+            let files = PartFiles::of_side(name);
+            sides.insert(name.clone(), reader(part, files, facts.tokens, facts.bytes, None)?);
+        }
         let tokenizer = open(TOKENIZER_FILE)?;
-        Ok(Self { directory: directory.to_owned(), splits, tokenizer, manifest })
+        Ok(Self { directory: directory.to_owned(), splits, sides, tokenizer, manifest })
     }
 
     /// Its content id.
@@ -105,8 +116,36 @@ impl Corpus {
 
     /// One of its splits.
     #[must_use]
-    pub fn split(&self, split: Split) -> &SplitReader {
+    pub fn split(&self, split: Split) -> &PartReader {
         self.splits.get(split)
+    }
+
+    /// Its side sets, in the order of their names.
+    pub fn sides(&self) -> impl Iterator<Item = (SideSet, &PartReader)> {
+        let set = |name: &SideName| SideSet { name: name.clone(), id: self.manifest.side[name].id };
+        self.sides.iter().map(move |(name, reader)| (set(name), reader))
+    }
+
+    /// One of its parts.
+    ///
+    /// # Errors
+    /// If it has no such side set, or another one of that name.
+    pub fn part(&self, part: &Part) -> Result<&PartReader> {
+        let side = match part {
+            Part::Split(split) => return Ok(self.split(*split)),
+            Part::Side(side) => side,
+        };
+        let (place, name) = (self.directory.display(), &side.name);
+        match self.sides.get(name) {
+            Some(reader) if reader.part == *part => Ok(reader),
+            Some(_) => Err(Error::data(format!(
+                "side set `{name}` of corpus `{place}` is not {}, which is asked for",
+                side.id.short()
+            ))
+            .hint("it was prepared from another text")),
+            None => Err(Error::data(format!("corpus `{place}` has no side set `{name}`"))
+                .hint(format!("`scarce prepare` adds it by `--side {name}=PATH`"))),
+        }
     }
 
     /// Its tokenizer; none for the built-in language and for corpora made of bare tokens.
@@ -114,6 +153,18 @@ impl Corpus {
         let Some(file) = &self.tokenizer else { return Ok(None) };
         let json = file.read_all()?;
         Tokenizer::from_json(&json).map(Some).map_err(|error| error.within(file.path().display()))
+    }
+
+    /// Whether a token means the same in both, as far as they tell: vocabulary and separator are
+    /// equal, and so are the tokenizers, where both have one.
+    #[must_use]
+    pub fn shares_tokens_with(&self, other: &Self) -> bool {
+        let tokens = |corpus: &Self| (corpus.vocabulary(), corpus.manifest.separator);
+        let tokenizer = |corpus: &Self| {
+            corpus.manifest.files.get(TOKENIZER_FILE).map(|facts| facts.blake3.clone())
+        };
+        let tokenizers = tokenizer(self).zip(tokenizer(other));
+        tokens(self) == tokens(other) && tokenizers.is_none_or(|(a, b)| a == b)
     }
 
     /// The built-in language, if the corpus is in it: gives the exact floor of every token.
@@ -126,7 +177,8 @@ impl Corpus {
     /// An error if a file was cut or written to since the corpus was opened; cheap, so that a long
     /// job can ask once in a while.
     pub fn check_unchanged(&self) -> Result<()> {
-        Split::ALL.iter().try_for_each(|&split| self.split(split).file.check_unchanged())
+        let splits = Split::ALL.iter().map(|&split| self.split(split));
+        splits.chain(self.sides.values()).try_for_each(|part| part.file.check_unchanged())
     }
 }
 
@@ -147,10 +199,10 @@ fn read_offsets(file: &CheckedFile, tokens: u64) -> Result<Vec<u64>> {
     Ok(offsets)
 }
 
-/// The tokens of one split.
+/// The tokens of one split or side set.
 #[derive(Debug)]
-pub struct SplitReader {
-    split: Split,
+pub struct PartReader {
+    part: Part,
     file: CheckedFile,
     width: TokenWidth,
     vocabulary: u32,
@@ -160,11 +212,11 @@ pub struct SplitReader {
     token_bytes: Arc<[u16]>,
 }
 
-impl SplitReader {
-    /// Which split it is.
+impl PartReader {
+    /// Which part it is.
     #[must_use]
-    pub fn split(&self) -> Split {
-        self.split
+    pub fn part(&self) -> &Part {
+        &self.part
     }
 
     /// V, the number of tokens; every token that is read lies below it.
@@ -222,7 +274,7 @@ impl SplitReader {
     /// If the file was cut or damaged since it was opened.
     ///
     /// # Panics
-    /// If the split does not have that many tokens.
+    /// If the part does not have that many tokens.
     pub fn read(&self, start: u64, tokens: &mut [u32]) -> Result<()> {
         let end = start + tokens.len() as u64;
         assert!(end <= self.tokens(), "tokens {start}..{end} of {}", self.tokens());

@@ -15,6 +15,7 @@ pub(crate) fn provenance() -> Provenance {
         duplicates: None,
         input: InputFacts::default(),
         floor_nats: Splits::default(),
+        side: std::collections::BTreeMap::new(),
     }
 }
 

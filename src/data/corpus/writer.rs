@@ -2,17 +2,19 @@
 //! the disk, and becomes visible by one rename. What is not finished is never a corpus.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
+use std::collections::btree_map::Entry;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{
-    CORPUS_FORMAT, Duplicates, InputFacts, MANIFEST_FILE, Manifest, SplitFacts, SplitPolicy,
-    Splits, SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenizerFacts, documents_file,
-    tokens_file,
+    CORPUS_FORMAT, Duplicates, InputFacts, Manifest, PartFiles, SplitFacts, SplitPolicy, Splits,
+    SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenizerFacts,
 };
+use super::part::PartWriter;
+use super::place::{Publication, check_target, publish, temporary_beside};
 use super::shard::{FileFacts, HashedFile, TokenWidth};
-use crate::spec::Split;
+use super::side::SideFacts;
+use crate::spec::{SideName, Split};
 use crate::{Error, Result};
 
 /// What the tokens of a corpus mean.
@@ -43,17 +45,17 @@ pub struct Provenance {
     pub input: InputFacts,
     /// Exact entropy floors, where known.
     pub floor_nats: Splits<Option<f64>>,
+    /// What is known of each side set that was written.
+    pub side: BTreeMap<SideName, SideProvenance>,
 }
 
-/// How a finished corpus came to its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Publication {
-    /// It is new.
-    Written,
-    /// The same corpus was there already and was left alone.
-    AlreadyThere,
-    /// It replaced another corpus.
-    Replaced,
+/// What is known of a side set when all its tokens are written.
+#[derive(Clone, Debug, Default)]
+pub struct SideProvenance {
+    /// See [`SideFacts`].
+    pub duplicates: Option<Duplicates>,
+    /// See [`SideFacts`].
+    pub input: InputFacts,
 }
 
 /// A corpus in the making. Dropped before [`CorpusWriter::finish`], it leaves nothing behind.
@@ -63,15 +65,9 @@ pub struct CorpusWriter {
     overwrite: bool,
     vocabulary: u32,
     separator: Option<u32>,
-    width: TokenWidth,
     files: BTreeMap<String, FileFacts>,
-    splits: Splits<SplitWriter>,
-}
-
-struct SplitWriter {
-    tokens_file: HashedFile,
-    documents_file: HashedFile,
-    facts: SplitFacts,
+    splits: Splits<PartWriter>,
+    sides: BTreeMap<SideName, PartWriter>,
 }
 
 impl CorpusWriter {
@@ -99,13 +95,8 @@ impl CorpusWriter {
             let bytes: Vec<u8> = lengths.iter().flat_map(|length| length.to_le_bytes()).collect();
             whole(TOKEN_BYTES_FILE, &bytes)?;
         }
-        let split_writer = |split| -> Result<SplitWriter> {
-            Ok(SplitWriter {
-                tokens_file: HashedFile::create(temporary.join(tokens_file(split)))?,
-                documents_file: HashedFile::create(temporary.join(documents_file(split)))?,
-                facts: SplitFacts::default(),
-            })
-        };
+        let split_writer =
+            |split| PartWriter::create(&temporary, PartFiles::of_split(split), vocabulary.size);
         let splits = Splits {
             train: split_writer(Split::Train)?,
             val: split_writer(Split::Val)?,
@@ -117,9 +108,9 @@ impl CorpusWriter {
             overwrite,
             vocabulary: vocabulary.size,
             separator: vocabulary.separator,
-            width: TokenWidth::for_vocabulary(vocabulary.size),
             files,
             splits,
+            sides: BTreeMap::new(),
             temporary,
         })
     }
@@ -132,51 +123,62 @@ impl CorpusWriter {
     /// Starts a new document of `split` with these tokens, which stand for `bytes` bytes of text.
     ///
     /// # Panics
-    /// If there are no tokens, or one is outside the vocabulary: readers of inputs check that.
+    /// As [`PartWriter::start_document`].
     pub fn start_document(&mut self, split: Split, tokens: &[u32], bytes: u64) -> Result<()> {
-        assert!(!tokens.is_empty(), "a document needs a token");
-        let writer = self.splits.get_mut(split);
-        writer.documents_file.write(&writer.facts.tokens.to_le_bytes())?;
-        writer.facts.documents += 1;
-        self.continue_document(split, tokens, bytes)
+        self.splits.get_mut(split).start_document(tokens, bytes)
     }
 
     /// Adds tokens to the document of `split` that was started last.
     ///
     /// # Panics
-    /// As [`CorpusWriter::start_document`], and if no document was started.
+    /// As [`PartWriter::continue_document`].
     pub fn continue_document(&mut self, split: Split, tokens: &[u32], bytes: u64) -> Result<()> {
-        let inside = tokens.iter().all(|&token| token < self.vocabulary);
-        assert!(inside, "a token is outside the vocabulary of {}", self.vocabulary);
-        let writer = self.splits.get_mut(split);
-        assert!(writer.facts.documents > 0, "no document was started");
-        writer.facts.tokens += tokens.len() as u64;
-        writer.facts.bytes += bytes;
-        writer.tokens_file.write_tokens(self.width, tokens)
+        self.splits.get_mut(split).continue_document(tokens, bytes)
+    }
+
+    /// The writer of a side set, which comes into being when it is first asked for.
+    pub fn side(&mut self, name: &SideName) -> Result<&mut PartWriter> {
+        match self.sides.entry(name.clone()) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let files = PartFiles::of_side(name);
+                Ok(entry.insert(PartWriter::create(&self.temporary, files, self.vocabulary)?))
+            }
+        }
     }
 
     /// Documents written to a split so far.
     #[must_use]
     pub fn documents(&self, split: Split) -> u64 {
-        self.splits.get(split).facts.documents
+        self.splits.get(split).facts().documents
     }
 
-    /// Completes the files, writes the manifest and moves the corpus to its place.
+    /// Completes the files, writes the manifest and moves the corpus to its place. Returns the
+    /// manifest of what lies there then.
     ///
     /// # Errors
-    /// If a split is empty, if the disk fails, or if a different corpus is in the way.
+    /// If a split or a side set is empty, if the disk fails, or if another corpus is in the way.
     pub fn finish(mut self, provenance: Provenance) -> Result<(Manifest, Publication)> {
-        let mut facts = Splits::<SplitFacts>::default();
+        let mut splits = Splits::<SplitFacts>::default();
         for split in Split::ALL {
-            *facts.get_mut(split) = self.finish_split(split, &provenance)?;
+            let writer = self.splits.get_mut(split);
+            let facts = writer.facts();
+            if facts.documents == 0 {
+                return Err(Error::data(format!("the {split} split would be empty")));
+            }
+            self.files.extend(writer.finish()?);
+            let floor_nats = *provenance.floor_nats.get(split);
+            *splits.get_mut(split) = SplitFacts { floor_nats, ..facts };
         }
+        let side = self.finish_sides(provenance.side)?;
         let manifest = Manifest {
             format: CORPUS_FORMAT,
             id: Manifest::content_id(self.vocabulary, self.separator, &self.files),
             vocabulary: self.vocabulary,
             separator: self.separator,
-            width: self.width,
-            splits: facts,
+            width: TokenWidth::for_vocabulary(self.vocabulary),
+            splits,
+            side,
             synthetic: provenance.synthetic,
             tokenizer: provenance.tokenizer,
             split_policy: provenance.split_policy,
@@ -185,55 +187,29 @@ impl CorpusWriter {
             files: std::mem::take(&mut self.files),
             written_by: concat!("scarce ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
-        let mut text = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
-        text.push('\n');
-        let mut file = HashedFile::create(self.temporary.join(MANIFEST_FILE))?;
-        file.write(text.as_bytes())?;
-        file.finish()?;
-        let publication = self.publish(&manifest)?;
-        Ok((manifest, publication))
+        publish(&self.temporary, &self.target, self.overwrite, manifest)
     }
 
-    fn finish_split(&mut self, split: Split, provenance: &Provenance) -> Result<SplitFacts> {
-        let writer = self.splits.get_mut(split);
-        if writer.facts.documents == 0 {
-            return Err(Error::data(format!("the {split} split would be empty")));
+    fn finish_sides(
+        &mut self,
+        mut provenance: BTreeMap<SideName, SideProvenance>,
+    ) -> Result<BTreeMap<SideName, SideFacts>> {
+        let mut side = BTreeMap::new();
+        for (name, writer) in &mut self.sides {
+            let SplitFacts { documents, tokens, bytes, .. } = writer.facts();
+            if tokens < 2 {
+                return Err(Error::data(format!("nothing can be predicted in side set `{name}`"))
+                    .hint("it needs at least two tokens"));
+            }
+            self.files.extend(writer.finish()?);
+            let id = SideFacts::content_id(name, self.vocabulary, self.separator, &self.files);
+            let SideProvenance { duplicates, input } = provenance.remove(name).unwrap_or_default();
+            side.insert(
+                name.clone(),
+                SideFacts { id, documents, tokens, bytes, duplicates, input },
+            );
         }
-        let end = writer.facts.tokens;
-        writer.documents_file.write(&end.to_le_bytes())?;
-        self.files.insert(tokens_file(split), writer.tokens_file.finish()?);
-        self.files.insert(documents_file(split), writer.documents_file.finish()?);
-        Ok(SplitFacts { floor_nats: *provenance.floor_nats.get(split), ..writer.facts })
-    }
-
-    fn publish(&self, manifest: &Manifest) -> Result<Publication> {
-        let failed = |cause: io::Error| Error::io("write", &self.target, &cause);
-        sync_directory(&self.temporary).map_err(failed)?;
-        let publication = match Manifest::read(&self.target) {
-            Ok(present) if present.id == manifest.id && !self.overwrite => {
-                return Ok(Publication::AlreadyThere);
-            }
-            _ if !is_occupied(&self.target) => Publication::Written,
-            _ if self.overwrite => {
-                remove_corpus(&self.target).map_err(failed)?;
-                Publication::Replaced
-            }
-            Ok(present) => {
-                return Err(Error::usage(format!(
-                    "`{}` holds another corpus ({}; this one is {})",
-                    self.target.display(),
-                    present.id.short(),
-                    manifest.id.short()
-                ))
-                .hint("give another `--out`, or `--force` to replace it"));
-            }
-            Err(error) => {
-                return Err(error.hint("give another `--out`, or `--force` to replace it"));
-            }
-        };
-        fs::rename(&self.temporary, &self.target).map_err(failed)?;
-        sync_directory(&parent(&self.target)).map_err(failed)?;
-        Ok(publication)
+        Ok(side)
     }
 }
 
@@ -260,89 +236,6 @@ impl Drop for RemoveOnError<'_> {
             let _ = fs::remove_dir_all(path);
         }
     }
-}
-
-/// An error if `target` holds anything but a corpus. Asked before the work starts, so that hours
-/// of encoding are not lost to a mistyped path.
-pub fn check_target(target: &Path) -> Result<()> {
-    if !is_occupied(target) {
-        return Ok(());
-    }
-    let taken = |what: &str| {
-        Err(Error::usage(format!("`{}` {what}", target.display()))
-            .hint("give a directory that does not exist yet as `--out`"))
-    };
-    let Ok(entries) = fs::read_dir(target) else { return taken("is a file") };
-    let mut has_manifest = false;
-    for entry in entries {
-        let name = entry.map_err(|cause| Error::io("list", target, &cause))?.file_name();
-        has_manifest |= name == MANIFEST_FILE;
-        if !is_corpus_file(&name.to_string_lossy()) {
-            return taken(&format!("holds `{}`, which is no part of a corpus", name.display()));
-        }
-    }
-    if has_manifest { Ok(()) } else { taken("is not empty and not a corpus") }
-}
-
-/// Whether something other than an empty directory lies at `path`.
-fn is_occupied(path: &Path) -> bool {
-    match fs::read_dir(path) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(_) => fs::symlink_metadata(path).is_ok(),
-    }
-}
-
-fn corpus_files() -> impl Iterator<Item = String> {
-    let shards =
-        Split::ALL.into_iter().flat_map(|split| [tokens_file(split), documents_file(split)]);
-    [MANIFEST_FILE, TOKENIZER_FILE, TOKEN_BYTES_FILE].map(str::to_owned).into_iter().chain(shards)
-}
-
-fn is_corpus_file(name: &str) -> bool {
-    corpus_files().any(|known| known == name)
-}
-
-/// Removes the files of a corpus, the manifest first: what is left is then no corpus any more. A
-/// directory with other files in it stays, and the rename that follows fails.
-fn remove_corpus(directory: &Path) -> io::Result<()> {
-    for name in corpus_files() {
-        match fs::remove_file(directory.join(name)) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// A new directory beside `target`, on the same file system, so that a rename can move it.
-fn temporary_beside(target: &Path) -> Result<PathBuf> {
-    let name = target.file_name().ok_or_else(|| {
-        Error::usage(format!("`{}` does not name a directory to write", target.display()))
-    })?;
-    let above = parent(target);
-    fs::create_dir_all(&above).map_err(|cause| Error::io("create", &above, &cause))?;
-    for attempt in 0..1000 {
-        let process = std::process::id();
-        let path = above.join(format!(".{}.partial-{process}-{attempt}", name.display()));
-        match fs::create_dir(&path) {
-            Ok(()) => return Ok(path),
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(cause) => return Err(Error::io("create", &path, &cause)),
-        }
-    }
-    Err(Error::data(format!("too many unfinished corpora beside `{}`", target.display()))
-        .hint("remove the directories named `.NAME.partial-*` there"))
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 #[cfg(test)]
@@ -380,6 +273,19 @@ mod tests {
         writer.start_document(Split::Val, &[0, 1, 2], 2).unwrap();
         let error = writer.finish(provenance()).unwrap_err();
         assert!(error.to_string().contains("the test split would be empty"), "{error}");
+        assert_eq!(names(above.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_side_set_that_predicts_nothing_is_an_error_and_leaves_nothing() {
+        let above = tempfile::tempdir().unwrap();
+        let mut writer = writer(&above.path().join("corpus"), 10);
+        for split in Split::ALL {
+            writer.start_document(split, &[0, 1], 1).unwrap();
+        }
+        writer.side(&"one".parse().unwrap()).unwrap().start_document(&[1], 1).unwrap();
+        let error = writer.finish(provenance()).unwrap_err();
+        assert!(error.to_string().contains("predicted in side set `one`"), "{error}");
         assert_eq!(names(above.path()), [""; 0]);
     }
 

@@ -84,6 +84,18 @@ impl Mixture {
         }
         Assignment { component: last, position: left }
     }
+
+    /// How many of the first `rows` rows come from each component.
+    #[must_use]
+    pub fn counts(&self, rows: u64) -> Vec<u64> {
+        let mut left = rows;
+        let own = |&share: &(u128, u128)| {
+            let own = count(left, share);
+            left -= own;
+            own
+        };
+        self.nested.iter().map(own).collect()
+    }
 }
 
 /// How many of the first `rows` rows belong to a component with this share: ⌈rows · share⌉, so that
@@ -106,6 +118,7 @@ mod tests {
             let Assignment { component, position } = mixture.assign(row);
             assert_eq!(position, counts[component], "row {row} of {shares:?}");
             counts[component] += 1;
+            assert_eq!(mixture.counts(row + 1), counts, "row {row} of {shares:?}");
             for (&count, share) in counts.iter().zip(&all) {
                 let expected = share * (row + 1) as f64;
                 assert!((count as f64 - expected).abs() <= slack, "{count} of {expected}");

@@ -20,7 +20,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::permutation::Permutation;
-use crate::data::corpus::SplitReader;
+use crate::data::corpus::PartReader;
 use crate::data::hash::fold;
 use crate::spec::OrderMode;
 use crate::{Error, Result};
@@ -44,7 +44,7 @@ pub struct SamplerPlan {
 /// The sequences of a training split.
 #[derive(Debug)]
 pub struct Sampler<'a> {
-    split: &'a SplitReader,
+    split: &'a PartReader,
     plan: SamplerPlan,
     /// D / T.
     sequences: u64,
@@ -85,7 +85,7 @@ impl<'a> Sampler<'a> {
     /// # Errors
     /// If the split is shorter than one sequence, or the budget is larger than the split or not a
     /// positive multiple of the sequence length.
-    pub fn new(split: &'a SplitReader, plan: SamplerPlan) -> Result<Self> {
+    pub fn new(split: &'a PartReader, plan: SamplerPlan) -> Result<Self> {
         let sequence = u64::from(plan.sequence_tokens);
         check_budget(&plan, split.tokens())?;
         let recut = plan.order == OrderMode::Documents
@@ -244,7 +244,7 @@ fn check_budget(plan: &SamplerPlan, available_tokens: u64) -> Result<()> {
 }
 
 /// The first documents of the fixed order that hold `budget` tokens together, the last one cut.
-fn budget_documents(split: &SplitReader, budget: u64) -> Vec<Piece> {
+fn budget_documents(split: &PartReader, budget: u64) -> Vec<Piece> {
     let order = Permutation::new(FIXED_ORDER_KEY, split.documents());
     let mut left = budget;
     let mut documents = Vec::new();

@@ -1,4 +1,4 @@
-//! Text that the training split shares with the held-out splits.
+//! Text that the training split shares with the held-out splits and with each side set.
 //!
 //! A shingle is a run of eight words (of twelve tokens, for token files), without regard to case
 //! and punctuation. The shingles of the held-out text are indexed, and the training text is passed
@@ -26,10 +26,15 @@ pub(super) struct DuplicateFinder<C> {
     entries: Vec<(u64, u32)>,
     found: Vec<bool>,
     filter: Vec<u64>,
-    /// Hash of each held-out document, by number, and whether it is also a training document.
-    documents: Vec<(u64, bool)>,
-    /// The same, sorted by hash, for lookup: (hash, number).
-    by_key: Vec<(u64, u32)>,
+    /// Hash of each held-out document, by number.
+    documents: Vec<u64>,
+    /// Whether each is also a training document.
+    exact: Vec<bool>,
+    /// First document of each set that is reported on: the held-out splits together, then each side
+    /// set.
+    sets: Vec<usize>,
+    /// The numbers of the documents, sorted by hash, for lookup.
+    by_key: Vec<u32>,
     content: PhantomData<C>,
 }
 
@@ -42,19 +47,27 @@ impl<C: Content> DuplicateFinder<C> {
         Self {
             entries_max,
             threshold: u64::MAX,
-            entries: Vec::new(),
+            // Growth by doubling would take twice the room that is needed in the end.
+            entries: Vec::with_capacity(entries_max + entries_max / 8),
             found: Vec::new(),
             filter: Vec::new(),
             documents: Vec::new(),
+            exact: Vec::new(),
+            sets: vec![0],
             by_key: Vec::new(),
             content: PhantomData,
         }
     }
 
+    /// What is indexed from here on belongs to a new set.
+    pub(super) fn start_set(&mut self) {
+        self.sets.push(self.documents.len());
+    }
+
     /// Indexes a piece of held-out text.
     pub(super) fn held_out(&mut self, key: u64, starts_document: bool, content: &C) {
         if starts_document || self.documents.is_empty() {
-            self.documents.push((key, false));
+            self.documents.push(key);
         }
         let document = self.documents.len() as u32 - 1;
         let mut new = Vec::new();
@@ -77,20 +90,18 @@ impl<C: Content> DuplicateFinder<C> {
             let bit = filter_bit(hash);
             self.filter[bit / 64] |= 1 << (bit % 64);
         }
-        self.by_key = self.documents.iter().map(|&(key, _)| key).zip(0..).collect();
-        self.by_key.sort_unstable();
+        self.exact = vec![false; self.documents.len()];
+        self.by_key = (0..self.documents.len() as u32).collect();
+        self.by_key.sort_unstable_by_key(|&document| self.documents[document as usize]);
     }
 
     /// Looks a piece of training text up.
     pub(super) fn training(&mut self, key: u64, starts_document: bool, content: &C) {
         if starts_document {
-            let from = self.by_key.partition_point(|&(other, _)| other < key);
-            for &(other, document) in &self.by_key[from..] {
-                if other != key {
-                    break;
-                }
-                self.documents[document as usize].1 = true;
-            }
+            let key_of = |document: u32| self.documents[document as usize];
+            let from = self.by_key.partition_point(|&document| key_of(document) < key);
+            let equal = self.by_key[from..].iter().take_while(|&&document| key_of(document) == key);
+            equal.for_each(|&document| self.exact[document as usize] = true);
         }
         let Self { entries, found, filter, .. } = self;
         each_shingle(content, self.threshold, &mut |hash| {
@@ -108,27 +119,35 @@ impl<C: Content> DuplicateFinder<C> {
         });
     }
 
-    /// What was shared.
-    pub(super) fn report(&self) -> Duplicates {
-        let mut shingles = vec![(0_u64, 0_u64); self.documents.len()];
+    /// What was shared, set by set.
+    pub(super) fn report(&self) -> Vec<Duplicates> {
+        let mut shingles = vec![(0_u32, 0_u32); self.documents.len()];
         for (&(_, document), &found) in self.entries.iter().zip(&self.found) {
             let (all, shared) = &mut shingles[document as usize];
             *all += 1;
-            *shared += u64::from(found);
+            *shared += u32::from(found);
         }
-        let exact_documents = self.documents.iter().filter(|document| document.1).count() as u64;
-        let near = |(&(_, exact), &(all, shared)): (&(u64, bool), &(u64, u64))| {
-            !exact && all > 0 && 2 * shared >= all
-        };
-        let near_documents =
-            self.documents.iter().zip(&shingles).filter(|&pair| near(pair)).count() as u64;
-        let shared = self.found.iter().filter(|&&found| found).count();
-        Duplicates {
-            held_out_documents: self.documents.len() as u64,
-            exact_documents,
-            near_documents,
-            shared_shingles: shared as f64 / self.entries.len().max(1) as f64,
-        }
+        let ends = self.sets[1..].iter().copied().chain([self.documents.len()]);
+        let sets = self.sets.iter().zip(ends).map(|(&start, end)| start..end);
+        sets.map(|set| of_set(&self.exact[set.clone()], &shingles[set])).collect()
+    }
+}
+
+/// What the documents of a set share. Of each comes whether it is also a training document, and
+/// the numbers of its shingles, all of them and the shared ones.
+fn of_set(exact: &[bool], shingles: &[(u32, u32)]) -> Duplicates {
+    let exact_documents = exact.iter().filter(|&&exact| exact).count() as u64;
+    let near = |(&exact, &(all, shared)): (&bool, &(u32, u32))| {
+        !exact && all > 0 && u64::from(shared) * 2 >= u64::from(all)
+    };
+    let near_documents = exact.iter().zip(shingles).filter(|&pair| near(pair)).count() as u64;
+    let all: u64 = shingles.iter().map(|&(all, _)| u64::from(all)).sum();
+    let shared: u64 = shingles.iter().map(|&(_, shared)| u64::from(shared)).sum();
+    Duplicates {
+        held_out_documents: exact.len() as u64,
+        exact_documents,
+        near_documents,
+        shared_shingles: shared as f64 / all.max(1) as f64,
     }
 }
 
@@ -168,7 +187,8 @@ mod tests {
         held_out.iter().for_each(|text| finder.held_out(text.key(), true, text));
         finder.seal();
         training.iter().for_each(|text| finder.training(text.key(), true, text));
-        finder.report()
+        let [report] = finder.report()[..] else { panic!("there is one set") };
+        report
     }
 
     #[test]
@@ -197,6 +217,27 @@ mod tests {
         let report = find(ENTRIES_MAX, &held_out, &training);
         assert_eq!((report.exact_documents, report.near_documents), (0, 0));
         assert!(report.shared_shingles < 1e-9);
+    }
+
+    #[test]
+    fn each_set_is_reported_apart() {
+        let texts: Vec<String> = (0..6).map(|seed| text(seed, 200)).collect();
+        let mut finder = DuplicateFinder::new();
+        for (index, text) in texts.iter().enumerate() {
+            finder.held_out(text.key(), true, text);
+            if index % 2 == 1 {
+                finder.start_set();
+            }
+        }
+        finder.seal();
+        for text in [&texts[2], &texts[0], &texts[3]] {
+            finder.training(text.key(), true, text);
+        }
+        let sets: Vec<_> = finder.report();
+        let counts = sets.iter().map(|set| (set.held_out_documents, set.exact_documents));
+        assert_eq!(counts.collect::<Vec<_>>(), [(2, 1), (2, 2), (2, 0), (0, 0)]);
+        assert!((sets[0].shared_shingles - 0.5).abs() < 0.01, "{sets:?}");
+        assert!((sets[1].shared_shingles - 1.0).abs() < 1e-9 && sets[2].shared_shingles < 1e-9);
     }
 
     #[test]

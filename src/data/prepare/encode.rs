@@ -119,14 +119,14 @@ impl<'a, C: Content> Batch<'a, C> {
 }
 
 /// What was shared, for people.
-pub(super) fn describe(duplicates: &Duplicates) -> Option<String> {
+pub(super) fn describe(what: &str, duplicates: &Duplicates) -> Option<String> {
     let Duplicates { held_out_documents, exact_documents, near_documents, .. } = *duplicates;
     if exact_documents + near_documents == 0 {
         return None;
     }
     Some(format!(
-        "of {held_out_documents} held-out documents {exact_documents} are also training documents, \
+        "of {held_out_documents} {what} documents {exact_documents} are also training documents, \
          and {near_documents} more share at least half of their text with the training split: \
-         held-out losses will look better than they are"
+         {what} losses will look better than they are"
     ))
 }

@@ -36,6 +36,11 @@ pub(super) fn learn<C: Content>(
         documents: Splits::default(),
     };
     plan.pass("reading", &mut learned, observer)?;
+    for side in plan.sides {
+        learned.duplicates.start_set();
+        let mut aside = LearnSide(&mut learned.duplicates);
+        plan.pass_side("reading", side, &mut aside, observer)?;
+    }
     learned.duplicates.seal();
     Ok(learned)
 }
@@ -56,6 +61,16 @@ impl<C: Content> Sink<C> for Learned<C> {
         } else {
             self.duplicates.held_out(unit.key, unit.starts_document, &unit.content);
         }
+        Ok(())
+    }
+}
+
+/// Indexes a side set.
+struct LearnSide<'a, C>(&'a mut DuplicateFinder<C>);
+
+impl<C: Content> Sink<C> for LearnSide<'_, C> {
+    fn unit(&mut self, unit: Unit<C>) -> Result<()> {
+        self.0.held_out(unit.key, unit.starts_document, &unit.content);
         Ok(())
     }
 }

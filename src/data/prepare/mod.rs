@@ -10,6 +10,7 @@ mod learn;
 mod plan;
 mod sample;
 mod sequences;
+mod sides;
 mod split;
 mod synthetic;
 mod units;
@@ -20,9 +21,10 @@ use std::path::PathBuf;
 use super::corpus::{
     CorpusWriter, InputFacts, Manifest, Provenance, Publication, Splits, check_target,
 };
-use super::input::{Content, FileKind, InvalidUtf8, Observer, ReadCounts, expand};
+use super::input::{Content, FileKind, InputFile, InvalidUtf8, Observer, ReadCounts, expand};
+use crate::spec::SideName;
 use crate::{Error, Result};
-use plan::Plan;
+use plan::{Inputs, Plan};
 use vocabulary::Tokens;
 
 pub use plan::SequenceSplit;
@@ -37,6 +39,8 @@ pub struct PrepareOptions {
     pub val: Vec<PathBuf>,
     /// Test text.
     pub test: Vec<PathBuf>,
+    /// Side sets (mission D7): a name of its own and a file or directory for each.
+    pub sides: Vec<(SideName, PathBuf)>,
     /// The directory to write.
     pub target: PathBuf,
     /// Whether a corpus that lies there is replaced.
@@ -71,6 +75,7 @@ impl PrepareOptions {
             inputs,
             val: Vec::new(),
             test: Vec::new(),
+            sides: Vec::new(),
             target,
             overwrite: false,
             text_field: "text".to_owned(),
@@ -108,6 +113,7 @@ pub fn prepare(options: &PrepareOptions, observer: &mut dyn Observer) -> Result<
     check_target(&options.target)?;
     plan::check_shares(options)?;
     let mut skipped = Vec::new();
+    let sides = sides::list(options, &mut skipped)?;
     let mut files = Splits::default();
     let mut list = |paths: &[PathBuf]| -> Result<_> {
         if paths.is_empty() {
@@ -120,14 +126,16 @@ pub fn prepare(options: &PrepareOptions, observer: &mut dyn Observer) -> Result<
     files.train = list(&options.inputs)?;
     files.val = list(&options.val)?;
     files.test = list(&options.test)?;
-    let all = || files.train.iter().chain(&files.val).chain(&files.test);
+    let inputs = Inputs { files, sides };
+    let of_splits = || inputs.files.train.iter().chain(&inputs.files.val).chain(&inputs.files.test);
+    let all = || of_splits().chain(inputs.sides.iter().flat_map(|side| &side.files));
     let tokens = all().filter(|file| file.kind == FileKind::Tokens).count();
-    let mut input = InputFacts { file_count: all().count() as u64, ..InputFacts::default() };
-    input.files = all().take(1000).map(|file| file.name.clone()).collect();
+    let input = input_facts(of_splits());
     let mut prepared = match tokens {
-        0 => run::<String>(options, &files, input, observer),
-        _ if tokens == all().count() => run::<Vec<u32>>(options, &files, input, observer),
-        _ => Err(Error::usage("token files (.bin) and texts cannot be mixed in one corpus")),
+        0 => run::<String>(options, &inputs, input, observer),
+        _ if tokens == all().count() => run::<Vec<u32>>(options, &inputs, input, observer),
+        _ => Err(Error::usage("token files (.bin) and texts cannot be mixed in one corpus")
+            .hint("bring all files of the corpus and of its side sets into the same form")),
     }?;
     if let Some(first) = skipped.first() {
         let count = skipped.len();
@@ -138,15 +146,24 @@ pub fn prepare(options: &PrepareOptions, observer: &mut dyn Observer) -> Result<
     Ok(prepared)
 }
 
+/// Facts of these files, before they are read.
+fn input_facts<'a>(files: impl Iterator<Item = &'a InputFile> + Clone) -> InputFacts {
+    InputFacts {
+        file_count: files.clone().count() as u64,
+        files: files.take(1000).map(|file| file.name.clone()).collect(),
+        ..InputFacts::default()
+    }
+}
+
 /// Prepares a corpus of texts or of tokens.
 fn run<C: Content>(
     options: &PrepareOptions,
-    files: &Splits<Vec<super::input::InputFile>>,
+    inputs: &Inputs,
     mut input: InputFacts,
     observer: &mut dyn Observer,
 ) -> Result<Prepared> {
-    let given = vocabulary::given::<C>(options, &files.train)?;
-    let plan = Plan::new::<C>(options, files, given.as_ref(), observer)?;
+    let given = vocabulary::given::<C>(options, &inputs.files.train)?;
+    let plan = Plan::new::<C>(options, inputs, given.as_ref(), observer)?;
     let mut notes = plan.notes.clone();
     if let Some(sequences) = options.sequences {
         let tokens = given.ok_or_else(|| {
@@ -159,19 +176,25 @@ fn run<C: Content>(
             sequences::write::<C>(&plan, sequences, &tokens, writer, input, observer)?;
         return Ok(Prepared { manifest, publication, notes });
     }
-    let learned = learn::learn::<C>(&plan, options.seed, given.is_none(), observer)?;
+    let mut learned = learn::learn::<C>(&plan, options.seed, given.is_none(), observer)?;
     learned.check_splits(&plan)?;
     let tokens = match given {
         Some(tokens) => tokens,
-        None => Tokens::train(&learned, options)?,
+        None => Tokens::train(&mut learned, options)?,
     };
     notes.extend(tokens.notes.clone());
     let writer = CorpusWriter::create(&options.target, options.overwrite, tokens.vocabulary())?;
     let gap_bytes = learned.gap_length;
-    let encoded = encode::encode::<C>(&plan, learned.duplicates, &tokens, writer, observer)?;
+    let mut encoded = encode::encode::<C>(&plan, learned.duplicates, &tokens, writer, observer)?;
     record_counts(&mut input, &mut notes, encoded.counts);
-    let duplicates = encoded.duplicates.report();
-    notes.extend(encode::describe(&duplicates));
+    let mut duplicates = encoded.duplicates.report();
+    let of_sides = duplicates.split_off(1);
+    let duplicates = duplicates[0];
+    notes.extend(encode::describe("held-out", &duplicates));
+    for (side, duplicates) in plan.sides.iter().zip(&of_sides) {
+        notes.extend(encode::describe(side.name.as_str(), duplicates));
+    }
+    let side = sides::encode::<C>(&plan, Some(of_sides), &tokens, &mut encoded.writer, observer)?;
     if plan.cuts_sections() {
         notes.push(plan.describe_sections(gap_bytes));
     }
@@ -182,6 +205,7 @@ fn run<C: Content>(
         duplicates: Some(duplicates),
         input,
         floor_nats: Splits::default(),
+        side,
     })?;
     Ok(Prepared { manifest, publication, notes })
 }

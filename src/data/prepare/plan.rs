@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::PrepareOptions;
+use super::sides::SideInput;
 use super::split::{DOCUMENTS_MIN, Shares, Splitter};
 use super::units::{Cutter, Sink};
 use super::vocabulary::Tokens;
@@ -27,9 +28,16 @@ struct Group {
     sections: bool,
 }
 
+/// All files that are read.
+pub(super) struct Inputs {
+    pub(super) files: Splits<Vec<InputFile>>,
+    pub(super) sides: Vec<SideInput>,
+}
+
 /// All that the passes over the input need to know.
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
     groups: Vec<Group>,
+    pub(super) sides: &'a [SideInput],
     reading: Reading,
     shares: Shares,
     /// Documents of the input, up to [`DOCUMENTS_MIN`].
@@ -62,11 +70,11 @@ pub(super) fn check_shares(options: &PrepareOptions) -> Result<()> {
     Ok(())
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// Counts documents and decides how each group of files is split.
     pub(super) fn new<C: Content>(
         options: &PrepareOptions,
-        files: &Splits<Vec<InputFile>>,
+        inputs: &'a Inputs,
         given: Option<&Tokens>,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
@@ -76,6 +84,7 @@ impl Plan {
             separator: given.and_then(|tokens| tokens.separator),
             vocabulary: given.map(|tokens| tokens.size),
         };
+        let (files, sides) = (&inputs.files, &inputs.sides[..]);
         let mut notes = Vec::new();
         let only = |split| match split {
             Split::Train => Shares { val: 0.0, test: 0.0 },
@@ -99,13 +108,18 @@ impl Plan {
         } else {
             only(Split::Val)
         };
-        let mut plan = Self { groups: Vec::new(), reading, shares: of_input, documents: 0, notes };
+        let (groups, shares) = (Vec::new(), of_input);
+        let mut plan = Self { groups, sides, reading, shares, documents: 0, notes };
         for (split, shares) in
             [(Split::Train, of_input), (Split::Val, of_val), (Split::Test, only(Split::Test))]
         {
             if has(split) {
                 plan.add_group::<C>(files.get(split), shares, options.seed, observer)?;
             }
+        }
+        for side in sides {
+            plan.survey::<C>(&side.files, observer)
+                .map_err(|error| error.within(format!("side set `{}`", side.name)))?;
         }
         Ok(plan)
     }
@@ -117,6 +131,26 @@ impl Plan {
         seed: u64,
         observer: &mut dyn Observer,
     ) -> Result<()> {
+        let documents = self.survey::<C>(files, observer)?;
+        // A group that goes to one split as a whole needs no sections.
+        let divided = [shares.val, shares.test, 1.0 - shares.val - shares.test]
+            .iter()
+            .filter(|&&share| share > 0.0)
+            .count()
+            > 1;
+        let sections = divided && documents < DOCUMENTS_MIN;
+        let splitter = Splitter::new(shares, seed, sections.then_some(C::SECTION));
+        self.documents = self.documents.max(documents);
+        self.groups.push(Group { files: files.to_vec(), splitter, sections });
+        Ok(())
+    }
+
+    /// Counts documents, up to [`DOCUMENTS_MIN`]; none at all is an error.
+    fn survey<C: Content>(
+        &self,
+        files: &[InputFile],
+        observer: &mut dyn Observer,
+    ) -> Result<usize> {
         let mut survey = Survey(0);
         observer.stage("counting documents", files.iter().map(|file| file.bytes).sum());
         C::visit(files, &self.reading, &mut survey, observer)?;
@@ -124,20 +158,24 @@ impl Plan {
             return Err(Error::data(format!("there is no text in `{}`", files[0].path.display()))
                 .hint("every document is empty"));
         }
-        // A group that goes to one split as a whole needs no sections.
-        let divided = [shares.val, shares.test, 1.0 - shares.val - shares.test]
-            .iter()
-            .filter(|&&share| share > 0.0)
-            .count()
-            > 1;
-        let sections = divided && survey.0 < DOCUMENTS_MIN;
-        let splitter = Splitter::new(shares, seed, sections.then_some(C::SECTION));
-        self.documents = self.documents.max(survey.0);
-        self.groups.push(Group { files: files.to_vec(), splitter, sections });
-        Ok(())
+        Ok(survey.0)
     }
 
-    /// Passes all units to the sink.
+    /// Passes all units of a side set to the sink.
+    pub(super) fn pass_side<C: Content>(
+        &self,
+        stage: &str,
+        side: &SideInput,
+        sink: &mut dyn Sink<C>,
+        observer: &mut dyn Observer,
+    ) -> Result<ReadCounts> {
+        observer.stage(stage, side.files.iter().map(|file| file.bytes).sum());
+        let mut cutter = Cutter::aside(sink);
+        C::visit(&side.files, &self.reading, &mut cutter, observer)
+            .map_err(|error| error.within(format!("side set `{}`", side.name)))
+    }
+
+    /// Passes all units of the splits to the sink.
     pub(super) fn pass<C: Content>(
         &self,
         stage: &str,

@@ -41,14 +41,9 @@ impl Sample {
         }
     }
 
-    /// Bytes of text.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes as u64
-    }
-
-    /// The texts.
-    pub(super) fn texts(&self) -> Vec<&str> {
-        self.pieces.values().map(String::as_str).collect()
+    /// The texts, in their order.
+    pub(super) fn into_texts(self) -> impl ExactSizeIterator<Item = String> + Send {
+        self.pieces.into_values()
     }
 }
 
@@ -62,8 +57,8 @@ mod tests {
         sample.offer(1, "one");
         sample.offer(2, "two");
         sample.offer(2, "two");
-        assert_eq!(sample.bytes(), 9);
-        assert_eq!(sample.texts().len(), 3);
+        assert_eq!(sample.bytes, 9);
+        assert_eq!(sample.into_texts().len(), 3);
     }
 
     #[test]
@@ -73,10 +68,8 @@ mod tests {
         let take = |seed, order: &mut dyn Iterator<Item = usize>| {
             let mut sample = Sample::new(seed, 1000);
             order.for_each(|n| sample.offer(fold(3, n as u64), &texts[n]));
-            assert!(sample.bytes() <= 1000 && sample.bytes() > 950);
-            let mut texts: Vec<String> = sample.texts().into_iter().map(str::to_owned).collect();
-            texts.sort();
-            texts
+            assert!(sample.bytes <= 1000 && sample.bytes > 950);
+            sample.into_texts().collect::<Vec<_>>()
         };
         let forward = take(1, &mut (0..500));
         assert_eq!(forward, take(1, &mut (0..500).rev()));

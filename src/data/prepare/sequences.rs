@@ -42,6 +42,7 @@ pub(super) fn write<C: Content>(
     let held_out = held_out(spool.tokens, split)?;
     distribute(&spool, split, &held_out, tokens, &mut writer)?;
     fs::remove_file(&path).map_err(|cause| Error::io("remove", &path, &cause))?;
+    let side = super::sides::encode::<C>(plan, None, tokens, &mut writer, observer)?;
     writer.finish(Provenance {
         synthetic: None,
         tokenizer: tokens.facts.clone(),
@@ -52,6 +53,7 @@ pub(super) fn write<C: Content>(
         duplicates: None,
         input,
         floor_nats: Splits::default(),
+        side,
     })
 }
 

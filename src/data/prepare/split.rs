@@ -39,6 +39,18 @@ pub(super) enum Place {
     Whole(Split),
     /// Section by section.
     Sections(Regions),
+    /// All of it to a side set, and so to no split.
+    Aside,
+}
+
+impl Place {
+    /// The split that the document goes to as a whole, if it does.
+    pub(super) fn whole(self) -> Option<Split> {
+        match self {
+            Self::Whole(split) => Some(split),
+            Self::Sections(_) | Self::Aside => None,
+        }
+    }
 }
 
 /// The held-out regions of a document, in bytes (or tokens) from its start.
@@ -205,6 +217,7 @@ mod tests {
             let place = Splitter::new(shares, 0, section).place(long);
             match place {
                 Place::Whole(to) => assert_eq!(to, split),
+                Place::Aside => panic!("no split puts a document aside"),
                 Place::Sections(regions) => {
                     for start in (0..long.length).step_by(1000) {
                         assert_eq!(regions.split(start), Some(split));

@@ -1,5 +1,6 @@
 //! Writing the built-in language as a corpus, with the exact floor of every split.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Prepared;
@@ -41,6 +42,7 @@ pub fn prepare_synthetic(name: &str, target: &Path, overwrite: bool) -> Result<P
         duplicates: None,
         input: InputFacts::default(),
         floor_nats,
+        side: BTreeMap::new(),
     })?;
     Ok(Prepared { manifest, publication, notes: Vec::new() })
 }

@@ -1,11 +1,13 @@
 //! Tests of whole preparations, through files on disk.
 
+mod sides;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::data::hash::fold;
-use crate::data::{Corpus, SplitPolicy};
+use crate::data::{Corpus, PartReader, SplitPolicy};
 use crate::spec::Split;
 
 /// A story of `paragraphs` paragraphs; stories of different seeds share no sentence.
@@ -77,7 +79,11 @@ fn run_ok(options: &PrepareOptions) -> (Prepared, Corpus) {
 
 /// The texts of a split's documents; each must begin with the separator.
 fn texts(corpus: &Corpus, split: Split) -> Vec<String> {
-    let (reader, tokenizer) = (corpus.split(split), corpus.tokenizer().unwrap().unwrap());
+    documents(corpus, corpus.split(split))
+}
+
+fn documents(corpus: &Corpus, reader: &PartReader) -> Vec<String> {
+    let tokenizer = corpus.tokenizer().unwrap().unwrap();
     (0..reader.documents())
         .map(|index| {
             let bounds = reader.document_bounds(index);

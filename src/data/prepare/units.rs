@@ -9,7 +9,8 @@ use crate::spec::Split;
 
 /// A section, a document, or a piece of one.
 pub(super) struct Unit<C> {
-    /// Where it goes; none if it lies on a border and is left out.
+    /// Where it goes; none if it lies on a border and is left out of all splits, or if it belongs
+    /// to a side set.
     pub(super) split: Option<Split>,
     /// Whether a document of the corpus begins here; a piece that goes on does not.
     pub(super) starts_document: bool,
@@ -25,7 +26,8 @@ pub(super) trait Sink<C> {
 
 /// Cuts documents and passes the units on.
 pub(super) struct Cutter<'a, C> {
-    splitter: Splitter,
+    /// None for side sets, whose documents go to no split.
+    splitter: Option<Splitter>,
     sink: &'a mut dyn Sink<C>,
     place: Place,
     key: u64,
@@ -36,16 +38,22 @@ pub(super) struct Cutter<'a, C> {
 }
 
 impl<'a, C: Content> Cutter<'a, C> {
+    /// Cuts documents for the splits that `splitter` gives them.
     pub(super) fn new(splitter: Splitter, sink: &'a mut dyn Sink<C>) -> Self {
-        let place = Place::Whole(Split::Train);
+        Self { splitter: Some(splitter), ..Self::aside(sink) }
+    }
+
+    /// Cuts documents of a side set.
+    pub(super) fn aside(sink: &'a mut dyn Sink<C>) -> Self {
+        let (splitter, place) = (None, Place::Aside);
         Self { splitter, sink, place, key: 0, buffer: C::default(), passed: 0 }
     }
 
     fn pass(&mut self, length: usize) -> Result<()> {
         let content = self.buffer.split_front(length);
         let unit = match self.place {
-            Place::Whole(split) => Unit {
-                split: Some(split),
+            Place::Whole(_) | Place::Aside => Unit {
+                split: self.place.whole(),
                 starts_document: self.passed == 0,
                 key: self.key,
                 content,
@@ -64,13 +72,13 @@ impl<'a, C: Content> Cutter<'a, C> {
     /// Passes on what is surely complete. Cuts depend on the text alone, not on how it comes in.
     fn pass_complete(&mut self) -> Result<()> {
         let limit = match self.place {
-            Place::Whole(_) => C::PIECE_MAX,
+            Place::Whole(_) | Place::Aside => C::PIECE_MAX,
             Place::Sections(regions) => regions.section as usize,
         };
         // Cutting needs to see the character after the limit.
         while self.buffer.length() > limit + 4 {
             let length = match self.place {
-                Place::Whole(_) => self.buffer.piece_end(limit),
+                Place::Whole(_) | Place::Aside => self.buffer.piece_end(limit),
                 Place::Sections(_) => self.buffer.section_end(limit),
             };
             self.pass(length)?;
@@ -81,7 +89,8 @@ impl<'a, C: Content> Cutter<'a, C> {
 
 impl<C: Content> Visitor<C> for Cutter<'_, C> {
     fn document(&mut self, head: Head) -> Result<ControlFlow<()>> {
-        (self.place, self.key, self.passed) = (self.splitter.place(head), head.key, 0);
+        let place = self.splitter.map_or(Place::Aside, |splitter| splitter.place(head));
+        (self.place, self.key, self.passed) = (place, head.key, 0);
         Ok(ControlFlow::Continue(()))
     }
 

@@ -78,15 +78,15 @@ fn bare(options: &PrepareOptions, files: &[InputFile]) -> Result<Tokens> {
 }
 
 impl Tokens {
-    /// Trains a tokenizer on the sample.
+    /// Trains a tokenizer on the sample, which is used up: the passes that follow need its room.
     pub(super) fn train<C: Content>(
-        learned: &Learned<C>,
+        learned: &mut Learned<C>,
         options: &PrepareOptions,
     ) -> Result<Self> {
-        let sample = learned.sample.as_ref().expect("a sample was taken to train on");
+        let sample = learned.sample.take().expect("a sample was taken to train on");
         let size = options.vocabulary.unwrap_or_else(|| default_size(learned.train_length));
-        let tokenizer = train(&sample.texts(), size)?;
-        let trained = TrainedFacts { sample_bytes: sample.bytes(), seed: options.seed };
+        let (tokenizer, sample_bytes) = train(sample.into_texts(), size)?;
+        let trained = TrainedFacts { sample_bytes, seed: options.seed };
         let mut tokens = Self::of(tokenizer, options, Some(trained))?;
         if options.vocabulary.is_none() {
             tokens.notes.push(format!(

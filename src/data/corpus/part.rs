@@ -1,0 +1,67 @@
+//! Writing one part of a corpus: tokens, and where documents begin.
+
+use std::path::Path;
+
+use super::manifest::{PartFiles, SplitFacts};
+use super::shard::{FileFacts, HashedFile, TokenWidth};
+use crate::Result;
+
+/// The two growing files of a split or of a side set.
+pub struct PartWriter {
+    names: PartFiles,
+    tokens_file: HashedFile,
+    documents_file: HashedFile,
+    vocabulary: u32,
+    width: TokenWidth,
+    facts: SplitFacts,
+}
+
+impl PartWriter {
+    pub(super) fn create(directory: &Path, names: PartFiles, vocabulary: u32) -> Result<Self> {
+        Ok(Self {
+            tokens_file: HashedFile::create(directory.join(&names.tokens))?,
+            documents_file: HashedFile::create(directory.join(&names.documents))?,
+            names,
+            vocabulary,
+            width: TokenWidth::for_vocabulary(vocabulary),
+            facts: SplitFacts::default(),
+        })
+    }
+
+    /// Starts a new document with these tokens, which stand for `bytes` bytes of text.
+    ///
+    /// # Panics
+    /// If there are no tokens, or one is outside the vocabulary: readers of inputs check that.
+    pub fn start_document(&mut self, tokens: &[u32], bytes: u64) -> Result<()> {
+        assert!(!tokens.is_empty(), "a document needs a token");
+        self.documents_file.write(&self.facts.tokens.to_le_bytes())?;
+        self.facts.documents += 1;
+        self.continue_document(tokens, bytes)
+    }
+
+    /// Adds tokens to the document that was started last.
+    ///
+    /// # Panics
+    /// As [`PartWriter::start_document`], and if no document was started.
+    pub fn continue_document(&mut self, tokens: &[u32], bytes: u64) -> Result<()> {
+        let inside = tokens.iter().all(|&token| token < self.vocabulary);
+        assert!(inside, "a token is outside the vocabulary of {}", self.vocabulary);
+        assert!(self.facts.documents > 0, "no document was started");
+        self.facts.tokens += tokens.len() as u64;
+        self.facts.bytes += bytes;
+        self.tokens_file.write_tokens(self.width, tokens)
+    }
+
+    /// What was written so far.
+    #[must_use]
+    pub fn facts(&self) -> SplitFacts {
+        self.facts
+    }
+
+    /// Completes both files; returns their names with their facts.
+    pub(super) fn finish(&mut self) -> Result<[(String, FileFacts); 2]> {
+        self.documents_file.write(&self.facts.tokens.to_le_bytes())?;
+        let (tokens, documents) = (self.tokens_file.finish()?, self.documents_file.finish()?);
+        Ok([(self.names.tokens.clone(), tokens), (self.names.documents.clone(), documents)])
+    }
+}

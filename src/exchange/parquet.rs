@@ -7,12 +7,12 @@ use std::fs::File;
 use ::parquet::basic::ConvertedType;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use ::parquet::data_type::{ByteArray, DataType};
-use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 
 use super::row::Row;
 use super::source::Reading;
+use crate::token::catch_panics;
 use crate::{Error, Result};
 
 /// Rows held in memory at a time.
@@ -31,7 +31,7 @@ struct Column {
 
 /// Reads the runs of a file.
 pub(super) fn read(file: File, reading: &mut Reading<'_>) -> Result<()> {
-    let reader = SerializedFileReader::new(file).map_err(|cause| damaged(&cause))?;
+    let reader = fenced(|| SerializedFileReader::new(file))?;
     let columns = columns(&reader)?;
     reading.columns.extend(columns.iter().map(|column| column.name.clone()));
     reading.mapping.check(&reading.columns)?;
@@ -40,11 +40,10 @@ pub(super) fn read(file: File, reading: &mut Reading<'_>) -> Result<()> {
     let numbered = !has("id") && !has("name") && !has("step");
     let mut count = 0_u64;
     for group in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(group).map_err(|cause| damaged(&cause))?;
+        let group = fenced(|| reader.get_row_group(group))?;
         let mut readers = Vec::new();
         for column in &columns {
-            let found = group.get_column_reader(column.index);
-            readers.push(found.map_err(|cause| damaged(&cause))?);
+            readers.push(fenced(|| group.get_column_reader(column.index))?);
         }
         let rows = u64::try_from(group.metadata().num_rows()).unwrap_or(0);
         let mut left = rows;
@@ -144,8 +143,8 @@ fn next<T: DataType>(
     while found.len() < count {
         let (mut values, mut levels) = (Vec::new(), Vec::new());
         let wanted = (column.present > 0).then_some(&mut levels);
-        let read = reader.read_records(count - found.len(), wanted, None, &mut values);
-        let (rows, ..) = read.map_err(|cause| damaged(&cause))?;
+        let missing = count - found.len();
+        let (rows, ..) = fenced(|| reader.read_records(missing, wanted, None, &mut values))?;
         if rows == 0 {
             return Err(Error::data(format!("the column `{}` is too short", column.name)));
         }
@@ -164,9 +163,16 @@ fn real(number: f64) -> Value {
         .map_or_else(|| Value::from(number.to_string()), Value::Number)
 }
 
-fn damaged(cause: &ParquetError) -> Error {
-    Error::data(format!("not a complete Parquet file: {cause}"))
-        .hint("download or write the file again")
+/// Calls the crate, which answers some damaged files with a panic.
+fn fenced<T>(action: impl FnOnce() -> ::parquet::errors::Result<T>) -> Result<T> {
+    let damaged = |cause: &dyn std::fmt::Display| {
+        Error::data(format!("not a complete Parquet file: {cause}"))
+            .hint("download or write the file again")
+    };
+    match catch_panics(action) {
+        Some(result) => result.map_err(|cause| damaged(&cause)),
+        None => Err(damaged(&"its metadata contradict themselves")),
+    }
 }
 
 #[cfg(test)]

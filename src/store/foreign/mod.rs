@@ -56,7 +56,7 @@ pub struct ForeignDraft {
     root: PathBuf,
     folder: PathBuf,
     /// Holds the store's foreign area for this process: two imports cannot both add one run.
-    _lock: Option<File>,
+    lock: Option<File>,
     /// Content and source of every run by its id.
     known: BTreeMap<String, (String, ForeignSource)>,
     runs: Option<Output>,
@@ -131,16 +131,12 @@ impl Store {
         let root = self.foreign_path();
         let lock = if dry_run { None } else { Some(lock(&root)?) };
         let known = self.foreign()?.into_iter().map(|one| (one.run.id, (one.content, one.source)));
-        let mut draft = ForeignDraft {
-            folder: temporary_path(&root.join("draft")),
-            root,
-            _lock: lock,
-            known: known.collect(),
-            runs: None,
-            history: None,
-            count: 0,
-        };
+        let mut draft = ForeignDraft::trial();
+        draft.known = known.collect();
+        draft.lock = lock;
         if !dry_run {
+            draft.folder = temporary_path(&root.join("draft"));
+            draft.root = root;
             let folder = &draft.folder;
             fs::create_dir_all(folder).map_err(|cause| Error::io("create", folder, &cause))?;
             draft.runs = Some(Output::create(folder.join("runs.jsonl"))?);
@@ -206,6 +202,20 @@ fn read_history(folder: &Path, start: u64, bytes: u64) -> Result<ForeignHistory>
 }
 
 impl ForeignDraft {
+    /// An import into nothing: every check is made against an empty store.
+    #[must_use]
+    pub fn trial() -> Self {
+        Self {
+            root: PathBuf::new(),
+            folder: PathBuf::new(),
+            lock: None,
+            known: BTreeMap::new(),
+            runs: None,
+            history: None,
+            count: 0,
+        }
+    }
+
     /// Adds a run. A run of the same id with another content is an error that names both files.
     pub fn add(
         &mut self,
@@ -267,7 +277,9 @@ impl ForeignDraft {
 impl Drop for ForeignDraft {
     fn drop(&mut self) {
         // After publication the folder has another name and nothing is left to remove.
-        let _ = fs::remove_dir_all(&self.folder);
+        if self.lock.is_some() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }
 

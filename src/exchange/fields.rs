@@ -161,7 +161,7 @@ impl Mapping {
         let Some(column) = self.column("step", row) else { return Ok(None) };
         let Some(step) = row.number(column)? else { return Ok(None) };
         match step {
-            step if step >= 0.0 && step < 1e15 => Ok(Some(step as u64)),
+            step if (0.0..1e15).contains(&step) => Ok(Some(step as u64)),
             _ => Err(row.error(&format!("`{step}` in `{column}` is no step"))),
         }
     }

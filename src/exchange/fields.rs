@@ -113,8 +113,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// The columns that were mapped to what a step has. A run's course does not say which columns it
-    /// was made of, so they count as found where there is a course.
+    /// The columns that were mapped to what a step has. A run's course does not say which columns
+    /// it was made of, so they count as found where there is a course.
     pub(super) fn columns_of_steps(&self) -> impl Iterator<Item = String> {
         let fields = ["step", "loss", "train_loss"].into_iter();
         fields.filter_map(|field| self.0.get(field).cloned().flatten())

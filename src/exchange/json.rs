@@ -4,8 +4,8 @@
 //! [run, ...]  {"mode": [run, ...]}  {"id": run}  run              run lists
 //! {"name": {"K": {"task": {"acc": ..., "acc_stderr": ...}}}}     results of K members
 //! ```
-//! A run is an object of plain values. Its `loss_history` or `history` is a table in any of the forms
-//! that pandas writes: records, lists by column, values by column and index, or `split`.
+//! A run is an object of plain values. Its `loss_history` or `history` is a table in any of the
+//! forms that pandas writes: records, lists by column, values by column and index, or `split`.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -320,7 +320,8 @@ mod tests {
             r#"[{"_step": 640, "eval/dclm/loss": 4}, {"_step": 1280, "eval/dclm/loss": 3.5}]"#,
             r#"{"_step": [640, 1280], "eval/dclm/loss": [4, 3.5], "train/loss": [NaN, 3]}"#,
             r#"{"_step": {"0": 640, "10": 1280}, "eval/dclm/loss": {"0": 4, "10": 3.5}}"#,
-            r#"{"columns": ["_step", "eval/dclm/loss"], "index": [0, 1], "data": [[640, 4], [1280, 3.5]]}"#,
+            r#"{"columns": ["_step", "eval/dclm/loss"], "index": [0, 1],
+                "data": [[640, 4], [1280, 3.5]]}"#,
         ];
         for history in histories {
             let run = listed(history);

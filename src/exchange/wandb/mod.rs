@@ -1,7 +1,7 @@
 //! W&B's offline files, `wandb/offline-run-*/run-*.wandb`: one run each.
 //!
-//! A log (`log`) of messages (`message`). Of the messages only these fields are read, by the numbers
-//! of W&B's schema as of its version 0.31:
+//! A log (`log`) of messages (`message`). Of the messages only these fields are read, by the
+//! numbers of W&B's schema as of its version 0.31:
 //!
 //! ```text
 //! Record   history 2, summary 3, config 5, run 17, exit 18

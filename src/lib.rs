@@ -11,6 +11,7 @@ pub mod cli;
 pub mod data;
 pub mod error;
 pub mod eval;
+pub mod exchange;
 #[cfg(test)]
 mod golden;
 pub mod lab;

@@ -8,6 +8,8 @@ mod corpus;
 mod doctor;
 mod eval;
 mod fit;
+mod foreign;
+mod import;
 mod options;
 mod prepare;
 mod print;
@@ -44,6 +46,8 @@ enum Verb {
     Quickstart(quickstart::QuickstartArgs),
     /// Fit a law to a table of losses, with intervals
     Fit(fit::FitArgs),
+    /// Take in runs of other programs, kept apart from the records
+    Import(import::ImportArgs),
     /// List the records of a store
     Runs(runs::RunsArgs),
     /// Show a record, or a spec before it is run
@@ -88,6 +92,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Eval(arguments) => eval::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),
         Verb::Fit(arguments) => fit::run(&arguments).map(done),
+        Verb::Import(arguments) => import::run(&arguments).map(done),
         Verb::Runs(arguments) => runs::list(&arguments).map(done),
         Verb::Show(arguments) => runs::show(&arguments).map(done),
         Verb::Verify(arguments) => runs::verify(&arguments).map(done),
@@ -101,7 +106,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
 fn exit_with_one_on_a_bug() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // A tokenizer from the world may make its crate panic, which becomes an error.
+        // A file from the world may make the crate that reads it panic, which becomes an error.
         if crate::token::panics_are_caught() {
             return;
         }

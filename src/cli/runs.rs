@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
+use super::foreign::ForeignArgs;
 use super::options::{Places, Running, SpecSource};
-use super::{corpus, print, progress::Bar};
+use super::{corpus, foreign, print, progress::Bar};
 use crate::data::{Corpus, MANIFEST_FILE, Manifest, PartReader};
 use crate::lab::{Corpora, add_floors, ledger, replay};
 use crate::report::table::{Align, Table};
@@ -24,6 +25,8 @@ pub(super) struct RunsArgs {
     /// Print one JSON record a line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    foreign: ForeignArgs,
 }
 
 /// Arguments of `scarce show`.
@@ -65,6 +68,9 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
     let store = existing(&arguments.store)?;
+    if arguments.foreign.foreign {
+        return foreign::list(&store, &arguments.foreign, arguments.json);
+    }
     let mut table = Table::new(&[
         ("id", Align::Left),
         ("kind", Align::Left),
@@ -112,7 +118,10 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
         return show_corpus(Path::new(prefix), arguments.json);
     }
     let store = existing(&arguments.places.store)?;
-    let id = store.find(prefix)?;
+    let id = match store.find(prefix) {
+        Ok(id) => id,
+        Err(error) => return foreign::show(&store, prefix, arguments.json, error),
+    };
     let Some(mut record) = store.record(id)? else {
         return Err(Error::data(format!("record {} has gone away", id.short())));
     };

@@ -4,6 +4,7 @@
 //! format                what this directory is, and its version
 //! records/ID/           one immutable record per job (docs/store-format.md)
 //! work/ID/              a job in progress: claim, checkpoints, metrics so far
+//! foreign/BATCH/        runs of other programs, imported
 //! test-reads.jsonl      every read of a sealed test split
 //! ```
 //! Records appear by an atomic rename and never change. Several processes, on one or several
@@ -15,6 +16,7 @@ mod checkpoint;
 mod claim;
 mod clock;
 mod draft;
+mod foreign;
 mod manifest;
 mod metrics;
 mod reads;
@@ -32,6 +34,10 @@ pub use checkpoint::{Checkpoint, CheckpointHeader, Checkpoints};
 pub use claim::{Claim, Held};
 pub use clock::{unix_seconds, utc};
 pub use draft::{Draft, Published};
+pub use foreign::{
+    Added, ForeignDraft, ForeignHistory, ForeignId, ForeignRecord, ForeignRun, ForeignSettings,
+    ForeignSource,
+};
 pub use metrics::MetricsLog;
 pub use reads::TestRead;
 pub use record::{

@@ -1,5 +1,5 @@
-//! A fence around the `tokenizers` crate: it answers some damaged or exotic files with a panic, and
-//! a file from the world must never look like a bug of ours.
+//! A fence around crates that answer some damaged or exotic files with a panic, such as
+//! `tokenizers`: a file from the world must never look like a bug of ours.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,13 +16,18 @@ pub fn panics_are_caught() -> bool {
     GUARDED.get()
 }
 
-/// Runs `action` and turns a panic into an error about the tokenizer.
-pub(super) fn guard<T>(action: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Runs `action`, which calls a foreign crate, and gives `None` if it panicked. Nothing that it
+/// touched may be used afterwards.
+pub fn catch_panics<T>(action: impl FnOnce() -> T) -> Option<T> {
     let before = GUARDED.replace(true);
-    // Nothing that a panic may have left half-done is used afterwards: the caller gets an error.
     let result = catch_unwind(AssertUnwindSafe(action));
     GUARDED.set(before);
-    result.unwrap_or_else(|_| {
+    result.ok()
+}
+
+/// Runs `action` and turns a panic into an error about the tokenizer.
+pub(super) fn guard<T>(action: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_panics(action).unwrap_or_else(|| {
         Err(Error::data("the tokenizer is damaged or of an unsupported kind")
             .hint("use a byte-level `tokenizer.json` in Hugging Face's format"))
     })

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 use guard::guard;
 
 pub use encode::Encoder;
-pub use guard::panics_are_caught;
+pub use guard::{catch_panics, panics_are_caught};
 pub use train::{SEPARATOR, VOCABULARY_MIN, train};
 pub use words::cut;
 

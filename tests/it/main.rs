@@ -12,6 +12,9 @@ mod fit;
 /// Stored samples of every on-disk format.
 mod formats;
 
+/// `scarce import runs`.
+mod import;
+
 /// Runs on two corpora.
 mod mixture;
 

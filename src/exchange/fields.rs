@@ -1,0 +1,429 @@
+//! From rows to typed runs: which of a source's names means what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::cell;
+use super::history::Course;
+use super::row::Row;
+use crate::error::suggest;
+use crate::store::{ForeignHistory, ForeignRun, ForeignSettings};
+use crate::{Error, Result};
+
+/// Other values that are kept of a run.
+const OTHER_MAX: usize = 200;
+/// Final losses that are kept of a run.
+const LOSSES_MAX: usize = 200;
+/// Longest id, in bytes.
+const ID_MAX: usize = 300;
+
+/// Every field with the names that it is found under unless a mapping says otherwise.
+const FIELDS: [(&str, &[&str]); 22] = [
+    ("id", &["id", "run_id", "ID"]),
+    ("name", &["name", "run_name", "display_name", "Name"]),
+    ("project", &["project"]),
+    ("state", &["state", "State"]),
+    ("tags", &["tags", "Tags"]),
+    ("model", &["model", "model_name", "preset"]),
+    ("parameters", &["parameters", "parameter_count", "total_params"]),
+    ("tokens", &["tokens", "budget_tokens", "base_tokens", "token_count"]),
+    ("epochs", &["epochs"]),
+    ("data", &["data", "data_name", "dataset"]),
+    ("schedule", &["schedule", "lr_schedule", "optimizer.lr_schedule"]),
+    ("lr", &["lr", "learning_rate", "optimizer.learning_rate"]),
+    ("weight_decay", &["weight_decay", "wd", "optimizer.weight_decay"]),
+    ("batch", &["batch", "batch_size", "trainer.train_batch_size"]),
+    ("sequence_tokens", &["sequence_tokens", "seq_len", "model.seq_len"]),
+    ("steps", &["steps", "num_train_steps", "trainer.num_train_steps"]),
+    ("flops", &["flops"]),
+    ("train_seed", &["train_seed", "seed", "trainer.seed"]),
+    ("data_seed", &["data_seed"]),
+    ("members", &["members", "ensemble_member_count", "k", "K"]),
+    ("step", &["step", "_step", "Step"]),
+    ("seed_types", &["seed_types"]),
+];
+
+/// The fields that a mapping knows; any other word names a further column to keep.
+pub const FIELD_NAMES: &str = "id, name, project, state, tags, model, parameters, tokens, epochs, \
+    data, schedule, lr, weight_decay, batch, sequence_tokens, steps, flops, train_seed, data_seed, \
+    members, step, loss, train_loss";
+
+/// Which column means what: `loss=final_loss,lr=optim.lr`. `lr=` says that no column does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mapping(BTreeMap<String, Option<String>>);
+
+/// What a number is in the course of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Role {
+    /// Training loss.
+    Train,
+    /// Loss on this set.
+    Eval(String),
+}
+
+impl Mapping {
+    /// Reads `FIELD=COLUMN` pairs, separated by commas.
+    ///
+    /// # Errors
+    /// Where a pair has no `=`, or a field stands twice.
+    pub fn parse(texts: &[String]) -> Result<Self> {
+        let mut fields = BTreeMap::new();
+        for pair in texts.iter().flat_map(|text| text.split(',')).map(str::trim) {
+            let (field, column) = pair.split_once('=').map_or((pair, None), |(f, c)| (f, Some(c)));
+            let (Some(column), false) = (column, field.is_empty()) else {
+                return Err(Error::usage(format!("--map: `{pair}` is not FIELD=COLUMN"))
+                    .hint(format!("fields are {FIELD_NAMES}; other words keep a column")));
+            };
+            let column = (!column.is_empty()).then(|| column.to_owned());
+            if fields.insert(field.to_owned(), column).is_some() {
+                return Err(Error::usage(format!("--map: `{field}` is given twice")));
+            }
+        }
+        Ok(Self(fields))
+    }
+
+    /// The column of a field in this row: the mapped one, or the first usual name with a value.
+    fn column<'a>(&'a self, field: &str, row: &'a Row) -> Option<&'a str> {
+        if let Some(mapped) = self.0.get(field) {
+            return mapped.as_deref();
+        }
+        let usual = FIELDS.iter().find(|(name, _)| *name == field)?.1;
+        usual.iter().copied().find(|name| row.get(name).is_some())
+    }
+
+    /// Whether a table with these columns has one for the field.
+    pub(super) fn finds(&self, field: &str, columns: &BTreeSet<String>) -> bool {
+        match self.0.get(field) {
+            Some(mapped) => mapped.is_some(),
+            None => FIELDS
+                .iter()
+                .any(|(name, usual)| *name == field && usual.iter().any(|u| columns.contains(*u))),
+        }
+    }
+
+    /// An error if a mapped column is none of these.
+    pub(super) fn check(&self, columns: &BTreeSet<String>) -> Result<()> {
+        for column in self.0.values().flatten() {
+            if !columns.contains(column) {
+                return Err(Error::data(format!("there is no column `{column}`"))
+                    .hint(columns_hint(column, columns)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns that were mapped to what a step has. A run's course does not say which columns
+    /// it was made of, so they count as found where there is a course.
+    pub(super) fn columns_of_steps(&self) -> impl Iterator<Item = String> {
+        let fields = ["step", "loss", "train_loss"].into_iter();
+        fields.filter_map(|field| self.0.get(field).cloned().flatten())
+    }
+
+    /// An error if none of these columns holds a loss.
+    pub(super) fn check_loss(&self, columns: &BTreeSet<String>) -> Result<()> {
+        if columns.iter().any(|column| self.role(column).is_some()) {
+            return Ok(());
+        }
+        Err(Error::data("there is no column of losses").hint(format!(
+            "say which one it is with `--map loss=COLUMN`; {}",
+            columns_hint("loss", columns)
+        )))
+    }
+
+    /// What the numbers of this name are in the course of a run, if they are losses.
+    pub(super) fn role(&self, name: &str) -> Option<Role> {
+        let is_mapped = |field: &str| self.0.get(field).is_some_and(|c| c.as_deref() == Some(name));
+        if is_mapped("train_loss") {
+            return Some(Role::Train);
+        }
+        if is_mapped("loss") {
+            return Some(Role::Eval(set_of(name).unwrap_or("eval").to_owned()));
+        }
+        if self.0.values().any(|column| column.as_deref() == Some(name)) {
+            return None;
+        }
+        match name {
+            "train/loss" | "train_loss" | "final_train_loss" | "train_loss_nats" => {
+                (!self.0.contains_key("train_loss")).then_some(Role::Train)
+            }
+            // With a mapped loss, the usual names of losses mean nothing in particular.
+            "loss" | "val_loss" | "eval_loss" | "loss_nats" | "final_loss" | "eval/loss"
+            | "val/loss" | "validation/loss" => {
+                (!self.0.contains_key("loss")).then(|| Role::Eval("eval".to_owned()))
+            }
+            _ => set_of(name).map(|set| Role::Eval(set.to_owned())),
+        }
+    }
+
+    /// The step of a row of history.
+    pub(super) fn step(&self, row: &Row) -> Result<Option<u64>> {
+        let Some(column) = self.column("step", row) else { return Ok(None) };
+        let Some(step) = row.number(column)? else { return Ok(None) };
+        match step {
+            step if (0.0..1e15).contains(&step) => Ok(Some(step as u64)),
+            _ => Err(row.error(&format!("`{step}` in `{column}` is no step"))),
+        }
+    }
+
+    /// The id of a row, if it has one.
+    pub(super) fn id(&self, row: &Row) -> Option<String> {
+        let found = |field| self.column(field, row).and_then(|c| cell::text(row.get(c)?));
+        found("id").or_else(|| found("name"))
+    }
+
+    /// Adds the losses of a row of history to the course of its run.
+    pub(super) fn losses(&self, row: &Row, step: u64, course: &mut Course) -> Result<()> {
+        for name in row.values.keys() {
+            match (self.role(name), row.number_if(name, self)?) {
+                (Some(Role::Train), Some(loss)) => course.push("train", step, loss),
+                (Some(Role::Eval(set)), Some(loss)) => course.push(&set, step, loss),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The run that a row and a course describe. `default_id` is for rows without one.
+    pub(super) fn run(
+        &self,
+        row: &Row,
+        course: &Course,
+        default_id: &str,
+    ) -> Result<(ForeignRun, ForeignHistory)> {
+        let mut used: BTreeSet<String> = BTreeSet::new();
+        for (field, _) in FIELDS {
+            used.extend(self.column(field, row).map(str::to_owned));
+        }
+        let text = |field| self.column(field, row).and_then(|c| cell::text(row.get(c)?));
+        let id = self.id(row).unwrap_or_else(|| default_id.to_owned());
+        if id.len() > ID_MAX {
+            return Err(row.error(&format!("an id of more than {ID_MAX} bytes")));
+        }
+        let tags = self.column("tags", row).and_then(|c| row.get(c)).map(words).unwrap_or_default();
+        let mut run = ForeignRun {
+            id,
+            name: text("name"),
+            project: text("project"),
+            state: text("state").map(|state| state.to_lowercase()),
+            tags,
+            settings: self.settings(row)?,
+            ..ForeignRun::default()
+        };
+        for name in row.values.keys() {
+            let set = match self.role(name) {
+                Some(Role::Train) => "train".to_owned(),
+                Some(Role::Eval(set)) => set,
+                None => continue,
+            };
+            let loss = row.number(name)?;
+            used.insert(name.clone());
+            if let Some(loss) = loss.filter(|loss| loss.is_finite())
+                && run.losses.len() < LOSSES_MAX
+            {
+                run.losses.insert(set, loss);
+            }
+        }
+        for (set, loss) in course.last() {
+            match loss.is_finite() {
+                true => run.losses.insert(set.to_owned(), loss),
+                false => run.losses.remove(set),
+            };
+        }
+        run.headline = self.headline(&run, course);
+        run.other = self.other(row, &used);
+        let history = course.finish(run.headline.as_deref());
+        Ok((run, history))
+    }
+
+    fn settings(&self, row: &Row) -> Result<ForeignSettings> {
+        let text = |field| self.column(field, row).and_then(|c| cell::text(row.get(c)?));
+        let number = |field: &str| -> Result<Option<f64>> {
+            let Some(column) = self.column(field, row) else { return Ok(None) };
+            match row.number(column)? {
+                Some(value) if !value.is_finite() => {
+                    Err(row.error(&format!("{value} in `{column}` is not finite")))
+                }
+                value => Ok(value),
+            }
+        };
+        Ok(ForeignSettings {
+            model: text("model"),
+            parameters: number("parameters")?,
+            budget_tokens: number("tokens")?,
+            epochs: number("epochs")?,
+            data: text("data"),
+            teacher: None,
+            teacher_weight: None,
+            schedule: text("schedule"),
+            lr: number("lr")?,
+            weight_decay: number("weight_decay")?,
+            batch: number("batch")?,
+            sequence_tokens: number("sequence_tokens")?,
+            steps: number("steps")?,
+            flops: number("flops")?,
+            train_seed: number("train_seed")?,
+            data_seed: number("data_seed")?,
+            members: number("members")?,
+            member: None,
+            seed_families: self
+                .column("seed_types", row)
+                .and_then(|c| row.get(c))
+                .map(words)
+                .unwrap_or_default(),
+        })
+    }
+
+    /// The set that the run is about: the mapped one, that of its data, or the only one. A run that
+    /// diverged has one, too, without a final loss.
+    fn headline(&self, run: &ForeignRun, course: &Course) -> Option<String> {
+        let has = |set: &str| {
+            let known = run.losses.contains_key(set) || course.last().any(|(name, _)| name == set);
+            known.then(|| set.to_owned())
+        };
+        if let Some(Some(column)) = self.0.get("loss") {
+            return has(set_of(column).unwrap_or("eval"));
+        }
+        let data = run.settings.data.as_deref();
+        if let Some(found) = data.and_then(has).or_else(|| has("eval")) {
+            return Some(found);
+        }
+        let followed = course.last().map(|(set, _)| set);
+        let all: BTreeSet<&str> = run.losses.keys().map(String::as_str).chain(followed).collect();
+        let mut sets = all.into_iter().filter(|set| *set != "train");
+        match (sets.next(), sets.next()) {
+            (Some(only), None) => Some(only.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// What is kept besides: columns that were asked for, and plain values with plain names.
+    fn other(&self, row: &Row, used: &BTreeSet<String>) -> BTreeMap<String, Value> {
+        let is_field = |field: &str| FIELD_NAMES.split(", ").any(|known| known.trim() == field);
+        let asked = self.0.iter().filter(|(field, _)| !is_field(field));
+        let asked = asked.filter_map(|(field, column)| {
+            Some((field.clone(), row.get(column.as_deref()?)?.clone()))
+        });
+        let mut other: BTreeMap<String, Value> = asked.collect();
+        for (name, value) in &row.values {
+            let plain = !name.starts_with('_') && !name.contains('.') && !used.contains(name);
+            if plain && row.get(name).is_some() && other.len() < OTHER_MAX {
+                let kept = match value {
+                    Value::String(text) => Value::String(cell::printable(text)),
+                    Value::Number(_) | Value::Bool(_) => value.clone(),
+                    _ => continue,
+                };
+                other.entry(name.clone()).or_insert(kept);
+            }
+        }
+        other
+    }
+}
+
+impl Row {
+    /// The number of this name, where the name has a role; other texts are nobody's numbers.
+    fn number_if(&self, name: &str, mapping: &Mapping) -> Result<Option<f64>> {
+        if mapping.role(name).is_some() { self.number(name) } else { Ok(None) }
+    }
+}
+
+/// The set in `eval/SET/loss` or `final_SET_loss`.
+fn set_of(name: &str) -> Option<&str> {
+    let between = |from: &str, to: &str| name.strip_prefix(from)?.strip_suffix(to);
+    let set = between("eval/", "/loss").or_else(|| between("final_", "_loss"))?;
+    (!set.is_empty() && set != "train").then_some(set)
+}
+
+/// Words of a list, or of a text with commas.
+fn words(value: &Value) -> Vec<String> {
+    let words: Vec<String> = match value {
+        Value::Array(values) => values.iter().take(100).filter_map(cell::text).collect(),
+        Value::String(text) => match serde_json::from_str::<Vec<String>>(text) {
+            Ok(list) => list,
+            Err(_) => text.split(',').map(str::to_owned).collect(),
+        },
+        _ => Vec::new(),
+    };
+    let words = words.iter().map(|word| cell::printable(word)).filter(|word| !word.is_empty());
+    words.take(100).collect()
+}
+
+/// What to write instead of a column that does not exist.
+fn columns_hint(given: &str, columns: &BTreeSet<String>) -> String {
+    let listed: Vec<String> = columns.iter().take(30).map(|name| format!("`{name}`")).collect();
+    let more = if columns.len() > 30 {
+        format!(" and {} more", columns.len() - 30)
+    } else {
+        String::new()
+    };
+    let listed = format!("the columns are {}{more}", listed.join(", "));
+    match suggest(given, columns.iter().map(String::as_str)) {
+        Some(near) if given != "loss" => format!("{near} T{}", &listed[1..]),
+        _ => listed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn mapping(text: &str) -> Mapping {
+        Mapping::parse(&[text.to_owned()]).unwrap()
+    }
+
+    fn row(value: Value) -> Row {
+        let mut row = Row::at(1);
+        row.set("", value).unwrap();
+        row
+    }
+
+    #[test]
+    fn usual_names_are_known() {
+        let row = row(json!({
+            "run_id": "a", "tags": ["x", "y\u{7}"], "State": "Finished", "base_tokens": 2e8,
+            "data_name": "dclm", "trainer": {"train_batch_size": 64}, "model": {"seq_len": 4096},
+            "final_dclm_loss": 3.5, "final_train_loss": 3.1, "eval/paloma/c4/loss": 3.9,
+            "note": "n", "deep": {"er": 1}, "none": null
+        }));
+        let (run, history) = Mapping::default().run(&row, &Course::default(), "d").unwrap();
+        assert_eq!((run.id.as_str(), run.state.as_deref()), ("a", Some("finished")));
+        assert_eq!(run.tags, ["x", "y"]);
+        assert_eq!(run.settings.batch, Some(64.0));
+        assert_eq!((run.settings.sequence_tokens, run.settings.model), (Some(4096.0), None));
+        assert_eq!(run.losses.keys().collect::<Vec<_>>(), ["dclm", "paloma/c4", "train"]);
+        assert_eq!((run.headline.as_deref(), run.losses["dclm"]), (Some("dclm"), 3.5));
+        assert_eq!(run.other, BTreeMap::from([("note".to_owned(), json!("n"))]));
+        assert!(history.step.is_empty());
+    }
+
+    #[test]
+    fn a_mapping_says_what_is_what() {
+        let row = row(json!({"loss": "x", "mine": 2.5, "lr": "auto", "width": 8, "seed": 3}));
+        let mapping = mapping("loss=mine,lr=,x=width");
+        let (run, _) = mapping.run(&row, &Course::default(), "d").unwrap();
+        assert_eq!((run.loss_nats(), run.settings.lr), (Some(2.5), None));
+        assert_eq!((&run.other["x"], &run.other["lr"]), (&json!(8), &json!("auto")));
+        assert_eq!((run.id.as_str(), run.settings.train_seed), ("d", Some(3.0)));
+        let error = Mapping::default().run(&row, &Course::default(), "d").unwrap_err().to_string();
+        assert!(error.contains("line 1: `auto` in `lr` is not a number"), "{error}");
+        let refuse = |text: &str, expected: &str| {
+            let error = Mapping::parse(&[text.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        refuse("loss", "`loss` is not FIELD=COLUMN");
+        refuse("=a", "`=a` is not FIELD=COLUMN");
+        refuse("a=b,a=c", "`a` is given twice");
+    }
+
+    #[test]
+    fn a_run_that_diverged_has_no_final_loss() {
+        let mut course = Course::default();
+        course.push("eval", 1, 4.0);
+        course.push("eval", 2, f64::INFINITY);
+        let row = row(json!({"loss": 4.0}));
+        let (run, history) = Mapping::default().run(&row, &course, "d").unwrap();
+        assert_eq!((run.loss_nats(), run.losses.len()), (None, 0));
+        assert_eq!((run.headline.as_deref(), history.step), (Some("eval"), vec![1]));
+    }
+}

@@ -1,0 +1,122 @@
+//! The course of a run in bounded memory: long ones are thinned evenly, the last value stays.
+
+use std::collections::BTreeMap;
+
+use crate::store::ForeignHistory;
+
+/// Points that are kept of one series, at most.
+const POINTS_MAX: usize = 2048;
+/// Sets whose course is followed; the reference has 17 validation sets.
+const SERIES_MAX: usize = 64;
+
+/// The losses on one set.
+#[derive(Clone, Debug, Default)]
+struct Series {
+    points: Vec<(u64, f64)>,
+    /// Every so many-th point is kept: 2 to the power of this.
+    stride_log2: u32,
+    seen: u64,
+    last: Option<(u64, f64)>,
+}
+
+/// The losses of a run while it is read. `train` is the training loss, other names are sets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Course {
+    series: BTreeMap<String, Series>,
+}
+
+impl Series {
+    fn push(&mut self, step: u64, loss: f64) {
+        // Steps may be logged in any order; the last one in time is the last one read.
+        self.last = Some((step, loss));
+        if loss.is_finite() {
+            if self.seen.trailing_zeros() >= self.stride_log2 {
+                self.points.push((step, loss));
+            }
+            self.seen += 1;
+        }
+        if self.points.len() > POINTS_MAX {
+            let mut index = 0;
+            self.points.retain(|_| {
+                index += 1;
+                index % 2 == 1
+            });
+            self.stride_log2 += 1;
+        }
+    }
+
+    fn points(&self) -> BTreeMap<u64, f64> {
+        let last = self.last.filter(|(_, loss)| loss.is_finite());
+        self.points.iter().copied().chain(last).collect()
+    }
+}
+
+impl Course {
+    /// Adds a loss of a set after so many steps.
+    pub(super) fn push(&mut self, set: &str, step: u64, loss: f64) {
+        if let Some(series) = self.series.get_mut(set) {
+            series.push(step, loss);
+        } else if self.series.len() < SERIES_MAX {
+            self.series.entry(set.to_owned()).or_default().push(step, loss);
+        }
+    }
+
+    /// Points that are held.
+    pub(super) fn points(&self) -> usize {
+        self.series.values().map(|series| series.points.len()).sum()
+    }
+
+    /// The last loss of each set; not finite where the run had diverged.
+    pub(super) fn last(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.series.iter().filter_map(|(set, series)| Some((set.as_str(), series.last?.1)))
+    }
+
+    /// Training loss and the loss of one set, side by side.
+    pub(super) fn finish(&self, headline: Option<&str>) -> ForeignHistory {
+        let points = |set| self.series.get(set).map(Series::points).unwrap_or_default();
+        let train = points("train");
+        let eval = headline.filter(|set| *set != "train").map(points).unwrap_or_default();
+        let step: Vec<u64> = {
+            let all: std::collections::BTreeSet<u64> =
+                train.keys().chain(eval.keys()).copied().collect();
+            all.into_iter().collect()
+        };
+        let along = |losses: &BTreeMap<u64, f64>| {
+            step.iter().map(|step| losses.get(step).copied()).collect()
+        };
+        ForeignHistory { train_loss_nats: along(&train), eval_loss_nats: along(&eval), step }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_courses_are_thinned_and_keep_their_ends() {
+        let mut course = Course::default();
+        for step in 0..1_000_000 {
+            course.push("train", step, step as f64);
+        }
+        course.push("dclm", 10, 3.0);
+        course.push("dclm", 999_999, 2.0);
+        let history = course.finish(Some("dclm"));
+        let points = history.train_loss_nats.iter().flatten().count();
+        assert!((1000..=2050).contains(&points), "{points}");
+        assert_eq!((history.step[0], history.step.last()), (0, Some(&999_999)));
+        assert_eq!(history.train_loss_nats.last().copied().flatten(), Some(999_999.0));
+        assert_eq!(history.eval_loss_nats.iter().flatten().count(), 2);
+        // The kept points lie evenly.
+        let train: Vec<u64> = history.train_loss_nats.iter().flatten().map(|x| *x as u64).collect();
+        assert!(train.windows(3).all(|w| w[2] == 999_999 || w[1] - w[0] == w[2] - w[1]));
+    }
+
+    #[test]
+    fn a_run_that_ends_in_nan_has_no_final_loss() {
+        let mut course = Course::default();
+        course.push("train", 1, 4.0);
+        course.push("train", 2, f64::NAN);
+        assert!(course.last().next().unwrap().1.is_nan());
+        assert_eq!(course.finish(None).step, [1]);
+    }
+}

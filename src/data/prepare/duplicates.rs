@@ -26,6 +26,8 @@ pub(super) struct DuplicateFinder<C> {
     entries: Vec<(u64, u32)>,
     found: Vec<bool>,
     filter: Vec<u64>,
+    /// Shingles of the piece of training text that is looked up; empty between the calls.
+    hashes: Vec<u64>,
     /// Hash of each held-out document, by number.
     documents: Vec<u64>,
     /// Whether each is also a training document.
@@ -51,6 +53,7 @@ impl<C: Content> DuplicateFinder<C> {
             entries: Vec::with_capacity(entries_max + entries_max / 8),
             found: Vec::new(),
             filter: Vec::new(),
+            hashes: Vec::new(),
             documents: Vec::new(),
             exact: Vec::new(),
             sets: vec![0],
@@ -103,20 +106,19 @@ impl<C: Content> DuplicateFinder<C> {
             let equal = self.by_key[from..].iter().take_while(|&&document| key_of(document) == key);
             equal.for_each(|&document| self.exact[document as usize] = true);
         }
-        let Self { entries, found, filter, .. } = self;
-        each_shingle(content, self.threshold, &mut |hash| {
+        let Self { entries, found, filter, hashes, .. } = self;
+        each_shingle(content, self.threshold, &mut |hash| hashes.push(hash));
+        // Every look at the filter misses the caches. In a loop of their own, they do so several
+        // at a time.
+        hashes.retain(|&hash| {
             let bit = filter_bit(hash);
-            if filter[bit / 64] >> (bit % 64) & 1 == 0 {
-                return;
-            }
-            let from = entries.partition_point(|&(other, _)| other < hash);
-            for index in from..entries.len() {
-                if entries[index].0 != hash {
-                    break;
-                }
-                found[index] = true;
-            }
+            filter[bit / 64] >> (bit % 64) & 1 == 1
         });
+        for hash in hashes.drain(..) {
+            let from = entries.partition_point(|&(other, _)| other < hash);
+            let equal = entries[from..].iter().take_while(|&&(other, _)| other == hash).count();
+            found[from..from + equal].fill(true);
+        }
     }
 
     /// What was shared, set by set.

@@ -163,8 +163,8 @@ impl Lane {
         let layer = 2 * t + 2 * t * c + t * qkv + shape.heads * t + 2 * t * f;
         let shared = t + 2 * t * c + 6 * t * c + t * qkv + 4 * t * f;
         let layers = model.spec.layers as usize;
-        // Each buffer starts on a cache line: 8 of a layer, 12 others and the scratch.
-        let borders = ALIGNMENT_BYTES * (8 * layers + 13);
+        // Each buffer starts on a cache line: 8 of a layer, 13 others and the scratch.
+        let borders = ALIGNMENT_BYTES * (8 * layers + 14);
         4 * (layers * (layer + t * c) + shared) + scratch_bytes(model, sequences) + borders
     }
 

@@ -101,7 +101,8 @@ multiversion! {
     ) {
         let column = |k: usize| &matrix.data[k * matrix.column_stride + rows.start..][..rows.len()];
         for (u, k) in columns.clone().step_by(unit.depth()).enumerate() {
-            let (values, next) = (column(k), (k + 1 < columns.end).then(|| column(k + 1)));
+            let values = column(k);
+            let next = (k + 1 < columns.end && unit == Unit::Pair).then(|| column(k + 1));
             let strips = strips.chunks_exact_mut(STRIP_LEN);
             for (within, strip) in strip_rows(rows.len()).zip(strips) {
                 // A whole vector is written where a column of 12 units belongs: what is too much

@@ -17,7 +17,9 @@ mod progress;
 mod quickstart;
 mod runs;
 mod signals;
+mod study;
 mod train;
+mod tune;
 mod worker;
 
 use std::process::ExitCode;
@@ -40,6 +42,8 @@ enum Verb {
     Prepare(prepare::PrepareArgs),
     /// Train one model from a spec
     Train(train::TrainArgs),
+    /// Find the best epochs, learning rate and weight decay, and prove it
+    Tune(tune::TuneArgs),
     /// Measure trained models, alone and as an ensemble
     Eval(eval::EvalArgs),
     /// Tell the paper's story in minutes, on the built-in corpus or on yours
@@ -89,6 +93,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Prepare(arguments) => prepare::run(arguments).map(done),
         Verb::Train(arguments) => train::run(&arguments),
+        Verb::Tune(arguments) => tune::run(&arguments).map(done),
         Verb::Eval(arguments) => eval::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),
         Verb::Fit(arguments) => fit::run(&arguments).map(done),

@@ -103,7 +103,7 @@ pub(super) fn facts(corpora: &Corpora) -> Result<CorpusFacts> {
     Ok(first.facts())
 }
 
-fn read_text(path: &Path) -> Result<String> {
+pub(super) fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => {
             Error::usage(format!("there is no spec file `{}`", path.display()))

@@ -256,11 +256,8 @@ impl Story<'_> {
                 Some(epochs) => format!("{epochs} epochs"),
                 None => recipe.name.clone(),
             };
-            let text = self.store.read_file(id, "metrics.jsonl")?;
             let mut points = Vec::new();
-            for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-                let line: crate::train::MetricsLine = serde_json::from_slice(line)
-                    .map_err(|cause| Error::data(format!("metrics of {}: {cause}", id.short())))?;
+            for line in self.lab.metrics(id)? {
                 let held_out = line.held_out.first();
                 points.extend(held_out.map(|held_out| (line.tokens as f64, held_out.loss_nats)));
             }

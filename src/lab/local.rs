@@ -18,6 +18,7 @@ use super::{Lab, planned_steps};
 use crate::eval::Ledger;
 use crate::spec::{Job, JobId, Split};
 use crate::store::{Record, Store};
+use crate::train::MetricsLine;
 use crate::{Error, Result};
 
 /// How the pool works; none of it changes a result.
@@ -152,6 +153,10 @@ impl Lab for LocalLab<'_> {
 
     fn ledger(&self, id: JobId, split: Split) -> Result<Ledger> {
         super::ledger(&self.store, id, split)
+    }
+
+    fn metrics(&self, id: JobId) -> Result<Vec<MetricsLine>> {
+        super::metrics(&self.store, id)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The lab turns specs into records: from memory where it can, else by running them.
 //!
 //! Studies know only the trait [`Lab`]. [`LocalLab`] runs what is missing in worker processes on
-//! this machine; [`work`] is what a worker does with one job, and also the plain form of one run.
+//! this machine, [`StoredLab`] runs nothing; [`work`] is what a worker does with one job, and also the plain form of one run.
 //! Nothing here prints: progress goes to whoever asked.
 
 mod context;
@@ -10,6 +10,7 @@ mod floor;
 mod local;
 mod ngram;
 mod progress;
+mod stored;
 mod train;
 mod work;
 
@@ -17,13 +18,15 @@ use crate::Result;
 use crate::eval::Ledger;
 use crate::spec::{Job, JobId, Split};
 use crate::store::Record;
+use crate::train::MetricsLine;
 
 pub use context::{Corpora, kernels, numerics};
 pub use floor::add_floors;
 pub use local::{LocalLab, LocalOptions};
 pub use progress::{Overview, Report, Running};
+pub use stored::StoredLab;
 pub use train::{planned_reads, planned_steps, replay};
-pub use work::{WorkOptions, ledger, work};
+pub use work::{WorkOptions, ledger, metrics, work};
 
 /// Turns jobs into records.
 pub trait Lab {
@@ -35,4 +38,7 @@ pub trait Lab {
 
     /// The token ledger that a record keeps of a split.
     fn ledger(&self, id: JobId, split: Split) -> Result<Ledger>;
+
+    /// The lines that a training run left: its course.
+    fn metrics(&self, id: JobId) -> Result<Vec<MetricsLine>>;
 }

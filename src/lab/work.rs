@@ -13,6 +13,7 @@ use crate::store::{
     Claim, Cost, Machine, Outcome, Record, Store, TestRead, cpu_seconds, peak_memory_bytes,
     unix_seconds,
 };
+use crate::train::MetricsLine;
 use crate::{Error, Result};
 
 /// What does not change a result.
@@ -160,4 +161,15 @@ pub fn ledger(store: &Store, id: JobId, split: Split) -> Result<Ledger> {
     let name = ledger_file(&split.into());
     Ledger::from_safetensors(&store.read_file(id, &name)?)
         .map_err(|error| error.within(format!("record {}, {name}", id.short())))
+}
+
+/// The lines that a training run left: its course.
+pub fn metrics(store: &Store, id: JobId) -> Result<Vec<MetricsLine>> {
+    let text = store.read_file(id, "metrics.jsonl")?;
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let parse = |line| {
+        serde_json::from_slice(line)
+            .map_err(|cause| Error::data(format!("metrics of {}: {cause}", id.short())))
+    };
+    lines.map(parse).collect()
 }

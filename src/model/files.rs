@@ -96,10 +96,10 @@ mod tests {
     use scarce_engine::pool::Pool;
 
     use super::*;
-    use crate::spec::preset::PRESETS;
+    use crate::spec::preset;
 
     fn table() -> (Table, Vec<f32>) {
-        let spec = PRESETS[0].model(64);
+        let spec = preset::find("pocket-150k").unwrap().model(64);
         let table = Table::new(&spec);
         let mut values = vec![0.0; table.parameters()];
         let kernels = Kernels::new(Isa::Portable, Precision::F32);
@@ -124,7 +124,7 @@ mod tests {
         for cut in [0, 7, 8, 100, file.len() - 1] {
             assert!(from_safetensors(&table, &file[..cut], &mut back).is_err());
         }
-        let other = Table::new(&PRESETS[1].model(64));
+        let other = Table::new(&preset::find("pocket-330k").unwrap().model(64));
         let mut back = vec![0.0; other.parameters()];
         let error = from_safetensors(&other, &file, &mut back).unwrap_err().to_string();
         assert!(error.contains("`model.embed_tokens.weight` has shape [64, 64]"), "{error}");

@@ -479,7 +479,7 @@ mod tests {
     use scarce_engine::pool::Pool;
 
     use super::*;
-    use crate::spec::preset::PRESETS;
+    use crate::spec::preset;
 
     const T: usize = 24;
 
@@ -508,7 +508,7 @@ mod tests {
     #[test]
     fn a_pass_of_several_sequences_is_as_many_passes_of_one() {
         let kernels = Kernels::new(Isa::detect(), Precision::F32);
-        let model = Model::new(&PRESETS[0].model(256), T, kernels);
+        let model = Model::new(&preset::find("pocket-150k").unwrap().model(256), T, kernels);
         for rate in [0.0, 0.2] {
             let (loss, gradient) = pass(&model, 1, rate);
             for sequences in [2, 4] {
@@ -525,7 +525,8 @@ mod tests {
     fn a_pass_has_few_tokens_and_divides_a_lanes_rows() {
         let sequences = |vocabulary, positions, batch| {
             let kernels = Kernels::new(Isa::Portable, Precision::F32);
-            Model::new(&PRESETS[0].model(vocabulary), positions, kernels).pass_sequences(batch)
+            Model::new(&preset::find("pocket-150k").unwrap().model(vocabulary), positions, kernels)
+                .pass_sequences(batch)
         };
         assert_eq!([sequences(256, 128, 4), sequences(256, 128, 16)], [1, 2]);
         let large = |positions, batch| sequences(1 << 15, positions, batch);

@@ -229,7 +229,7 @@ mod tests {
 
     use super::*;
     use crate::golden;
-    use crate::spec::preset::PRESETS;
+    use crate::spec::preset::{self, PRESETS};
 
     #[test]
     fn every_preset_has_a_golden_table() {
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn decay_runs_cover_everything_once() {
-        let table = Table::new(&PRESETS[0].model(256));
+        let table = Table::new(&preset::find("pocket-150k").unwrap().model(256));
         for decay_norms in [false, true] {
             let runs = table.decay_runs(decay_norms);
             assert_eq!(runs[0].0.start, 0);
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn draws_depend_on_seed_and_name_alone() {
-        let mut spec = PRESETS[0].model(64);
+        let mut spec = preset::find("pocket-150k").unwrap().model(64);
         let draw = |spec: &ModelSpec, seed| {
             let table = Table::new(spec);
             let mut values = vec![0.0; table.parameters()];

@@ -1,4 +1,20 @@
 //! Studies: short planners that propose specs and read records. They never train, and do no I/O
 //! but through the lab.
 
+mod cell;
+mod file;
+mod grid;
+mod members;
+mod message;
 pub mod quickstart;
+mod search;
+mod symptoms;
+mod trial;
+pub mod tune;
+
+pub use cell::Cell;
+pub use file::{Plan, StudyFile};
+pub use grid::{Axis, Grid, Point, Setting, Step};
+pub use members::MembersCurve;
+pub use message::Message;
+pub use trial::{Basis, Difference, Score, Trial};

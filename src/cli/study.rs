@@ -1,0 +1,189 @@
+//! What the verbs of studies share: flags, the lab, plans and costs.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::options::{Places, facts, local_options, read_text};
+use super::print;
+use super::progress::Bar;
+use super::signals::Interrupt;
+use crate::lab::{Corpora, Lab, LocalLab, StoredLab};
+use crate::report::number;
+use crate::spec::{CorpusFacts, Job, Request};
+use crate::store::Store;
+use crate::study::{Message, StudyFile};
+use crate::{Error, Result};
+
+/// Flags of every study.
+#[derive(Debug, Args)]
+pub(super) struct StudyArgs {
+    /// Study file in TOML; without one, flags make the study
+    #[arg(value_name = "STUDY.toml")]
+    pub(super) study: Option<PathBuf>,
+    /// Override a key of the base, for example --set model.preset=pocket-330k
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    #[command(flatten)]
+    pub(super) places: Places,
+    /// Worker processes; default: one per core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) workers: Option<u16>,
+    /// Threads of each worker; default: 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) threads: Option<u16>,
+    /// Show the runs that are needed next, and which are known; train nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// A study that is about to run.
+pub(super) struct Study {
+    pub(super) file: Option<StudyFile>,
+    pub(super) corpora: Corpora,
+    pub(super) facts: CorpusFacts,
+    pub(super) store: Store,
+}
+
+impl StudyArgs {
+    /// Reads the file and opens corpus and store.
+    pub(super) fn open(&self) -> Result<Study> {
+        let file = self.study.as_deref().map(read_study).transpose()?;
+        let corpora = self.places.open_corpora()?;
+        let facts = facts(&corpora)?;
+        Ok(Study { file, corpora, facts, store: Store::open(&self.places.store)? })
+    }
+
+    /// The base of the study with the overrides.
+    pub(super) fn request<'a>(&'a self, file: Option<&'a StudyFile>) -> Request<'a> {
+        match file {
+            Some(file) => file.request(&self.set),
+            None => Request { file: None, sets: &self.set },
+        }
+    }
+
+    /// Runs a planner on worker processes, with a progress bar.
+    pub(super) fn run<T>(
+        &self,
+        study: &Study,
+        title: &'static str,
+        plan: impl FnOnce(&mut dyn Lab) -> Result<T>,
+    ) -> Result<T> {
+        let interrupt = Interrupt::listen()?;
+        let bar = Bar::new(title);
+        let pool = local_options(usize::MAX, self.workers, self.threads.or(Some(1)), true)?;
+        let mut lab = LocalLab::new(
+            study.store.clone(),
+            &study.corpora,
+            pool,
+            |overview| bar.lab(overview),
+            || interrupt.is_set(),
+        );
+        let result = plan(&mut lab);
+        bar.finish();
+        result
+    }
+
+    /// Follows a planner as far as the store goes, and shows what it would run next.
+    pub(super) fn preview<T>(
+        &self,
+        study: &Study,
+        plan: impl FnOnce(&mut dyn Lab) -> Result<T>,
+    ) -> Result<()> {
+        let mut lab = StoredLab::new(study.store.clone());
+        match plan(&mut lab) {
+            Err(error) if lab.missing().is_empty() => return Err(error),
+            _ => {}
+        }
+        let cost = Cost::of(lab.missing());
+        let speed = flops_per_second(&study.store)?;
+        let workers = self.workers.map_or_else(super::options::processors, usize::from);
+        let hours = speed.map(|speed| cost.flops / speed / workers as f64 / 3600.0);
+        if self.json {
+            let ids: Vec<_> = lab.missing().iter().map(Job::id).collect();
+            print::json(&json!({
+                "known": lab.known().len(), "needed": lab.missing().len(), "tokens": cost.tokens,
+                "flops": cost.flops, "disk_bytes": cost.disk_bytes, "hours": hours, "ids": ids,
+            }));
+            return Ok(());
+        }
+        let mut text = format!("{} runs known", lab.known().len());
+        if lab.missing().is_empty() {
+            text += ", none needed: the study is complete\n";
+        } else {
+            text += &format!(
+                ", {} needed next: {} tokens, {}, {} of disk\n",
+                lab.missing().len(),
+                number::grouped(cost.tokens as u64),
+                number::prefixed(cost.flops, "FLOP"),
+                print::bytes(cost.disk_bytes as u64),
+            );
+            text += &match hours {
+                Some(hours) => format!(
+                    "about {} with {workers} workers, at the speed of the runs in the store\n",
+                    number::duration(hours * 3600.0)
+                ),
+                None => "time unknown: the store has no runs to take the speed from\n".to_owned(),
+            };
+            text += "a search decides by its results what comes after these\n";
+        }
+        print::data(&text);
+        Ok(())
+    }
+}
+
+/// Reads a study file.
+pub(super) fn read_study(path: &Path) -> Result<StudyFile> {
+    StudyFile::parse(&path.display().to_string(), &read_text(path)?)
+}
+
+/// What jobs would cost.
+#[derive(Default)]
+struct Cost {
+    tokens: f64,
+    flops: f64,
+    disk_bytes: f64,
+}
+
+impl Cost {
+    fn of(jobs: &[Job]) -> Self {
+        let mut cost = Self::default();
+        for job in jobs {
+            if let Job::Train(spec) = job {
+                let tokens = spec.data.epochs * spec.data.budget_tokens as f64;
+                cost.tokens += tokens;
+                cost.flops += tokens * spec.model.flops_per_token(spec.data.sequence_tokens) as f64;
+                // Weights in f32; ledgers and metrics are small beside them for larger models.
+                cost.disk_bytes += 4.0 * spec.model.parameters() as f64;
+            }
+        }
+        cost
+    }
+}
+
+/// Floating-point operations per CPU second over the training runs of a store.
+fn flops_per_second(store: &Store) -> Result<Option<f64>> {
+    let (mut flops, mut seconds) = (0.0, 0.0);
+    for id in store.ids()? {
+        if let Some(record) = store.record(id)?.filter(|record| record.kind == "train") {
+            flops += record.cost.flops;
+            seconds += record.cost.cpu_seconds;
+        }
+    }
+    Ok((seconds > 0.0).then(|| flops / seconds))
+}
+
+/// What a study tells beside its numbers, to standard error.
+pub(super) fn tell(messages: &[Message]) {
+    messages.iter().for_each(|message| print::note(&message.to_string()));
+}
+
+/// Messages as JSON.
+pub(super) fn messages_json(messages: &[Message]) -> Result<Value> {
+    serde_json::to_value(messages)
+        .map_err(|cause| Error::data(format!("the messages have no JSON form: {cause}")))
+}

@@ -1,0 +1,292 @@
+//! `scarce tune`: the best epochs, learning rate and weight decay, with a certificate.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::print;
+use super::study::{Study, StudyArgs, messages_json, tell};
+use crate::Error;
+use crate::Result;
+use crate::lab::Lab;
+use crate::report::number;
+use crate::report::table::{Align, Table};
+use crate::study::tune::{self, Certificate, Mode, Options, Outcome};
+use crate::study::{Basis, Cell, Difference, Grid, Plan, Score, Trial};
+
+/// Arguments of `scarce tune`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+All runs go to their end: high weight decay looks worse than it is for most of a run, so that
+nothing is pruned. Points that the store knows cost nothing, and an interrupted search goes on.
+The search reads `val`; with --publish the certificate is measured on `test`, too, and every such
+read is logged.")]
+pub(super) struct TuneArgs {
+    #[command(flatten)]
+    common: StudyArgs,
+    /// What is tuned: standard (weight decay 0.1), regularized or ensemble
+    #[arg(long, value_enum, value_name = "MODE")]
+    mode: Option<ModeName>,
+    /// Measure every point of the grid instead of searching
+    #[arg(long)]
+    grid: bool,
+    /// Runs per point of the search, which differ in their seeds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    seeds: Option<u32>,
+    /// Runs of the optimum and of each of its neighbors
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    certificate_seeds: Option<u32>,
+    /// Members per point of an ensemble search
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    members: Option<u32>,
+    /// Measure the certificate on `test`, too
+    #[arg(long)]
+    publish: bool,
+}
+
+/// The modes by their names.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ModeName {
+    Standard,
+    Regularized,
+    Ensemble,
+}
+
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Standard => Self::Standard,
+            ModeName::Regularized => Self::Regularized,
+            ModeName::Ensemble => Self::Ensemble,
+        }
+    }
+}
+
+pub(super) fn run(arguments: &TuneArgs) -> Result<()> {
+    let study = arguments.common.open()?;
+    let options = options(arguments, &study)?;
+    let cell =
+        Cell::new(&arguments.common.request(study.file.as_ref()), &study.facts, options.seed)?;
+    let plan = |lab: &mut dyn Lab| tune::run(lab, &cell, &options);
+    if arguments.common.dry_run {
+        return arguments.common.preview(&study, plan);
+    }
+    let outcome = arguments.common.run(&study, "tuning", plan)?;
+    tell(&outcome.messages);
+    if arguments.common.json {
+        print::json(&as_json(&outcome)?);
+    } else {
+        print::data(&text(&outcome));
+    }
+    Ok(())
+}
+
+/// The file's options with those of the flags over them.
+fn options(arguments: &TuneArgs, study: &Study) -> Result<Options> {
+    let mut options = match &study.file {
+        Some(file) => match &file.plan {
+            Plan::Tune(options) => options.clone(),
+        },
+        None => Options {
+            mode: Mode::Regularized,
+            method: tune::Method::Local,
+            grid: Grid::paper(),
+            starts: Vec::new(),
+            seeds: 1,
+            certificate_seeds: None,
+            members: 5,
+            seed: 0,
+            publish: false,
+            prune: false,
+        },
+    };
+    options.mode = arguments.mode.map_or(options.mode, Mode::from);
+    options.seeds = arguments.seeds.unwrap_or(options.seeds);
+    options.certificate_seeds = arguments.certificate_seeds.or(options.certificate_seeds);
+    options.members = arguments.members.unwrap_or(options.members);
+    options.publish |= arguments.publish;
+    if arguments.grid {
+        options.method = tune::Method::Grid;
+    }
+    options.validate()?;
+    Ok(options)
+}
+
+/// The result for people.
+fn text(outcome: &Outcome) -> String {
+    let Certificate { centre, neighbors, flat, .. } = &outcome.certificate;
+    let mut text = format!(
+        "{}: {}\n",
+        if outcome.certificate.is_strict() { "optimum" } else { "best found" },
+        centre.setting
+    );
+    text += &format!(
+        "{} of {} points of the grid measured\n\n",
+        outcome.trials.len(),
+        outcome.grid_size
+    );
+    text += &table(outcome).to_text();
+    text += &format!("\n{}\n", basis(neighbors.first().map(|n| n.difference)));
+    if flat.len() > 1 {
+        text += &format!("\nnot distinguishable from the best, {} points:\n", flat.len());
+        flat.iter().for_each(|setting| text += &format!("  {setting}\n"));
+    }
+    text
+}
+
+/// The certificate as a table.
+fn table(outcome: &Outcome) -> Table {
+    let mut columns = vec![
+        ("point", Align::Left),
+        ("epochs", Align::Right),
+        ("lr", Align::Right),
+        ("weight decay", Align::Right),
+        ("time scale (epochs)", Align::Right),
+        (score_name(outcome.mode), Align::Right),
+        ("minus best", Align::Right),
+        ("interval", Align::Right),
+        ("verdict", Align::Left),
+    ];
+    if outcome.published.is_some() {
+        columns.extend([("on test", Align::Right), ("interval on test", Align::Right)]);
+    }
+    let mut table = Table::new(&columns);
+    let Certificate { centre, neighbors, edges, .. } = &outcome.certificate;
+    let mut first = point("best".to_owned(), centre);
+    first.resize(columns.len(), String::new());
+    table.push(first);
+    for (index, neighbor) in neighbors.iter().enumerate() {
+        let sign = if neighbor.step == crate::study::Step::Up { '+' } else { '-' };
+        let mut row = point(format!("{} {sign}", neighbor.axis.name()), &neighbor.trial);
+        row.extend(compared(&neighbor.difference));
+        row.push(neighbor.difference.verdict().to_string());
+        if let Some(published) = &outcome.published {
+            row.extend(compared(&published[index]));
+        }
+        table.push(row);
+    }
+    for (axis, step) in edges {
+        let sign = if *step == crate::study::Step::Up { '+' } else { '-' };
+        let mut row = vec![format!("{} {sign}", axis.name())];
+        row.resize(columns.len(), "-".to_owned());
+        row[8] = "edge of the grid".to_owned();
+        table.push(row);
+    }
+    table
+}
+
+fn score_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Standard | Mode::Regularized => "loss on val (nats/token)",
+        Mode::Ensemble => "asymptote on val (nats/token)",
+    }
+}
+
+/// The columns of a point up to its score.
+fn point(name: String, trial: &Trial) -> Vec<String> {
+    let setting = &trial.setting;
+    let timescale = match trial.timescale_epochs {
+        scale if scale.is_finite() => format!("{scale:.3}"),
+        _ => "none".to_owned(),
+    };
+    vec![
+        name,
+        setting.epochs.to_string(),
+        setting.lr.to_string(),
+        setting.weight_decay.to_string(),
+        timescale,
+        score(&trial.score),
+    ]
+}
+
+/// A score with what is known of its error.
+pub(super) fn score(score: &Score) -> String {
+    match score {
+        Score::Loss { nats, standard_error: Some(error) } => format!("{nats:.4} ± {error:.4}"),
+        Score::Loss { nats, standard_error: None } => format!("{nats:.4} ± ?"),
+        Score::Asymptote { claim, .. } => claim.to_string(),
+        Score::NoLaw { measured, .. } => format!("no law; {measured:.4} with all members"),
+        Score::Diverged { .. } => "diverged".to_owned(),
+    }
+}
+
+fn compared(difference: &Difference) -> [String; 2] {
+    if difference.mean.is_infinite() {
+        return ["-".to_owned(), "-".to_owned()];
+    }
+    [number::signed(difference.mean), number::interval(difference.interval)]
+}
+
+/// What the intervals mean.
+fn basis(difference: Option<Difference>) -> String {
+    match difference.map(|difference| difference.basis) {
+        Some(Basis::TextAndSeeds { seeds }) => {
+            format!("95 % intervals over blocks of val and over {seeds} seeds")
+        }
+        Some(Basis::Text) => {
+            "95 % intervals over blocks of val, for this one seed: what chance in \
+                              seeds does is not in them (--certificate-seeds 3 measures it)"
+                .to_owned()
+        }
+        Some(Basis::Asymptotes) => "90 % intervals of the asymptotes, from each law's scatter; \
+                                    points differ where these do not touch"
+            .to_owned(),
+        None => "the grid has one point".to_owned(),
+    }
+}
+
+fn as_json(outcome: &Outcome) -> Result<Value> {
+    let bad = |cause| Error::data(format!("the result has no JSON form: {cause}"));
+    let certificate = &outcome.certificate;
+    let neighbors: Vec<Value> = certificate
+        .neighbors
+        .iter()
+        .enumerate()
+        .map(|(index, neighbor)| {
+            json!({
+                "axis": neighbor.axis, "step": neighbor.step,
+                "point": trial_json(&neighbor.trial),
+                "difference": difference_json(&neighbor.difference),
+                "on_test": outcome.published.as_ref().map(|p| difference_json(&p[index])),
+            })
+        })
+        .collect();
+    Ok(json!({
+        "mode": outcome.mode,
+        "best": trial_json(&certificate.centre),
+        "strict": certificate.is_strict(),
+        "neighbors": neighbors,
+        "edges": serde_json::to_value(&certificate.edges).map_err(bad)?,
+        "flat": serde_json::to_value(&certificate.flat).map_err(bad)?,
+        "paths": serde_json::to_value(&outcome.paths).map_err(bad)?,
+        "points": outcome.trials.iter().map(trial_json).collect::<Vec<_>>(),
+        "grid_points": outcome.grid_size,
+        "runs": outcome.records.iter().filter(|record| record.kind == "train").count(),
+        "messages": messages_json(&outcome.messages)?,
+    }))
+}
+
+/// A point as JSON; a diverged run has no score.
+pub(super) fn trial_json(trial: &Trial) -> Value {
+    let (error, interval) = match &trial.score {
+        Score::Loss { standard_error, .. } => (*standard_error, None),
+        Score::Asymptote { claim, .. } => {
+            (None, Some([claim.interval.low.value(), claim.interval.high.value()]))
+        }
+        Score::NoLaw { .. } | Score::Diverged { .. } => (None, None),
+    };
+    let score = Some(trial.score.value()).filter(|value| value.is_finite());
+    json!({
+        "setting": trial.setting,
+        "timescale_epochs": Some(trial.timescale_epochs).filter(|scale| scale.is_finite()),
+        "score_nats": score, "standard_error_nats": error, "interval_nats": interval,
+        "records": trial.records,
+    })
+}
+
+fn difference_json(difference: &Difference) -> Value {
+    json!({
+        "nats": Some(difference.mean).filter(|mean| mean.is_finite()),
+        "interval_nats": difference.interval.map(|interval| [interval.low, interval.high]),
+        "verdict": difference.verdict().to_string(),
+    })
+}

@@ -1,0 +1,86 @@
+//! A cell of a study: one model at one budget, with everything that a search does not move.
+
+use super::grid::Setting;
+use crate::spec::{
+    CorpusFacts, EvaluateSpec, Job, JobId, OptimSpec, Request, Split, TrainSpec, resolve,
+};
+use crate::store::{Loss, Record};
+use crate::{Error, Result};
+
+/// What the runs of a cell share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    template: TrainSpec,
+    seed: u64,
+}
+
+impl Cell {
+    /// Resolves the base of a study against a corpus. Member k of the cell takes `seed` + k for
+    /// its weights and for its order (mission T4).
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn new(request: &Request<'_>, corpus: &CorpusFacts, seed: u64) -> Result<Self> {
+        Ok(Self { template: resolve(request, corpus)?.spec, seed })
+    }
+
+    /// The run of member `member` at a setting.
+    #[must_use]
+    pub fn train(&self, setting: Setting, member: u64) -> TrainSpec {
+        let mut spec = self.template.clone();
+        spec.data.epochs = setting.epochs;
+        let OptimSpec::Adamw { lr, weight_decay, .. } = &mut spec.optim;
+        (*lr, *weight_decay) = (setting.lr, setting.weight_decay);
+        spec.seeds.init = self.seed + member;
+        spec.seeds.order = self.seed + member;
+        spec
+    }
+
+    /// An evaluation of members alone and averaged.
+    #[must_use]
+    pub fn evaluate(&self, members: &[JobId], split: Split) -> Job {
+        Job::Evaluate(EvaluateSpec {
+            members: members.to_vec(),
+            corpus: self.template.data.corpus,
+            split: split.into(),
+            sequence_tokens: self.template.data.sequence_tokens,
+            mask: self.template.data.mask,
+            precision: self.template.precision,
+        })
+    }
+
+    /// The setting that the base itself asks for.
+    #[must_use]
+    pub fn setting(&self) -> Setting {
+        let OptimSpec::Adamw { lr, weight_decay, .. } = self.template.optim;
+        Setting { epochs: self.template.data.epochs, lr, weight_decay }
+    }
+
+    /// Optimizer steps in one pass over the budget.
+    #[must_use]
+    pub fn steps_per_epoch(&self) -> f64 {
+        let batch = f64::from(self.template.optim.batch_sequences());
+        self.template.data.budget_tokens as f64
+            / f64::from(self.template.data.sequence_tokens)
+            / batch
+    }
+
+    /// The base, resolved.
+    #[must_use]
+    pub fn template(&self) -> &TrainSpec {
+        &self.template
+    }
+}
+
+/// Final loss on `val`, in nats per token; `None` for a run that diverged.
+#[must_use]
+pub(super) fn val_loss(record: &Record) -> Option<&Loss> {
+    record.loss("model", Split::Val)
+}
+
+/// The loss of a column of an evaluation.
+pub(super) fn column<'a>(record: &'a Record, name: &str, split: Split) -> Result<&'a Loss> {
+    record
+        .loss(name, split)
+        .ok_or_else(|| Error::data(format!("record {} holds no loss `{name}`", record.id.short())))
+}

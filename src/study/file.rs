@@ -1,0 +1,143 @@
+//! Study files: TOML that says what is studied.
+//!
+//! ```toml
+//! study = "tune"              # the planner
+//!
+//! [base]                      # keys of a training spec, as in a spec file
+//! model.preset = "pocket-150k"
+//!
+//! [plan]                      # what the planner may be told
+//! mode = "regularized"
+//! grid = { epochs = [8, 16, 32], lr = [0.01], weight_decay = [0.4, 0.8, 1.6, 3.2] }
+//! ```
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::tune;
+use crate::error::suggest;
+use crate::spec::Request;
+use crate::{Error, Result};
+
+/// A study as its file has it.
+#[derive(Clone, Debug)]
+pub struct StudyFile {
+    name: String,
+    base: String,
+    /// What is studied.
+    pub plan: Plan,
+}
+
+/// What is studied, by which planner.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// A search with a certificate.
+    Tune(tune::Options),
+}
+
+/// The kinds of studies by the value of `study`.
+const KINDS: [&str; 1] = ["tune"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Layout {
+    study: String,
+    #[serde(default)]
+    base: toml::Table,
+    #[serde(default)]
+    plan: toml::Table,
+}
+
+impl StudyFile {
+    /// Reads a study; `name` is the file's, for messages.
+    ///
+    /// # Errors
+    /// If it is no TOML, names a planner that does not exist, or has a key that its planner does
+    /// not know.
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        let bad = |cause: toml::de::Error| {
+            Error::usage(format!("{name}: {}", cause.to_string().trim_end()))
+        };
+        let layout: Layout = toml::from_str(text).map_err(bad)?;
+        let plan = match layout.study.as_str() {
+            "tune" => {
+                let options: tune::Options = read(layout.plan, name)?;
+                options.validate().map_err(|error| error.within(format!("{name}: [plan]")))?;
+                Plan::Tune(options)
+            }
+            other => {
+                let error = Error::usage(format!("{name}: there is no study `{other}`"));
+                let hint = suggest(other, KINDS);
+                return Err(
+                    error.hint(hint.unwrap_or_else(|| format!("there is {}", KINDS.join(", "))))
+                );
+            }
+        };
+        let base = toml::to_string(&layout.base)
+            .map_err(|cause| Error::usage(format!("{name}: [base]: {cause}")))?;
+        Ok(Self { name: format!("{name}: [base]"), base, plan })
+    }
+
+    /// The base with overrides, to be resolved against a corpus.
+    #[must_use]
+    pub fn request<'a>(&'a self, sets: &'a [String]) -> Request<'a> {
+        Request { file: Some((&self.name, &self.base)), sets }
+    }
+}
+
+fn read<T: DeserializeOwned>(plan: toml::Table, name: &str) -> Result<T> {
+    plan.try_into().map_err(|cause: toml::de::Error| {
+        Error::usage(format!("{name}: [plan]: {}", cause.to_string().trim_end()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::grid::Setting;
+
+    const TUNE: &str = "study = 'tune'\n[base]\nmodel.preset = 'pocket-150k'\n[plan]\n\
+                        mode = 'regularized'\n";
+
+    fn message(text: &str) -> String {
+        StudyFile::parse("s.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_study_is_read() {
+        let text = format!(
+            "{TUNE}grid = {{ epochs = [8, 16], lr = [0.01], weight_decay = [0.8, 1.6] }}\n\
+             starts = [{{ epochs = 8, lr = 0.01, weight_decay = 1.6 }}]\nseeds = 2\n"
+        );
+        let study = StudyFile::parse("s.toml", &text).unwrap();
+        let Plan::Tune(options) = &study.plan;
+        assert_eq!(options.grid.size(), 4);
+        assert_eq!(options.starts, [Setting { epochs: 8.0, lr: 0.01, weight_decay: 1.6 }]);
+        assert_eq!((options.seeds, options.members), (2, 5));
+        assert!(study.request(&[]).file.unwrap().1.contains("preset = \"pocket-150k\""));
+    }
+
+    #[test]
+    fn contradictions_are_told_with_their_place() {
+        let cases = [
+            ("study = 'tun'", "did you mean `tune`?"),
+            (&format!("{TUNE}prune = true"), "s.toml: [plan]: `prune`: runs are never pruned"),
+            (&format!("{TUNE}seed_count = 2"), "unknown field `seed_count`"),
+            (
+                &format!("{TUNE}grid = {{ epochs = [], lr = [0.01], weight_decay = [0.8] }}"),
+                "s.toml: [plan]: `grid`: the grid has no value for epochs",
+            ),
+            (&format!("{TUNE}seeds = 3\ncertificate_seeds = 2"), "must not be smaller"),
+            (
+                &format!("{TUNE}starts = [{{ epochs = 13, lr = 0.01, weight_decay = 1.6 }}]"),
+                "`starts`: epochs = 13 is not on the grid",
+            ),
+            ("study = 'tune'\n[plan]\nmode = 'ensemble'\nmembers = 2", "at least 4 members"),
+            ("study = 'tune'\n[bas]\n", "unknown field `bas`"),
+        ];
+        for (text, expected) in cases {
+            let message = message(text);
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+}

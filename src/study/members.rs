@@ -1,0 +1,62 @@
+//! Losses of ensembles over their number of members.
+
+use super::cell::{Cell, column};
+use crate::Result;
+use crate::lab::Lab;
+use crate::laws::{Curve, Fit, Options, Refusal, fit};
+use crate::spec::{JobId, Split};
+use crate::store::{Loss, Record};
+
+/// The ensembles of 1 to K of the given members.
+#[derive(Clone, Debug)]
+pub struct MembersCurve {
+    /// The record that measured them.
+    pub evaluation: Record,
+    /// Loss of logit averages over K = 1, 2, ...; the paper's ensembles (mission R4).
+    pub losses: Vec<Loss>,
+}
+
+impl MembersCurve {
+    /// Measures the ensembles on a split.
+    pub(super) fn measure(
+        lab: &mut dyn Lab,
+        cell: &Cell,
+        members: &[JobId],
+        split: Split,
+    ) -> Result<Self> {
+        let evaluation = lab.obtain(&[cell.evaluate(members, split)])?.remove(0);
+        Self::read(evaluation, members.len(), split)
+    }
+
+    /// Reads the losses out of the record of an evaluation.
+    pub(super) fn read(evaluation: Record, members: usize, split: Split) -> Result<Self> {
+        let losses = (1..=members)
+            .map(|k| column(&evaluation, &format!("logits-{k}"), split).cloned())
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self { evaluation, losses })
+    }
+
+    /// (K, loss) pairs.
+    #[must_use]
+    pub fn points(&self) -> Vec<(f64, f64)> {
+        self.losses
+            .iter()
+            .enumerate()
+            .map(|(index, loss)| (index as f64 + 1.0, loss.nats))
+            .collect()
+    }
+
+    /// The law in K.
+    ///
+    /// # Errors
+    /// If the losses are none; inside, a [`Refusal`] where there is no law.
+    pub fn law(&self, options: &Options) -> Result<std::result::Result<Fit, Refusal>> {
+        Ok(fit(&Curve::new(&self.points())?, options))
+    }
+
+    /// Loss of all members together, nats per token.
+    #[must_use]
+    pub fn all(&self) -> &Loss {
+        self.losses.last().expect("an ensemble has members")
+    }
+}

@@ -1,0 +1,231 @@
+//! A measured point of a search: its runs, its score, and how it compares with another.
+
+use super::cell::{Cell, val_loss};
+use super::grid::Setting;
+use crate::Result;
+use crate::eval::statistics::{Interval, LEVEL, Verdict, paired_difference, two_sided_t};
+use crate::lab::Lab;
+use crate::laws::{Claim, Refusal};
+use crate::spec::{JobId, Split};
+use crate::store::Record;
+
+/// A point with its runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Where it lies.
+    pub setting: Setting,
+    /// Time scale of AdamW's average of weights, in epochs.
+    pub timescale_epochs: f64,
+    /// The runs: one per seed, or the members of an ensemble.
+    pub records: Vec<JobId>,
+    /// What the search compares.
+    pub score: Score,
+}
+
+/// What a search compares, in nats per token on `val`; lower is better.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Score {
+    /// Final loss, averaged over seeds: never the best over training (mission R3).
+    Loss {
+        /// The mean.
+        nats: f64,
+        /// Standard error over blocks of text for these seeds.
+        standard_error: Option<f64>,
+    },
+    /// Loss of infinitely many members (mission R5).
+    Asymptote {
+        /// With its profile interval.
+        claim: Claim,
+        /// Loss of all members that there are.
+        measured: f64,
+        /// The record that measured the ensembles.
+        evaluation: JobId,
+    },
+    /// The ensembles follow no law; the loss of all members stands in, which is an upper bound.
+    NoLaw {
+        /// Why.
+        refusal: Refusal,
+        /// Loss of all members that there are.
+        measured: f64,
+        /// The record that measured the ensembles.
+        evaluation: JobId,
+    },
+    /// A run diverged: it loses against everything.
+    Diverged {
+        /// The first that did.
+        record: JobId,
+    },
+}
+
+/// What an interval of a difference covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Chance in the text only, because there is one seed per point.
+    Text,
+    /// Chance in text and in seeds.
+    TextAndSeeds {
+        /// Seeds per point.
+        seeds: usize,
+    },
+    /// The intervals of two asymptotes, which must not touch.
+    Asymptotes,
+}
+
+/// A point compared with the centre.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Difference {
+    /// Score of the point minus score of the centre, in nats per token.
+    pub mean: f64,
+    /// Interval of level 95 % (of asymptotes: that of their laws); absent where it is unknown.
+    pub interval: Option<Interval>,
+    /// What the interval covers.
+    pub basis: Basis,
+}
+
+impl Score {
+    /// The number that is compared; infinite for a diverged run.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        match self {
+            Self::Loss { nats, .. } => *nats,
+            Self::Asymptote { claim, .. } => claim.value,
+            Self::NoLaw { measured, .. } => *measured,
+            Self::Diverged { .. } => f64::INFINITY,
+        }
+    }
+}
+
+impl Difference {
+    /// What the interval says about the point: worse or better than the centre, or neither.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if self.mean.is_infinite() {
+            return Verdict::Worse;
+        }
+        Verdict::from_interval(self.interval)
+    }
+}
+
+impl Trial {
+    /// A point from its finished runs, one per seed.
+    pub(super) fn of_seeds(
+        lab: &dyn Lab,
+        cell: &Cell,
+        setting: Setting,
+        records: &[Record],
+    ) -> Result<Self> {
+        let diverged = records.iter().find(|record| val_loss(record).is_none());
+        let score = match diverged {
+            Some(record) => Score::Diverged { record: record.id },
+            None => {
+                let ids: Vec<JobId> = records.iter().map(|record| record.id).collect();
+                let (sums, counts) = mean_blocks(lab, &ids, Split::Val)?;
+                let estimate = crate::eval::statistics::estimate(&sums, &counts);
+                Score::Loss { nats: estimate.mean, standard_error: estimate.standard_error }
+            }
+        };
+        let records = records.iter().map(|record| record.id).collect();
+        let timescale_epochs = setting.timescale_epochs(cell.steps_per_epoch());
+        Ok(Self { setting, timescale_epochs, records, score })
+    }
+}
+
+/// Losses of blocks of text, averaged over runs, and their tokens.
+pub(super) fn mean_blocks(
+    lab: &dyn Lab,
+    runs: &[JobId],
+    split: Split,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let mut mean: Option<(Vec<f64>, Vec<f64>)> = None;
+    for &run in runs {
+        let (sums, counts) = blocks(lab, run, split)?;
+        match &mut mean {
+            Some((total, _)) => total.iter_mut().zip(&sums).for_each(|(total, sum)| *total += sum),
+            None => mean = Some((sums, counts)),
+        }
+    }
+    let (mut sums, counts) = mean.expect("a point has runs");
+    sums.iter_mut().for_each(|sum| *sum /= runs.len() as f64);
+    Ok((sums, counts))
+}
+
+fn blocks(lab: &dyn Lab, run: JobId, split: Split) -> Result<(Vec<f64>, Vec<f64>)> {
+    let ledger = lab.ledger(run, split)?;
+    // A training run names its column `model`, an evaluation of one run `member-0`.
+    let found = ledger.block_sums("model").or_else(|| ledger.block_sums("member-0"));
+    found.ok_or_else(|| crate::Error::data(format!("the ledger of {} holds no model", run.short())))
+}
+
+/// Differences of several points from one centre, all of one kind, from `runs` that a point and the
+/// centre have measured with the same seeds.
+///
+/// With S >= 2 seeds the variance of a difference is that of the text plus that of the seeds over
+/// S. The spread of the differences between seeds is pooled over all points, because two or three
+/// seeds say little about a spread, but where a point's own is larger, that one counts. Degrees of
+/// freedom by Satterthwaite's formula for n points that share a centre: 4 (S - 1) n / (n + 1).
+pub(super) fn differences(
+    lab: &dyn Lab,
+    centre: &[JobId],
+    others: &[&[JobId]],
+    split: Split,
+) -> Result<Vec<Difference>> {
+    let mut found = Vec::with_capacity(others.len());
+    for other in others {
+        let seeds = centre.len().min(other.len());
+        let (left, counts) = mean_blocks(lab, &other[..seeds], split)?;
+        let (right, _) = mean_blocks(lab, &centre[..seeds], split)?;
+        let paired = paired_difference(&left, &right, &counts);
+        let mut of_seeds = Vec::with_capacity(seeds);
+        for (other, centre) in other.iter().zip(centre).take(seeds) {
+            let mean = |run: JobId| -> Result<f64> {
+                let (sums, counts) = blocks(lab, run, split)?;
+                Ok(sums.iter().sum::<f64>() / counts.iter().sum::<f64>())
+            };
+            of_seeds.push(mean(*other)? - mean(*centre)?);
+        }
+        found.push((paired, crate::eval::statistics::over_seeds(&of_seeds)));
+    }
+    let spreads: Vec<(f64, usize)> = found
+        .iter()
+        .filter_map(|(_, seeds)| Some((seeds.standard_deviation?.powi(2), seeds.seeds - 1)))
+        .collect();
+    let pooled =
+        spreads.iter().fold(0.0, |sum, (variance, _)| sum + variance) / spreads.len().max(1) as f64;
+    let points = spreads.len() as f64;
+    let difference = |(paired, seeds): (
+        crate::eval::statistics::PairedDifference,
+        crate::eval::statistics::SeedSummary,
+    )| {
+        let mean = paired.estimate.mean;
+        let (Some(own), Some(text)) = (seeds.standard_deviation, paired.estimate.standard_error)
+        else {
+            return Difference { mean, interval: paired.bootstrap, basis: Basis::Text };
+        };
+        let count = seeds.seeds;
+        let variance = text.powi(2) + pooled.max(own.powi(2)) / count as f64;
+        let degrees = 4.0 * (count - 1) as f64 * points / (points + 1.0);
+        let half = two_sided_t(LEVEL, degrees.floor().max(1.0) as usize) * variance.sqrt();
+        let interval = Interval { low: mean - half, high: mean + half, level: LEVEL };
+        Difference { mean, interval: Some(interval), basis: Basis::TextAndSeeds { seeds: count } }
+    };
+    Ok(found.into_iter().map(difference).collect())
+}
+
+/// The difference of two asymptotes: told apart only if their intervals do not touch.
+pub(super) fn asymptotes(point: &Score, centre: &Score) -> Difference {
+    let mean = point.value() - centre.value();
+    let interval = match (point, centre) {
+        (Score::Asymptote { claim: left, .. }, Score::Asymptote { claim: right, .. }) => {
+            let ends = |claim: &Claim| {
+                let low = claim.interval.low.value().unwrap_or(f64::NEG_INFINITY);
+                let high = claim.interval.high.value().unwrap_or(f64::INFINITY);
+                (low, high)
+            };
+            let ((low, high), (centre_low, centre_high)) = (ends(left), ends(right));
+            let level = left.interval.level;
+            Some(Interval { low: low - centre_high, high: high - centre_low, level })
+        }
+        _ => None,
+    };
+    Difference { mean, interval, basis: Basis::Asymptotes }
+}

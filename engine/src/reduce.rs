@@ -48,6 +48,28 @@ pub(crate) fn dot3(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
     add_lanes(sums)
 }
 
+/// The sum over i of `(a[i] - b[i]) * (c[i] - d[i])`.
+#[inline(always)]
+pub(crate) fn dot_of_differences([a, b]: [&[f32]; 2], [c, d]: [&[f32]; 2]) -> f32 {
+    assert!(a.len() == b.len() && a.len() == c.len() && a.len() == d.len());
+    let mut sums = [0.0; LANES];
+    let mut add = |[a, b, c, d]: [&[f32; LANES]; 4]| {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = (a[i] - b[i]).mul_add(c[i] - d[i], *sum);
+        }
+    };
+    let ((chunks_a, rest_a), (chunks_b, rest_b)) = (a.as_chunks(), b.as_chunks());
+    let ((chunks_c, rest_c), (chunks_d, rest_d)) = (c.as_chunks(), d.as_chunks());
+    for (((a, b), c), d) in chunks_a.iter().zip(chunks_b).zip(chunks_c).zip(chunks_d) {
+        add([a, b, c, d]);
+    }
+    if !rest_a.is_empty() {
+        let [a, b, c, d] = [rest_a, rest_b, rest_c, rest_d].map(|rest| padded(rest, 0.0));
+        add([&a, &b, &c, &d]);
+    }
+    add_lanes(sums)
+}
+
 /// The largest element, NaN passed over; minus infinity for an empty row.
 ///
 /// The sums of exponentials that follow a maximum take every element and hence every NaN.

@@ -138,6 +138,9 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
         text += &format!("{:<12}{} {}\n", loss.split, loss.name, loss_text(loss));
     }
     text += &sides_text(&record);
+    for measured in &record.measured {
+        text += &format!("{:<12}{} {:.4}\n", "measured", measured.name, measured.value);
+    }
     text += &reads_text(&record.trained_on);
     let cost = &record.cost;
     text += &format!(
@@ -181,6 +184,7 @@ fn find_floors(record: &mut Record, store: &Store, corpora: &Corpora) -> Result<
     let (id, sequence_tokens) = match store.job(record.id)? {
         Job::Train(spec) => (spec.data.corpus, spec.data.sequence_tokens),
         Job::Evaluate(spec) => (spec.corpus, spec.sequence_tokens),
+        Job::Ensemble(spec) => (spec.corpus, spec.sequence_tokens),
         Job::Ngram(spec) => (spec.corpus, spec.sequence_tokens),
     };
     let (corpus, missing) = (corpora.get(id)?, |loss: &&Loss| loss.above_floor.is_none());

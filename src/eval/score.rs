@@ -1,5 +1,7 @@
 //! Scoring windows with models, ensembles, the n-gram yardstick and the known process.
 
+use std::ops::Range;
+
 use scarce_engine::ops::average;
 use scarce_engine::pool::Pool;
 
@@ -34,7 +36,7 @@ impl<'a> Scorer<'a> {
     pub fn score(&mut self, model: &Model, weights: &Weights, name: &str) -> Result<Ledger> {
         let Self { windows, predicted, mask, lanes, pool } = self;
         let (windows, mask) = (&*windows, *mask);
-        let rows = over_windows(pool, windows, lanes, |lane, window| {
+        let rows = over_windows(pool, windows, 0..windows.count(), lanes, |lane, window| {
             let mut log_probabilities = vec![0.0; window.tokens.len()];
             lane.score(model, weights, sequences(&window, mask), &mut log_probabilities);
             vec![only_predicted(&window, log_probabilities)]
@@ -63,7 +65,8 @@ pub fn ensemble_ledger(
     let workers = pool.threads().min(windows.count());
     let mut workers: Vec<EnsembleWorker> =
         (0..workers).map(|_| EnsembleWorker::new(windows, members)).collect();
-    let rows = over_windows(pool, windows, &mut workers, |worker, window| {
+    let all = 0..windows.count();
+    let rows = over_windows(pool, windows, all, &mut workers, |worker, window| {
         worker.columns(members, &window, mask)
     })?;
     let mut ledger = Ledger::new(windows.predicted()?);
@@ -135,7 +138,7 @@ impl EnsembleWorker {
         &mut self,
         members: &[(&Model, &Weights)],
         window: &Window,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
         columns: &mut [Vec<f32>],
     ) {
         let vocabulary = members[0].0.spec.vocabulary as usize;
@@ -191,26 +194,28 @@ pub fn floor_ledger(windows: &Windows<'_>, language: &Language) -> Result<Ledger
     Ok(ledger)
 }
 
-/// Applies `score` to every window on the pool's threads; results in the order of the windows.
-fn over_windows<W: Send, R: Send>(
+/// Applies `score` to these windows on the pool's threads; results in the order of the windows.
+pub(super) fn over_windows<W: Send, R: Send>(
     pool: &Pool,
     windows: &Windows<'_>,
+    range: Range<usize>,
     workers: &mut [W],
     score: impl Fn(&mut W, Window) -> R + Sync,
 ) -> Result<Vec<R>> {
-    let count = windows.count();
+    let count = range.len();
     let stride = workers.len();
     let mut tasks: Vec<_> = workers.iter_mut().map(|worker| (worker, Vec::new())).collect();
     pool.run(&mut tasks, |first, (worker, results)| {
         for index in (first..count).step_by(stride) {
-            results.push(windows.window(index).map(|window| score(worker, window)));
+            let window = windows.window(range.start + index);
+            results.push(window.map(|window| score(worker, window)));
         }
     });
     let mut queues: Vec<_> = tasks.into_iter().map(|(_, results)| results.into_iter()).collect();
     (0..count).map(|index| queues[index % stride].next().expect("one result per window")).collect()
 }
 
-fn sequences(window: &Window, mask: Mask) -> Sequences<'_> {
+pub(super) fn sequences(window: &Window, mask: Mask) -> Sequences<'_> {
     let starts = match mask {
         Mask::AcrossDocuments {} => None,
         Mask::WithinDocuments {} => Some(&window.starts[..]),
@@ -227,31 +232,9 @@ fn only_predicted(window: &Window, mut numbers: Vec<f32>) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use scarce_engine::isa::{Isa, Kernels, Precision};
-
     use super::*;
-    use crate::data::{Corpus, prepare_synthetic};
-    use crate::spec::{Split, preset};
-
-    fn with_members<R>(count: u64, check: impl FnOnce(&Corpus, &[(&Model, &Weights)]) -> R) -> R {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("corpus");
-        prepare_synthetic("pocket", &path, false).unwrap();
-        let corpus = Corpus::open(&path).unwrap();
-        let mut spec = preset::find("pocket-150k").unwrap().model(corpus.vocabulary());
-        (spec.layers, spec.width) = (1, 32);
-        let model = Model::new(&spec, 128, Kernels::new(Isa::detect(), Precision::F32));
-        let pool = Pool::new(1);
-        let mut weights: Vec<Weights> =
-            (0..count).map(|seed| Weights::initial(&model, seed, &pool)).collect();
-        // Sharper predictions, so that averaging has something to do.
-        for weights in &mut weights {
-            weights.values[model.table.head.clone()].iter_mut().for_each(|w| *w *= 8.0);
-            weights.pack(&pool);
-        }
-        let members: Vec<(&Model, &Weights)> = weights.iter().map(|w| (&model, w)).collect();
-        check(&corpus, &members)
-    }
+    use crate::eval::testing::{log_z, logarithms, with_members};
+    use crate::spec::Split;
 
     /// The identity Q0, token by token: log p_ens = mean log p_i - log Z with
     /// Z = sum over v of exp(mean over i of log p_i(v)), computed here from whole distributions.
@@ -262,7 +245,8 @@ mod tests {
             let pool = Pool::new(2);
             let mask = Mask::AcrossDocuments {};
             let ledger = ensemble_ledger(&windows, mask, members, &pool).unwrap();
-            let log_z = log_z(&windows, members);
+            let log_z =
+                logarithms(&windows, members).iter().map(|of| log_z(of)).collect::<Vec<_>>();
             let column = |name: &str| ledger.column(name).unwrap();
             let singles: Vec<&[f32]> = ["member-0", "member-1", "member-2"].map(column).to_vec();
             let (logits, probabilities) = (column("logits-3"), column("probabilities-3"));
@@ -278,31 +262,6 @@ mod tests {
             assert_eq!(column("logits-1"), singles[0]);
             assert_eq!(ledger.names().count(), 9);
         });
-    }
-
-    /// log Z of every predicted token, in f64.
-    fn log_z(windows: &Windows<'_>, members: &[(&Model, &Weights)]) -> Vec<f64> {
-        let vocabulary = members[0].0.spec.vocabulary as usize;
-        let mut result = Vec::new();
-        for index in 0..windows.count() {
-            let window = windows.window(index).unwrap();
-            let mut mean = vec![0.0_f64; 128 * vocabulary];
-            for (model, weights) in members {
-                let mut lane = Lane::new(model, 1);
-                lane.hidden(model, weights, sequences(&window, Mask::AcrossDocuments {}));
-                let mut logits = vec![0.0; 128 * vocabulary];
-                lane.project(model, weights, 0..128, &mut logits);
-                for (row, mean) in logits.chunks(vocabulary).zip(mean.chunks_mut(vocabulary)) {
-                    let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
-                    for (x, mean) in row.iter().zip(mean) {
-                        *mean += (f64::from(*x) - sum.ln()) / members.len() as f64;
-                    }
-                }
-            }
-            let rows = mean.chunks(vocabulary).take(127);
-            result.extend(rows.map(|row| row.iter().map(|l| l.exp()).sum::<f64>().ln()));
-        }
-        result
     }
 
     #[test]

@@ -4,14 +4,14 @@ use scarce_engine::pool::Pool;
 
 use super::context::kernels;
 use super::floor::add_floors;
+use super::members::load_members;
 use super::progress::Report;
 use super::work::{Bench, Stopwatch, ledger_file};
-use crate::data::Corpus;
+use crate::Result;
 use crate::eval::{Windows, ensemble_ledger};
-use crate::model::{Model, Weights, from_safetensors};
-use crate::spec::{EvaluateSpec, Job, JobId, Part};
+use crate::model::{Model, Weights};
+use crate::spec::{EvaluateSpec, Job, Part};
 use crate::store::{Cost, Loss, Measured, Outcome};
-use crate::{Error, Result};
 
 pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     let job = Job::Evaluate(spec.clone());
@@ -21,13 +21,7 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     let kernels = kernels(spec.precision)?;
     let corpus = bench.corpora.get(spec.corpus)?;
     let positions = spec.sequence_tokens as usize;
-    let mut members = Vec::with_capacity(spec.members.len());
-    for &member in &spec.members {
-        members.push(load(member, positions, kernels, bench, &pool)?);
-    }
-    for (&id, (model, _)) in spec.members.iter().zip(&members) {
-        check_vocabulary(id, model, corpus)?;
-    }
+    let members = load_members(&spec.members, (bench.store, corpus), positions, kernels, &pool)?;
     let windows = Windows::all(corpus.part(&spec.split)?, positions)?;
     let total = windows.count() as u64;
     (bench.report)(Report::Done { done: 0, total, loss_nats: None });
@@ -51,11 +45,11 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
         Part::Split(split) => {
             record.losses = ledger.losses(*split);
             add_floors(&mut record.losses, &ledger, corpus, (*split, positions))?;
-            record.measured = diversity(&record.losses, spec.members.len());
+            record.measured = log_z(spec.members.len(), find(&record.losses));
         }
         Part::Side(side) => {
             record.side_losses = ledger.losses(side.clone());
-            record.measured = diversity(&record.side_losses, spec.members.len());
+            record.measured = log_z(spec.members.len(), find(&record.side_losses));
         }
     }
     let mut draft = bench.store.draft(id)?;
@@ -64,49 +58,15 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A token that a model does not know has no probability.
-fn check_vocabulary(id: JobId, model: &Model, corpus: &Corpus) -> Result<()> {
-    if model.spec.vocabulary >= corpus.vocabulary() {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "record {} has a vocabulary of {}, and corpus {} one of {}",
-        id.short(),
-        model.spec.vocabulary,
-        corpus.id().short(),
-        corpus.vocabulary()
-    ))
-    .hint("evaluate a model on corpora of the tokenizer that it was trained with"))
-}
-
-fn load(
-    member: JobId,
-    positions: usize,
-    kernels: scarce_engine::isa::Kernels,
-    bench: &Bench<'_>,
-    pool: &Pool,
-) -> Result<(Model, Weights)> {
-    let Job::Train(train) = bench.store.job(member)? else {
-        return Err(Error::usage(format!("member {} is not a training run", member.short())));
-    };
-    let model = Model::new(&train.model, positions, kernels);
-    let mut weights = Weights::zeroed(&model);
-    let file = bench.store.read_file(member, "weights.safetensors")?;
-    from_safetensors(&model.table, &file, &mut weights.values)
-        .map_err(|error| error.within(format!("weights of {}", member.short())))?;
-    weights.pack(pool);
-    Ok((model, weights))
-}
-
 /// E[log Z] of every prefix: by the identity L_ens = mean L_i + E[log Z] (mission Q0) the whole
-/// gain of logit averaging over the mean member; 0 for members that predict alike.
-fn diversity<P>(losses: &[Loss<P>], members: usize) -> Vec<Measured> {
-    let nats = |name: String| losses.iter().find(|loss| loss.name == name).map(|loss| loss.nats);
+/// gain of logit averaging over the mean member; 0 for members that predict alike. `nats` finds
+/// losses by their names.
+pub(super) fn log_z(members: usize, nats: impl Fn(&str) -> Option<f64>) -> Vec<Measured> {
     let mut singles = 0.0;
     let mut measured = Vec::new();
     for k in 1..=members {
         let (Some(single), Some(mean)) =
-            (nats(format!("member-{}", k - 1)), nats(format!("logits-{k}")))
+            (nats(&format!("member-{}", k - 1)), nats(&format!("logits-{k}")))
         else {
             break;
         };
@@ -115,4 +75,8 @@ fn diversity<P>(losses: &[Loss<P>], members: usize) -> Vec<Measured> {
         measured.push(Measured { name: format!("log_z_{k}_nats"), value });
     }
     measured
+}
+
+fn find<P>(losses: &[Loss<P>]) -> impl Fn(&str) -> Option<f64> {
+    |name| losses.iter().find(|loss| loss.name == name).map(|loss| loss.nats)
 }

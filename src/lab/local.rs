@@ -87,6 +87,18 @@ impl<'a> LocalLab<'a> {
             }
             // Small beside training: enough that the bar moves.
             Job::Evaluate(spec) => 1e9 * spec.members.len() as f64,
+            Job::Ensemble(spec) => {
+                let positions = spec.sequence_tokens;
+                let tokens = self.corpora.get(spec.corpus)?.split(spec.split).tokens() as f64;
+                let mut of_token = 0.0;
+                for &member in &spec.members {
+                    if let Job::Train(train) = self.store.job(member)? {
+                        of_token += train.model.flops_per_token(positions) as f64 / 3.0;
+                    }
+                }
+                // The members, their soups, and averages that take about as long as one of both.
+                3.0 * tokens * of_token
+            }
             Job::Ngram(_) => 1e9,
         })
     }
@@ -130,11 +142,12 @@ impl Lab for LocalLab<'_> {
                 .partition(|(_, job)| job.needs().iter().all(|need| self.store.has(*need)));
             if ready.is_empty() {
                 let (id, job) = waiting[0];
-                let need = job.needs().into_iter().find(|need| !self.store.has(*need));
-                let need = need.map_or_else(String::new, |need| need.short());
+                let needs = job.needs().into_iter().filter(|need| !self.store.has(*need));
+                let needs: Vec<String> = needs.map(|need| need.short()).collect();
                 return Err(Error::usage(format!(
-                    "job {} needs record {need}, which the store does not have",
-                    id.short()
+                    "job {} needs what the store does not have: {}",
+                    id.short(),
+                    needs.join(", ")
                 )));
             }
             let count = ready.len();

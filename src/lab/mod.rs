@@ -5,9 +5,11 @@
 //! Nothing here prints: progress goes to whoever asked.
 
 mod context;
+mod ensemble;
 mod evaluate;
 mod floor;
 mod local;
+mod members;
 mod ngram;
 mod progress;
 mod stored;

@@ -6,7 +6,7 @@ use scarce_engine::isa::Kernels;
 
 use super::context::{Corpora, numerics};
 use super::progress::Report;
-use super::{evaluate, ngram, train};
+use super::{ensemble, evaluate, ngram, train};
 use crate::eval::Ledger;
 use crate::spec::{CorpusId, Job, JobId, Part, Split};
 use crate::store::{
@@ -77,6 +77,7 @@ pub fn work(
                 match job {
                     Job::Train(spec) => train::run(spec, &held, &mut bench)?,
                     Job::Evaluate(spec) => evaluate::run(spec, &mut bench)?,
+                    Job::Ensemble(spec) => ensemble::run(spec, &mut bench)?,
                     Job::Ngram(spec) => ngram::run(spec, &mut bench)?,
                 }
                 drop(held);

@@ -18,6 +18,8 @@ pub enum Job {
     Train(TrainSpec),
     /// Measure the loss of trained models, alone and averaged.
     Evaluate(EvaluateSpec),
+    /// Measure an ensemble over the subsets of its members: curves in K, diversity, soups.
+    Ensemble(EnsembleSpec),
     /// Fit and measure the n-gram yardstick.
     Ngram(NgramSpec),
 }
@@ -39,6 +41,34 @@ pub struct EvaluateSpec {
     pub mask: Mask,
     /// Arithmetic of the products.
     pub precision: Precision,
+}
+
+/// Everything about an ensemble of K members on a split: each member and every prefix as in
+/// [`EvaluateSpec`], the mean over the subsets of every size (a curve in K without the chance of
+/// one order), the diversity of the members, and the average of their weights as the control.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnsembleSpec {
+    /// The training runs, in order.
+    pub members: Vec<JobId>,
+    /// Content id of the corpus.
+    pub corpus: CorpusId,
+    /// What is read.
+    pub split: Split,
+    /// Tokens T of a window; its first token is context only.
+    pub sequence_tokens: u32,
+    /// Whether attention crosses documents.
+    pub mask: Mask,
+    /// Arithmetic of the products.
+    pub precision: Precision,
+    /// Up to this many subsets of all sizes together, every one is measured; beyond, a fixed sample
+    /// of every size (see `eval::Subsets`).
+    pub subsets_max: u32,
+}
+
+impl EnsembleSpec {
+    /// All subsets of 8 members, the largest ensemble of the paper.
+    pub const SUBSETS_MAX: u32 = 255;
 }
 
 /// An interpolated n-gram model of the same budget, its constants tuned on `val`: what counting
@@ -66,6 +96,7 @@ impl Job {
         match self {
             Self::Train(spec) => canonical::text("train", spec, TRAIN_LATER),
             Self::Evaluate(spec) => canonical::text("evaluate", spec, &[]),
+            Self::Ensemble(spec) => canonical::text("ensemble", spec, &[]),
             Self::Ngram(spec) => canonical::text("ngram", spec, &[]),
         }
     }
@@ -82,6 +113,7 @@ impl Job {
         match self {
             Self::Train(_) => "train",
             Self::Evaluate(_) => "evaluate",
+            Self::Ensemble(_) => "ensemble",
             Self::Ngram(_) => "ngram",
         }
     }
@@ -94,6 +126,7 @@ impl Job {
                 vec![*record]
             }
             Self::Evaluate(spec) => spec.members.clone(),
+            Self::Ensemble(spec) => spec.members.clone(),
             Self::Train(_) | Self::Ngram(_) => Vec::new(),
         }
     }

@@ -59,6 +59,22 @@ fn an_evaluation_names_what_it_reads_and_its_content() {
     assert_ne!(job(side("wiki", b"a")).id(), job(side("news", b"a")).id());
 }
 
+/// The canonical text and the id of an ensemble, frozen.
+#[test]
+fn the_canonical_text_of_an_ensemble_is_golden() {
+    let job = Job::Ensemble(EnsembleSpec {
+        members: vec![JobId::of(b"first"), JobId::of(b"second")],
+        corpus: CorpusId::of(b"corpus"),
+        split: Split::Val,
+        sequence_tokens: 64,
+        mask: Mask::WithinDocuments {},
+        precision: Precision::Bf16,
+        subsets_max: EnsembleSpec::SUBSETS_MAX,
+    });
+    assert_eq!((job.kind(), job.needs().len()), ("ensemble", 2));
+    golden::check("ensemble-spec-1.txt", &format!("{}id {}\n", job.canonical(), job.id()));
+}
+
 #[test]
 fn the_same_spec_has_the_same_id_however_it_was_written() {
     let file = "[optim]\nweight_decay = 1.6\n[data]\nepochs = 16\n";

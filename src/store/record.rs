@@ -9,7 +9,7 @@ use crate::spec::{CorpusId, JobId, SideSet, Split};
 pub struct Record {
     /// The job's identity.
     pub id: JobId,
-    /// The job's kind: `train`, `evaluate` or `ngram`.
+    /// The job's kind: `train`, `evaluate`, `ensemble` or `ngram`.
     pub kind: String,
     /// How it ended.
     pub outcome: Outcome,
@@ -55,7 +55,8 @@ pub enum Outcome {
 /// A mean loss with its uncertainty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Loss<P = Split> {
-    /// What was measured: `model`, `member-I`, `logits-K`, `probabilities-K`, `ngram`.
+    /// What was measured: `model`, `member-I`, `logits-K`, `probabilities-K`, `ngram`; of an
+    /// ensemble also `subsets-logits-K`, `subsets-probabilities-K` and `soup-K`.
     pub name: String,
     /// What was read: a split, or a side set with its content id.
     pub split: P,

@@ -1,7 +1,9 @@
 //! The store's promises: atomic, checked, shared, versioned.
 
 use super::*;
-use crate::spec::{CorpusId, EvaluateSpec, Mask, NgramSpec, Part, Precision, SideId, Split};
+use crate::spec::{
+    CorpusId, EnsembleSpec, EvaluateSpec, Mask, NgramSpec, Part, Precision, SideId, Split,
+};
 
 fn job(seed: u64) -> Job {
     Job::Ngram(NgramSpec {
@@ -76,7 +78,7 @@ fn a_record_comes_back_as_it_was_and_the_second_publisher_loses() {
 }
 
 #[test]
-fn evaluate_and_train_jobs_survive_toml() {
+fn jobs_survive_toml() {
     let (_folder, store) = store();
     let spec = EvaluateSpec {
         members: vec![JobId::of(b"1"), JobId::of(b"2")],
@@ -90,7 +92,16 @@ fn evaluate_and_train_jobs_survive_toml() {
     let train = crate::spec::resolve(&crate::spec::Request::default(), &facts).unwrap().spec;
     let side = crate::spec::SideSet { name: "wiki".parse().unwrap(), id: SideId::of(b"w") };
     let aside = EvaluateSpec { split: Part::Side(side), ..spec.clone() };
-    for job in [Job::Evaluate(spec), Job::Evaluate(aside), Job::Train(train)] {
+    let ensemble = Job::Ensemble(EnsembleSpec {
+        members: spec.members.clone(),
+        corpus: spec.corpus,
+        split: Split::Val,
+        sequence_tokens: 64,
+        mask: spec.mask,
+        precision: spec.precision,
+        subsets_max: EnsembleSpec::SUBSETS_MAX,
+    });
+    for job in [Job::Evaluate(spec), Job::Evaluate(aside), Job::Train(train), ensemble] {
         publish(&store, &job);
         assert_eq!(store.job(job.id()).unwrap(), job);
     }

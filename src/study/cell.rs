@@ -2,7 +2,8 @@
 
 use super::grid::Setting;
 use crate::spec::{
-    CorpusFacts, EvaluateSpec, Job, JobId, OptimSpec, Request, Split, TrainSpec, resolve,
+    CorpusFacts, EnsembleSpec, EvaluateSpec, Job, JobId, OptimSpec, Request, Split, TrainSpec,
+    resolve,
 };
 use crate::store::{Loss, Record};
 use crate::{Error, Result};
@@ -46,6 +47,20 @@ impl Cell {
             sequence_tokens: self.template.data.sequence_tokens,
             mask: self.template.data.mask,
             precision: self.template.precision,
+        })
+    }
+
+    /// Ensembles of all subsets of members.
+    #[must_use]
+    pub fn ensembles(&self, members: &[JobId], split: Split) -> Job {
+        Job::Ensemble(EnsembleSpec {
+            members: members.to_vec(),
+            corpus: self.template.data.corpus,
+            split,
+            sequence_tokens: self.template.data.sequence_tokens,
+            mask: self.template.data.mask,
+            precision: self.template.precision,
+            subsets_max: EnsembleSpec::SUBSETS_MAX,
         })
     }
 

@@ -12,7 +12,8 @@ use crate::store::{Loss, Record};
 pub struct MembersCurve {
     /// The record that measured them.
     pub evaluation: Record,
-    /// Loss of logit averages over K = 1, 2, ...; the paper's ensembles (mission R4).
+    /// Loss of logit averages (the paper's ensembles, mission R4) over K = 1, 2, ..., each the mean
+    /// over all subsets of that size, so that the order of the members plays no part.
     pub losses: Vec<Loss>,
 }
 
@@ -24,14 +25,14 @@ impl MembersCurve {
         members: &[JobId],
         split: Split,
     ) -> Result<Self> {
-        let evaluation = lab.obtain(&[cell.evaluate(members, split)])?.remove(0);
+        let evaluation = lab.obtain(&[cell.ensembles(members, split)])?.remove(0);
         Self::read(evaluation, members.len(), split)
     }
 
     /// Reads the losses out of the record of an evaluation.
     pub(super) fn read(evaluation: Record, members: usize, split: Split) -> Result<Self> {
         let losses = (1..=members)
-            .map(|k| column(&evaluation, &format!("logits-{k}"), split).cloned())
+            .map(|k| column(&evaluation, &format!("subsets-logits-{k}"), split).cloned())
             .collect::<Result<Vec<_>>>()?;
         Ok(Self { evaluation, losses })
     }

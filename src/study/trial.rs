@@ -3,7 +3,9 @@
 use super::cell::{Cell, val_loss};
 use super::grid::Setting;
 use crate::Result;
-use crate::eval::statistics::{Interval, LEVEL, Verdict, paired_difference, two_sided_t};
+use crate::eval::statistics::{
+    self, Interval, LEVEL, PairedDifference, SeedSummary, Verdict, paired_difference, two_sided_t,
+};
 use crate::lab::Lab;
 use crate::laws::{Claim, Refusal};
 use crate::spec::{JobId, Split};
@@ -120,7 +122,7 @@ impl Trial {
             None => {
                 let ids: Vec<JobId> = records.iter().map(|record| record.id).collect();
                 let (sums, counts) = mean_blocks(lab, &ids, Split::Val)?;
-                let estimate = crate::eval::statistics::estimate(&sums, &counts);
+                let estimate = statistics::estimate(&sums, &counts);
                 Score::Loss { nats: estimate.mean, standard_error: estimate.standard_error }
             }
         };
@@ -160,9 +162,10 @@ fn blocks(lab: &dyn Lab, run: JobId, split: Split) -> Result<(Vec<f64>, Vec<f64>
 /// centre have measured with the same seeds.
 ///
 /// With S >= 2 seeds the variance of a difference is that of the text plus that of the seeds over
-/// S. The spread of the differences between seeds is pooled over all points, because two or three
-/// seeds say little about a spread, but where a point's own is larger, that one counts. Degrees of
-/// freedom by Satterthwaite's formula for n points that share a centre: 4 (S - 1) n / (n + 1).
+/// S. Two or three seeds say little about a spread, so that the typical one of all points (the
+/// median, because some settings are far noisier than others) counts unless the point's own is
+/// larger. Degrees of freedom by Satterthwaite's formula for n points that share a centre:
+/// 4 (S - 1) n / (n + 1).
 pub(super) fn differences(
     lab: &dyn Lab,
     centre: &[JobId],
@@ -183,32 +186,41 @@ pub(super) fn differences(
             };
             of_seeds.push(mean(*other)? - mean(*centre)?);
         }
-        found.push((paired, crate::eval::statistics::over_seeds(&of_seeds)));
+        found.push((paired, statistics::over_seeds(&of_seeds)));
     }
-    let spreads: Vec<(f64, usize)> = found
-        .iter()
-        .filter_map(|(_, seeds)| Some((seeds.standard_deviation?.powi(2), seeds.seeds - 1)))
-        .collect();
-    let pooled =
-        spreads.iter().fold(0.0, |sum, (variance, _)| sum + variance) / spreads.len().max(1) as f64;
+    let spreads: Vec<f64> =
+        found.iter().filter_map(|(_, seeds)| seeds.standard_deviation).map(|sd| sd * sd).collect();
     let points = spreads.len() as f64;
-    let difference = |(paired, seeds): (
-        crate::eval::statistics::PairedDifference,
-        crate::eval::statistics::SeedSummary,
-    )| {
+    let typical = typical_variance(spreads, centre.len());
+    let difference = |(paired, seeds): (PairedDifference, SeedSummary)| {
         let mean = paired.estimate.mean;
         let (Some(own), Some(text)) = (seeds.standard_deviation, paired.estimate.standard_error)
         else {
             return Difference { mean, interval: paired.bootstrap, basis: Basis::Text };
         };
         let count = seeds.seeds;
-        let variance = text.powi(2) + pooled.max(own.powi(2)) / count as f64;
+        let variance = text.powi(2) + typical.max(own.powi(2)) / count as f64;
         let degrees = 4.0 * (count - 1) as f64 * points / (points + 1.0);
         let half = two_sided_t(LEVEL, degrees.floor().max(1.0) as usize) * variance.sqrt();
         let interval = Interval { low: mean - half, high: mean + half, level: LEVEL };
         Difference { mean, interval: Some(interval), basis: Basis::TextAndSeeds { seeds: count } }
     };
     Ok(found.into_iter().map(difference).collect())
+}
+
+/// The variance whose estimates from S seeds have this median: the median of a chi-square of d
+/// degrees over d is about (1 - 2 / (9 d))^3 (Wilson and Hilferty 1931).
+fn typical_variance(mut estimates: Vec<f64>, seeds: usize) -> f64 {
+    if estimates.is_empty() || seeds < 2 {
+        return 0.0;
+    }
+    estimates.sort_by(f64::total_cmp);
+    let middle = estimates.len() / 2;
+    let median = match estimates.len() % 2 {
+        1 => estimates[middle],
+        _ => f64::midpoint(estimates[middle - 1], estimates[middle]),
+    };
+    median / (1.0 - 2.0 / (9.0 * (seeds - 1) as f64)).powi(3)
 }
 
 /// The difference of two asymptotes: told apart only if their intervals do not touch.

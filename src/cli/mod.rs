@@ -16,6 +16,7 @@ mod print;
 mod progress;
 mod quickstart;
 mod runs;
+mod scale;
 mod signals;
 mod study;
 mod train;
@@ -44,6 +45,8 @@ enum Verb {
     Train(train::TrainArgs),
     /// Find the best epochs, learning rate and weight decay, and prove it
     Tune(tune::TuneArgs),
+    /// Fit the laws of a grid of models and budgets, to their joint asymptote
+    Scale(scale::ScaleArgs),
     /// Measure trained models, alone and as an ensemble
     Eval(eval::EvalArgs),
     /// Tell the paper's story in minutes, on the built-in corpus or on yours
@@ -94,6 +97,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Prepare(arguments) => prepare::run(arguments).map(done),
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Tune(arguments) => tune::run(&arguments).map(done),
+        Verb::Scale(arguments) => scale::run(&arguments).map(done),
         Verb::Eval(arguments) => eval::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),
         Verb::Fit(arguments) => fit::run(&arguments).map(done),

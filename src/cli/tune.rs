@@ -11,7 +11,7 @@ use crate::lab::Lab;
 use crate::report::number;
 use crate::report::table::{Align, Table};
 use crate::study::tune::{self, Certificate, Mode, Options, Outcome};
-use crate::study::{Basis, Cell, Difference, Grid, Plan, Score, Trial};
+use crate::study::{Basis, Cell, Difference, Grid, Plan, Score, StudyFile, Trial};
 
 /// Arguments of `scarce tune`.
 #[derive(Debug, Args)]
@@ -83,9 +83,8 @@ pub(super) fn run(arguments: &TuneArgs) -> Result<()> {
 /// The file's options with those of the flags over them.
 fn options(arguments: &TuneArgs, study: &Study) -> Result<Options> {
     let mut options = match &study.file {
-        Some(file) => match &file.plan {
-            Plan::Tune(options) => options.clone(),
-        },
+        Some(StudyFile { plan: Plan::Tune(options), .. }) => options.clone(),
+        Some(file) => return Err(file.is_not("tune")),
         None => Options {
             mode: Mode::Regularized,
             method: tune::Method::Local,

@@ -14,7 +14,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::tune;
+use super::{scale, tune};
 use crate::error::suggest;
 use crate::spec::Request;
 use crate::{Error, Result};
@@ -33,10 +33,26 @@ pub struct StudyFile {
 pub enum Plan {
     /// A search with a certificate.
     Tune(tune::Options),
+    /// A grid of models and budgets with its laws.
+    Scale(scale::Options),
 }
 
 /// The kinds of studies by the value of `study`.
-const KINDS: [&str; 1] = ["tune"];
+const KINDS: [&str; 2] = ["scale", "tune"];
+
+/// What stands between a file's name and the message about its base.
+const BASE: &str = ": [base]";
+
+impl Plan {
+    /// The verb that runs it.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Tune(_) => "tune",
+            Self::Scale(_) => "scale",
+        }
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +81,11 @@ impl StudyFile {
                 options.validate().map_err(|error| error.within(format!("{name}: [plan]")))?;
                 Plan::Tune(options)
             }
+            "scale" => {
+                let options: scale::Options = read(layout.plan, name)?;
+                options.validate().map_err(|error| error.within(format!("{name}: [plan]")))?;
+                Plan::Scale(options)
+            }
             other => {
                 let error = Error::usage(format!("{name}: there is no study `{other}`"));
                 let hint = suggest(other, KINDS);
@@ -75,7 +96,16 @@ impl StudyFile {
         };
         let base = toml::to_string(&layout.base)
             .map_err(|cause| Error::usage(format!("{name}: [base]: {cause}")))?;
-        Ok(Self { name: format!("{name}: [base]"), base, plan })
+        Ok(Self { name: format!("{name}{BASE}"), base, plan })
+    }
+
+    /// The error of giving the file to another verb than its own.
+    #[must_use]
+    pub fn is_not(&self, verb: &str) -> Error {
+        let own = self.plan.verb();
+        let name = self.name.trim_end_matches(BASE);
+        Error::usage(format!("{name} is a study of kind `{own}`, not `{verb}`"))
+            .hint(format!("run `scarce {own}`"))
     }
 
     /// The base with overrides, to be resolved against a corpus.
@@ -110,7 +140,7 @@ mod tests {
              starts = [{{ epochs = 8, lr = 0.01, weight_decay = 1.6 }}]\nseeds = 2\n"
         );
         let study = StudyFile::parse("s.toml", &text).unwrap();
-        let Plan::Tune(options) = &study.plan;
+        let Plan::Tune(options) = &study.plan else { panic!("{:?}", study.plan) };
         assert_eq!(options.grid.size(), 4);
         assert_eq!(options.starts, [Setting { epochs: 8.0, lr: 0.01, weight_decay: 1.6 }]);
         assert_eq!((options.seeds, options.members), (2, 5));

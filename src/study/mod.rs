@@ -7,6 +7,7 @@ mod grid;
 mod members;
 mod message;
 pub mod quickstart;
+pub mod scale;
 mod search;
 mod symptoms;
 mod trial;

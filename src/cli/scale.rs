@@ -1,0 +1,299 @@
+//! `scarce scale`: a grid of models and budgets, its laws and what they say.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::print;
+use super::study::{Study, StudyArgs, messages_json, tell};
+use super::tune::trial_json;
+use crate::lab::Lab;
+use crate::laws::{Fit, Interval, Multiplier, Refusal, factor};
+use crate::report::number;
+use crate::report::table::{Align, Table};
+use crate::store::Loss;
+use crate::study::scale::{
+    self, Answer, CellResult, DataEfficiency, LawOf, Options, Outcome, Single,
+};
+use crate::study::{Plan, StudyFile};
+use crate::{Error, Result};
+
+/// Arguments of `scarce scale`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every cell of the grid is tuned with a certificate on `val`; what was chosen is measured on `test`
+(every read is logged), and all laws come from there. Records that the store knows cost nothing,
+and an interrupted study goes on. `scarce report STUDY.toml` makes a page of it.")]
+pub(super) struct ScaleArgs {
+    #[command(flatten)]
+    common: StudyArgs,
+}
+
+pub(super) fn run(arguments: &ScaleArgs) -> Result<()> {
+    let study = arguments.common.open()?;
+    let options = options(&study)?;
+    let request = arguments.common.request(study.file.as_ref());
+    let facts = study.facts;
+    let plan = |lab: &mut dyn Lab| scale::run(lab, (&request, &facts), options);
+    if arguments.common.dry_run {
+        return arguments.common.preview(&study, plan);
+    }
+    let outcome = arguments.common.run(&study, "scaling", plan)?;
+    tell(&outcome.messages);
+    if arguments.common.json {
+        print::json(&as_json(&outcome)?);
+    } else {
+        print::data(&text(&outcome));
+    }
+    Ok(())
+}
+
+fn options(study: &Study) -> Result<&Options> {
+    match &study.file {
+        Some(StudyFile { plan: Plan::Scale(options), .. }) => Ok(options),
+        Some(file) => Err(file.is_not("scale")),
+        None => Err(Error::usage("a study file is needed: scarce scale STUDY.toml")
+            .hint("specs/pocket/paper.toml is one to start from")),
+    }
+}
+
+/// The result for people.
+fn text(outcome: &Outcome) -> String {
+    let mut text = cells(outcome).to_text();
+    text += "\nlosses on test in nats/token, means over seeds ± one standard error over blocks of \
+             text\n\n";
+    text += &laws(outcome).to_text();
+    text += "\nE with its 90 % profile interval\n\n";
+    if !outcome.laws.efficiency.is_empty() {
+        text += &efficiency(&outcome.laws.efficiency).to_text();
+        text += "\ntimes the budget that the standard recipe would need for the same loss\n\n";
+    }
+    for finding in &outcome.findings {
+        if finding.question.starts_with("How much") {
+            continue;
+        }
+        let answer = match finding.answer {
+            Answer::Shown => "yes",
+            Answer::NotShown => "does not show at this scale",
+        };
+        let at = finding.budget_tokens.map_or_else(String::new, |d| format!(" [{d} tokens]"));
+        text += &format!("{}{at}\n  {answer}: {}\n", finding.question, finding.evidence);
+    }
+    text
+}
+
+fn cells(outcome: &Outcome) -> Table {
+    let mut table = Table::new(&[
+        ("tokens", Align::Right),
+        ("model", Align::Left),
+        ("parameters", Align::Right),
+        ("standard", Align::Right),
+        ("setting", Align::Left),
+        ("regularized", Align::Right),
+        ("setting", Align::Left),
+        ("ensemble", Align::Right),
+        ("members", Align::Left),
+    ]);
+    let setting = |single: &Single| {
+        let at = single.certificate.centre.setting;
+        let edge = if single.certificate.edges.is_empty() { "" } else { " (edge)" };
+        format!("{} / {} / {}{edge}", at.epochs, at.lr, at.weight_decay)
+    };
+    for cell in &outcome.cells {
+        let recipe = |single: Option<&Single>| match single {
+            Some(single) => [single.loss.text(), setting(single)],
+            None => ["-".to_owned(), String::new()],
+        };
+        let mut row = vec![
+            number::grouped(cell.budget_tokens),
+            cell.model.clone(),
+            number::grouped(cell.parameters),
+        ];
+        row.extend(recipe(cell.standard.as_ref()));
+        row.extend(recipe(cell.regularized.as_ref()));
+        match cell.chosen() {
+            Some(ensemble) => {
+                let at = ensemble.setting;
+                row.push(ensemble.test.all().text());
+                row.push(format!(
+                    "{} of {} / {} / {}",
+                    ensemble.members.len(),
+                    at.epochs,
+                    at.lr,
+                    at.weight_decay
+                ));
+            }
+            None => row.extend(["-".to_owned(), String::new()]),
+        }
+        table.push(row);
+    }
+    table
+}
+
+/// Every law of a study in the order in which it is told.
+fn all_laws(outcome: &Outcome) -> Vec<&LawOf> {
+    let laws = &outcome.laws;
+    let mut all: Vec<&LawOf> = Vec::new();
+    for budget in &laws.budgets {
+        all.extend(&budget.regularized);
+        all.extend(&budget.ensembles);
+        all.extend(&budget.joint);
+    }
+    all.extend([&laws.standard, &laws.regularized, &laws.joint].into_iter().flatten());
+    all
+}
+
+fn laws(outcome: &Outcome) -> Table {
+    let mut table = Table::new(&[
+        ("law", Align::Left),
+        ("over", Align::Left),
+        ("points", Align::Right),
+        ("E (nats/token)", Align::Right),
+        ("exponent", Align::Right),
+        ("left out one at a time", Align::Right),
+    ]);
+    for law in all_laws(outcome) {
+        let mut row = vec![law.name.clone(), law.axis.to_string(), law.points.len().to_string()];
+        match &law.fit {
+            Ok(fit) => {
+                row.push(fit.asymptote.claim().to_string());
+                row.push(fit.exponent.claim().to_string());
+                row.push(fit.asymptote.leave_one_out.map_or_else(
+                    || "-".to_owned(),
+                    |(low, high)| format!("{low:.4} to {high:.4}"),
+                ));
+            }
+            Err(refusal) => row.extend([refusal.to_string(), "-".to_owned(), "-".to_owned()]),
+        }
+        table.push(row);
+    }
+    table
+}
+
+fn efficiency(rows: &[DataEfficiency]) -> Table {
+    let mut table = Table::new(&[
+        ("tokens", Align::Right),
+        ("loss of", Align::Left),
+        ("nats/token", Align::Right),
+        ("by the law", Align::Right),
+        ("by lines", Align::Right),
+        ("by lines in ln D", Align::Right),
+    ]);
+    for row in rows {
+        let mut cells = vec![
+            number::grouped(row.budget_tokens),
+            row.what.clone(),
+            format!("{:.4}", row.loss_nats),
+        ];
+        match &row.multipliers {
+            Ok(all) => cells.extend(all.iter().map(times)),
+            Err(refusal) => {
+                cells.extend([refusal.to_string(), "-".to_owned(), "-".to_owned()]);
+            }
+        }
+        table.push(cells);
+    }
+    table
+}
+
+/// A multiplier with its interval, or why there is none.
+fn times(multiplier: &Multiplier) -> String {
+    match multiplier.claim() {
+        Ok(claim) => format!("{} ({})", factor(claim.value), claim.interval),
+        Err(_) => multiplier.to_string(),
+    }
+}
+
+fn as_json(outcome: &Outcome) -> Result<Value> {
+    let laws = &outcome.laws;
+    Ok(json!({
+        "cells": outcome.cells.iter().map(cell_json).collect::<Vec<_>>(),
+        "laws": all_laws(outcome).into_iter().map(law_json).collect::<Vec<_>>(),
+        "data_efficiency": laws.efficiency.iter().map(efficiency_json).collect::<Vec<_>>(),
+        "transfers": outcome.transfers.iter().map(|transfer| json!({
+            "model": transfer.model, "carried": transfer.carried, "setting": transfer.setting,
+            "run": transfer.run, "nats": transfer.difference.mean,
+            "interval_nats": transfer.difference.interval.map(|i| [i.low, i.high]),
+        })).collect::<Vec<_>>(),
+        "findings": outcome.findings.iter().map(|finding| json!({
+            "question": finding.question, "budget_tokens": finding.budget_tokens,
+            "shown": finding.answer == Answer::Shown, "evidence": finding.evidence,
+        })).collect::<Vec<_>>(),
+        "runs": outcome.records.iter().filter(|record| record.kind == "train").count(),
+        "messages": messages_json(&outcome.messages)?,
+    }))
+}
+
+fn cell_json(cell: &CellResult) -> Value {
+    let single = |single: &Single| {
+        json!({
+            "loss": loss_json(&single.loss), "of_seeds_nats": single.of_seeds,
+            "runs": single.runs, "evaluation": single.evaluation,
+            "best": trial_json(&single.certificate.centre),
+        })
+    };
+    let ensembles: Vec<Value> = cell
+        .ensembles
+        .iter()
+        .map(|ensemble| {
+            json!({
+                "setting": ensemble.setting, "chosen": ensemble.chosen,
+                "members": ensemble.members, "evaluation": ensemble.test.evaluation.id,
+                "losses": ensemble.test.losses.iter().map(loss_json).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "model": cell.model, "parameters": cell.parameters, "budget_tokens": cell.budget_tokens,
+        "standard": cell.standard.as_ref().map(single),
+        "regularized": cell.regularized.as_ref().map(single),
+        "ensembles": ensembles,
+    })
+}
+
+fn loss_json(loss: &Loss) -> Value {
+    json!({
+        "nats": loss.nats, "standard_error_nats": loss.standard_error_nats,
+        "above_floor_nats": loss.above_floor.as_ref().map(|above| above.nats),
+    })
+}
+
+fn law_json(law: &LawOf) -> Value {
+    let points: Vec<Value> =
+        law.points.iter().map(|(x, y, record)| json!([x, y, record])).collect();
+    let fit = law.fit.as_ref().map(fit_json).map_err(Refusal::to_string);
+    let (fit, refused) = match fit {
+        Ok(fit) => (fit, Value::Null),
+        Err(refusal) => (Value::Null, Value::from(refusal)),
+    };
+    json!({"name": law.name, "axis": law.axis, "points": points, "fit": fit, "refused": refused})
+}
+
+fn fit_json(fit: &Fit) -> Value {
+    json!({
+        "A": fit.law.a, "alpha": fit.law.alpha, "E": fit.law.e, "r2": fit.r_squared,
+        "intervals": {
+            "A": ends(fit.coefficient.profile), "alpha": ends(fit.exponent.profile),
+            "E": ends(fit.asymptote.profile), "level": fit.asymptote.profile.level,
+        },
+        "leave_one_out": fit.asymptote.leave_one_out,
+        "warnings": fit.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn ends(interval: Interval) -> [Option<f64>; 2] {
+    [interval.low.value(), interval.high.value()]
+}
+
+fn efficiency_json(row: &DataEfficiency) -> Value {
+    let multiplier = |multiplier: &Multiplier| {
+        json!({
+            "interpolation": multiplier.interpolation.name(), "value": multiplier.value.ok(),
+            "interval": multiplier.profile.or(multiplier.bootstrap).map(ends),
+        })
+    };
+    let all = row.multipliers.as_ref().map(|all| all.iter().map(multiplier).collect::<Vec<_>>());
+    json!({
+        "budget_tokens": row.budget_tokens, "what": row.what, "loss_nats": row.loss_nats,
+        "multipliers": all.ok(),
+    })
+}

@@ -1,0 +1,282 @@
+//! The laws of a scaling study, all from losses on `test`.
+//!
+//! N counts all parameters of one model, D tokens, K members; losses are in nats per token.
+
+use std::collections::BTreeSet;
+
+use super::{CellResult, Options};
+use crate::Result;
+use crate::laws;
+use crate::laws::{
+    Base, Cell, Claim, Curve, Fit, JointFit, Multiplier, Refusal, Sample, Shape, SurfaceFit,
+    Target, fit, fit_joint, fit_surface, multipliers,
+};
+use crate::spec::JobId;
+
+/// Resamples of each law's bootstrap.
+const RESAMPLES: usize = 2_000;
+/// The same for laws of two axes, which are fitted by descents.
+const SURFACE_RESAMPLES: usize = 200;
+
+/// A law over one axis with the points that it rests on.
+#[derive(Clone, Debug)]
+pub struct LawOf {
+    /// What it describes: "regularized, 25600 tokens".
+    pub name: String,
+    /// The axis: `N`, `K` or `D`.
+    pub axis: char,
+    /// x, loss and the record that measured it; of asymptotes the records of their own points stand
+    /// in their laws.
+    pub points: Vec<(f64, f64, Option<JobId>)>,
+    /// The law, or why there is none.
+    pub fit: std::result::Result<Fit, Refusal>,
+}
+
+/// Laws of one budget.
+#[derive(Clone, Debug)]
+pub struct ModelLaws {
+    /// D, tokens.
+    pub budget_tokens: u64,
+    /// The regularized recipe over N (L1).
+    pub regularized: Option<LawOf>,
+    /// The same with one seed at a time (L7): how far the law depends on chance.
+    pub of_seeds: Vec<LawOf>,
+    /// Ensembles over K, one law per model, members by the chosen rule.
+    pub ensembles: Vec<LawOf>,
+    /// The same with members that were tuned as single models.
+    pub tuned_alone: Vec<LawOf>,
+    /// The asymptotes of `ensembles` over N: its asymptote is the joint one (R6).
+    pub joint: Option<LawOf>,
+    /// Both limits in both orders.
+    pub both_orders: Option<JointFit>,
+}
+
+/// What a loss is worth in data (L5).
+#[derive(Clone, Debug)]
+pub struct DataEfficiency {
+    /// D, tokens.
+    pub budget_tokens: u64,
+    /// Whose loss it is.
+    pub what: String,
+    /// The loss, nats per token.
+    pub loss_nats: f64,
+    /// How many times the budget the standard recipe would need, by its law and by lines.
+    pub multipliers: std::result::Result<[Multiplier; 3], Refusal>,
+}
+
+/// Everything that was fitted.
+#[derive(Clone, Debug)]
+pub struct Laws {
+    /// Per budget of the regularized recipe, ascending.
+    pub budgets: Vec<ModelLaws>,
+    /// The best standard loss over N, over D: the yardstick.
+    pub standard: Option<LawOf>,
+    /// The asymptotes of the regularized recipe, over D.
+    pub regularized: Option<LawOf>,
+    /// The joint asymptotes, over D.
+    pub joint: Option<LawOf>,
+    /// The regularized recipe over N and D (R11, L3), or why there is no law.
+    pub surface: Option<std::result::Result<SurfaceFit, String>>,
+    /// What losses are worth in data.
+    pub efficiency: Vec<DataEfficiency>,
+}
+
+impl LawOf {
+    /// The asymptote with its interval.
+    #[must_use]
+    pub fn asymptote(&self) -> Option<Claim> {
+        self.fit.as_ref().ok().map(|fit| fit.asymptote.claim())
+    }
+
+    fn new(
+        name: String,
+        axis: char,
+        points: Vec<(f64, f64, Option<JobId>)>,
+    ) -> Result<Option<Self>> {
+        if points.is_empty() {
+            return Ok(None);
+        }
+        let pairs: Vec<(f64, f64)> = points.iter().map(|&(x, y, _)| (x, y)).collect();
+        let fit = fit(&Curve::new(&pairs)?, &options());
+        Ok(Some(Self { name, axis, points, fit }))
+    }
+}
+
+fn options() -> laws::Options {
+    laws::Options { resamples: RESAMPLES, ..Default::default() }
+}
+
+/// Fits everything.
+pub(super) fn of(cells: &[CellResult], plan: &Options) -> Result<Laws> {
+    let budgets: BTreeSet<u64> =
+        cells.iter().filter(|c| c.regularized.is_some()).map(|c| c.budget_tokens).collect();
+    let budgets: Vec<ModelLaws> = budgets
+        .into_iter()
+        .map(|budget| {
+            let row: Vec<&CellResult> =
+                cells.iter().filter(|c| c.budget_tokens == budget).collect();
+            of_budget(budget, &row, plan)
+        })
+        .collect::<Result<_>>()?;
+    let over_budgets = |name: &str, law: fn(&ModelLaws) -> Option<&LawOf>| {
+        let points = budgets.iter().filter_map(|laws| {
+            let claim = law(laws)?.asymptote()?;
+            Some((laws.budget_tokens as f64, claim.value, None))
+        });
+        LawOf::new(name.to_owned(), 'D', points.collect())
+    };
+    let regularized = over_budgets("regularized asymptotes", |laws| laws.regularized.as_ref())?;
+    let joint = over_budgets("joint asymptotes", |laws| laws.joint.as_ref())?;
+    let standard = standard(cells)?;
+    let efficiency = match &standard {
+        Some(law) => efficiency(cells, &budgets, law)?,
+        None => Vec::new(),
+    };
+    let surface = surface(cells);
+    Ok(Laws { budgets, standard, regularized, joint, surface, efficiency })
+}
+
+fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<ModelLaws> {
+    let singles = || row.iter().filter_map(|cell| Some((*cell, cell.regularized.as_ref()?)));
+    let at = |what: &str| format!("{what}, {budget_tokens} tokens");
+    let points = singles()
+        .map(|(cell, single)| (cell.parameters as f64, single.loss.nats, Some(single.evaluation)));
+    let regularized = LawOf::new(at("regularized"), 'N', points.collect())?;
+    let mut of_seeds = Vec::new();
+    for seed in 0..plan.members as usize {
+        let points = singles().filter_map(|(cell, single)| {
+            let loss = *single.of_seeds.get(seed)?;
+            Some((cell.parameters as f64, loss, Some(single.evaluation)))
+        });
+        let name = at(&format!("regularized, seed {seed}"));
+        of_seeds.extend(LawOf::new(name, 'N', points.collect())?);
+    }
+    let mut ensembles = Vec::new();
+    let mut tuned_alone = Vec::new();
+    let mut grid = Vec::new();
+    for cell in row {
+        for (index, ensemble) in cell.ensembles.iter().enumerate() {
+            let record = Some(ensemble.test.evaluation.id);
+            let points = ensemble.test.points().into_iter().map(|(k, loss)| (k, loss, record));
+            let name = at(&format!("ensembles of {}", cell.model));
+            let law = LawOf::new(name, 'K', points.collect())?;
+            if index == 0 {
+                tuned_alone.extend(law.clone());
+            }
+            if ensemble.chosen {
+                ensembles.extend(law);
+                grid.extend(ensemble.test.points().into_iter().map(|(members, loss)| Cell {
+                    parameters: cell.parameters as f64,
+                    members,
+                    loss,
+                }));
+            }
+        }
+    }
+    let parameters = row.iter().filter(|cell| cell.chosen().is_some()).map(|c| c.parameters as f64);
+    let asymptotes = parameters
+        .zip(&ensembles)
+        .filter_map(|(n, law)| Some((n, law.asymptote()?.value, law.points[0].2)));
+    let joint = LawOf::new(at("ensemble asymptotes"), 'N', asymptotes.collect())?;
+    let both_orders = match grid.is_empty() {
+        true => None,
+        false => Some(fit_joint(&grid, &options())?),
+    };
+    Ok(ModelLaws {
+        budget_tokens,
+        regularized,
+        of_seeds,
+        ensembles,
+        tuned_alone,
+        joint,
+        both_orders,
+    })
+}
+
+/// The best standard loss over N at every budget. Which N is best was decided on `val`.
+fn standard(cells: &[CellResult]) -> Result<Option<LawOf>> {
+    let points = best_standard(cells);
+    let points =
+        points.into_iter().map(|(budget, loss, record)| (budget as f64, loss, Some(record)));
+    LawOf::new("standard, best over N".to_owned(), 'D', points.collect())
+}
+
+/// Budget, loss on `test` and record of the standard model that is best on `val`.
+pub(super) fn best_standard(cells: &[CellResult]) -> Vec<(u64, f64, JobId)> {
+    let budgets: BTreeSet<u64> = cells.iter().map(|cell| cell.budget_tokens).collect();
+    budgets
+        .into_iter()
+        .filter_map(|budget| {
+            let row = cells.iter().filter(|cell| cell.budget_tokens == budget);
+            let best = row.filter_map(|cell| cell.standard.as_ref()).min_by(|a, b| {
+                let value = |single: &super::Single| single.certificate.centre.score.value();
+                value(a).total_cmp(&value(b))
+            })?;
+            Some((budget, best.loss.nats, best.evaluation))
+        })
+        .collect()
+}
+
+/// The additive law over N and D.
+fn surface(cells: &[CellResult]) -> Option<std::result::Result<SurfaceFit, String>> {
+    let samples: Vec<Sample> = cells
+        .iter()
+        .filter_map(|cell| {
+            let loss = cell.regularized.as_ref()?.loss.nats;
+            let (parameters, tokens) = (cell.parameters as f64, cell.budget_tokens as f64);
+            Some(Sample { parameters: Some(parameters), tokens, epochs: None, loss })
+        })
+        .collect();
+    if samples.is_empty() {
+        return None;
+    }
+    let options = laws::Options { resamples: SURFACE_RESAMPLES, ..Default::default() };
+    Some(fit_surface(&samples, Shape::Chinchilla, &options).map_err(|error| error.to_string()))
+}
+
+/// Multipliers of the best single model, of the largest ensemble, and of all asymptotes.
+fn efficiency(
+    cells: &[CellResult],
+    budgets: &[ModelLaws],
+    standard: &LawOf,
+) -> Result<Vec<DataEfficiency>> {
+    let pairs: Vec<(f64, f64)> = standard.points.iter().map(|&(x, y, _)| (x, y)).collect();
+    let curve = Curve::new(&pairs)?;
+    let mut found = Vec::new();
+    for laws in budgets {
+        let budget = laws.budget_tokens;
+        let row: Vec<&CellResult> = cells.iter().filter(|c| c.budget_tokens == budget).collect();
+        let measured = best_standard(cells).into_iter().find(|(d, ..)| *d == budget);
+        let base = measured.map_or(Base::X(budget as f64), |(_, loss, _)| Base::Loss(loss));
+        let single = row.iter().filter_map(|cell| cell.regularized.as_ref()).min_by(|a, b| {
+            a.certificate.centre.score.value().total_cmp(&b.certificate.centre.score.value())
+        });
+        let ensemble = row
+            .iter()
+            .filter_map(|cell| cell.chosen())
+            .min_by(|a, b| a.val.all().nats.total_cmp(&b.val.all().nats));
+        let lowest = |laws: &[LawOf]| {
+            let values = laws.iter().filter_map(|law| Some(law.asymptote()?.value));
+            values.min_by(f64::total_cmp)
+        };
+        let members = ensemble.map_or(0, |e| e.members.len());
+        let targets = [
+            ("best single model".to_owned(), single.map(|single| single.loss.nats)),
+            (format!("best ensemble of {members}"), ensemble.map(|e| e.test.all().nats)),
+            ("regularized asymptote".to_owned(), of_law(laws.regularized.as_ref())),
+            ("lowest ensemble asymptote".to_owned(), lowest(&laws.ensembles)),
+            ("joint asymptote".to_owned(), of_law(laws.joint.as_ref())),
+        ];
+        for (what, loss) in targets {
+            let Some(loss_nats) = loss else { continue };
+            let target = Target { loss: loss_nats, deviation: 0.0 };
+            let multipliers = multipliers(&curve, &options(), target, base);
+            found.push(DataEfficiency { budget_tokens: budget, what, loss_nats, multipliers });
+        }
+    }
+    Ok(found)
+}
+
+fn of_law(law: Option<&LawOf>) -> Option<f64> {
+    Some(law?.asymptote()?.value)
+}

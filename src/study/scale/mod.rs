@@ -1,0 +1,227 @@
+//! Scaling (mission R1, R2, R4, R5, R6, L1 to L10): a grid of models N and budgets D with the three
+//! recipes in every cell, and the laws that their losses follow.
+//!
+//! In each cell the standard recipe is tuned over epochs and learning rate, the regularized one over
+//! weight decay, too, and K members are trained at settings that follow from the regularized optimum
+//! by stated rules. A cell's search starts at the optimum of the next smaller model of the same
+//! budget, else of the next smaller budget, and goes on until no neighbor is better: the optimum
+//! is carried, and every cell checks it with a certificate of its own.
+//!
+//! Choices read `val`. What was chosen is then measured on `test`, and every law, comparison and
+//! multiplier comes from there, so that no choice flatters its own number (trap B16).
+
+mod laws;
+mod plan;
+mod verdicts;
+
+use serde::Deserialize;
+
+pub use laws::{DataEfficiency, LawOf, Laws, ModelLaws};
+pub use plan::run;
+pub use verdicts::{Answer, Finding};
+
+use super::grid::{Grid, Setting};
+use super::members::MembersCurve;
+use super::message::Message;
+use super::tune::Certificate;
+use crate::spec::JobId;
+use crate::store::{Loss, Record};
+use crate::{Error, Result};
+
+/// What a user may choose.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Presets of the models, the smallest first.
+    pub models: Vec<String>,
+    /// Budgets D of the regularized recipe and of the ensembles, in tokens, ascending.
+    pub budgets: Vec<u64>,
+    /// Budgets of the standard recipe, the yardstick of data efficiency; default: `budgets`.
+    #[serde(default)]
+    pub standard_budgets: Vec<u64>,
+    /// Where hyper-parameters come from.
+    pub grid: Grid,
+    /// Where the first cell's searches start; default: the base's own values.
+    #[serde(default)]
+    pub start: Option<Setting>,
+    /// Members K of the ensembles, and seeds behind every single regularized model.
+    #[serde(default = "five")]
+    pub members: u32,
+    /// Seeds behind every final loss of the standard recipe.
+    #[serde(default = "three")]
+    pub standard_seeds: u32,
+    /// How members are set from the regularized optimum; the rule whose ensembles have the lower
+    /// asymptote on `val` is taken in each cell. The optimum itself is always tried.
+    #[serde(default = "paper_rule")]
+    pub member_rules: Vec<MemberRule>,
+    /// The first seed.
+    #[serde(default)]
+    pub seed: u64,
+    /// Whether the smallest model's optimum is also run unchanged, and one factor at a time, on
+    /// the larger models of the largest budget (mission L8, N1).
+    #[serde(default)]
+    pub transfer: bool,
+}
+
+/// Factors from a single model's optimum to an ensemble's members (mission R5).
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberRule {
+    /// On the epochs; the paper: 2.
+    pub epochs: f64,
+    /// On the weight decay; the paper: 0.5.
+    pub weight_decay: f64,
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn three() -> u32 {
+    3
+}
+
+fn paper_rule() -> Vec<MemberRule> {
+    vec![MemberRule {
+        epochs: super::tune::MEMBER_EPOCHS_FACTOR,
+        weight_decay: super::tune::MEMBER_DECAY_FACTOR,
+    }]
+}
+
+/// The whole result.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Every cell, by budget and then by model.
+    pub cells: Vec<CellResult>,
+    /// The transfers of hyper-parameters, if they were asked for.
+    pub transfers: Vec<Transfer>,
+    /// What the losses obey.
+    pub laws: Laws,
+    /// The questions of the paper with the answers of this study.
+    pub findings: Vec<Finding>,
+    /// Failure modes that the data show.
+    pub messages: Vec<Message>,
+    /// All records that were used, each once.
+    pub records: Vec<Record>,
+}
+
+/// One model at one budget.
+#[derive(Clone, Debug)]
+pub struct CellResult {
+    /// Preset.
+    pub model: String,
+    /// N: parameters of one model, embeddings included.
+    pub parameters: u64,
+    /// D, tokens.
+    pub budget_tokens: u64,
+    /// The standard recipe, where it was run.
+    pub standard: Option<Single>,
+    /// The regularized recipe, where it was run.
+    pub regularized: Option<Single>,
+    /// Ensembles, one per rule that gave a setting of its own; the optimum itself comes first.
+    pub ensembles: Vec<Ensemble>,
+}
+
+/// A tuned single model.
+#[derive(Clone, Debug)]
+pub struct Single {
+    /// The proof, on `val`.
+    pub certificate: Certificate,
+    /// The runs behind the loss, one per seed.
+    pub runs: Vec<JobId>,
+    /// The record that measured them on `test`.
+    pub evaluation: JobId,
+    /// Column of its ledger that is the mean over seeds.
+    pub column: String,
+    /// Loss on `test`, the mean over seeds.
+    pub loss: Loss,
+    /// Loss on `test` of each seed, nats per token.
+    pub of_seeds: Vec<f64>,
+}
+
+/// K members at one setting.
+#[derive(Clone, Debug)]
+pub struct Ensemble {
+    /// Where the members were trained.
+    pub setting: Setting,
+    /// The rule's factors.
+    pub rule: MemberRule,
+    /// The members.
+    pub members: Vec<JobId>,
+    /// Losses over K on `val`, by which the rule is chosen.
+    pub val: MembersCurve,
+    /// Losses over K on `test`.
+    pub test: MembersCurve,
+    /// Whether this rule has the lowest asymptote of its cell.
+    pub chosen: bool,
+}
+
+/// Hyper-parameters of the smallest model on a larger one.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    /// Preset of the larger model.
+    pub model: String,
+    /// Which values came from the smallest model.
+    pub carried: &'static str,
+    /// The setting.
+    pub setting: Setting,
+    /// The run.
+    pub run: JobId,
+    /// Its loss on `val` minus that of the model's own optimum with the same seed.
+    pub difference: super::trial::Difference,
+}
+
+impl CellResult {
+    /// The ensemble that was chosen.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&Ensemble> {
+        self.ensembles.iter().find(|ensemble| ensemble.chosen)
+    }
+}
+
+impl Options {
+    /// Rejects requests that contradict themselves.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub fn validate(&self) -> Result<()> {
+        self.grid.validate().map_err(|error| error.within("`grid`"))?;
+        if self.models.is_empty() {
+            return Err(Error::usage("`models` is empty"));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for model in &self.models {
+            crate::spec::preset::find(model).map_err(|error| error.within("`models`"))?;
+            if !seen.insert(model) {
+                return Err(Error::usage(format!("`models` has `{model}` twice")));
+            }
+        }
+        for (key, budgets) in
+            [("budgets", &self.budgets), ("standard_budgets", &self.standard_budgets)]
+        {
+            if budgets.windows(2).any(|pair| pair[0] >= pair[1]) {
+                return Err(Error::usage(format!("`{key}` must ascend")));
+            }
+        }
+        if self.budgets.is_empty() && self.standard_budgets.is_empty() {
+            return Err(Error::usage("`budgets` is empty"));
+        }
+        if self.members == 0 || self.standard_seeds == 0 {
+            return Err(Error::usage("`members` and `standard_seeds` must be at least 1"));
+        }
+        let positive = |rule: &MemberRule| rule.epochs > 0.0 && rule.weight_decay > 0.0;
+        if !self.member_rules.iter().all(positive) {
+            return Err(Error::usage("the factors of `member_rules` must be positive"));
+        }
+        if let Some(start) = self.start {
+            self.grid.find(start).map_err(|error| error.within("`start`"))?;
+        }
+        Ok(())
+    }
+
+    /// Budgets of the standard recipe.
+    #[must_use]
+    pub fn standard_budgets(&self) -> &[u64] {
+        if self.standard_budgets.is_empty() { &self.budgets } else { &self.standard_budgets }
+    }
+}

@@ -1,0 +1,267 @@
+//! What is run, in which order.
+
+use std::collections::BTreeMap;
+
+use super::super::cell::{Cell, column};
+use super::super::grid::{Grid, Setting};
+use super::super::members::MembersCurve;
+use super::super::trial::differences;
+use super::super::tune::{self, Method, Mode, STANDARD_DECAY};
+use super::{CellResult, Ensemble, MemberRule, Options, Outcome, Single, Transfer};
+use crate::lab::Lab;
+use crate::laws;
+use crate::spec::{CorpusFacts, Job, JobId, Request, Split};
+use crate::store::{Outcome as RunOutcome, Record};
+use crate::{Error, Result};
+
+/// Runs the study.
+///
+/// # Errors
+/// If the request makes no sense, the lab fails, or a run diverged that a law needs.
+pub fn run(
+    lab: &mut dyn Lab,
+    (request, corpus): (&Request<'_>, &CorpusFacts),
+    options: &Options,
+) -> Result<Outcome> {
+    options.validate()?;
+    let mut planner =
+        Planner { lab, request, corpus, options, records: BTreeMap::new(), messages: Vec::new() };
+    let mut cells = planner.empty_cells()?;
+    planner.standard(&mut cells)?;
+    planner.regularized(&mut cells)?;
+    planner.ensembles(&mut cells)?;
+    let transfers = if options.transfer { planner.transfers(&cells)? } else { Vec::new() };
+    let Planner { records, mut messages, .. } = planner;
+    let found = super::laws::of(&cells, options)?;
+    let findings = super::verdicts::of(lab, &cells, &found)?;
+    messages.extend(super::verdicts::messages(&cells, &transfers, &findings));
+    messages.sort_by(|a, b| (a.id, &a.seen).cmp(&(b.id, &b.seen)));
+    let records = records.into_values().collect();
+    Ok(Outcome { cells, transfers, laws: found, findings, messages, records })
+}
+
+struct Planner<'a> {
+    lab: &'a mut dyn Lab,
+    request: &'a Request<'a>,
+    corpus: &'a CorpusFacts,
+    options: &'a Options,
+    records: BTreeMap<JobId, Record>,
+    messages: Vec<super::super::message::Message>,
+}
+
+impl Planner<'_> {
+    fn cell(&self, model: &str, budget_tokens: u64) -> Result<Cell> {
+        let mut sets = self.request.sets.to_vec();
+        sets.push(format!("model.preset={model}"));
+        sets.push(format!("data.budget_tokens={budget_tokens}"));
+        let request = Request { file: self.request.file, sets: &sets };
+        Cell::new(&request, self.corpus, self.options.seed)
+    }
+
+    /// Every cell without results. All of them are resolved before anything is run, so that a
+    /// budget that is larger than the corpus is noticed at once.
+    fn empty_cells(&self) -> Result<Vec<CellResult>> {
+        let all = self.options.budgets.iter().chain(self.options.standard_budgets());
+        let budgets: std::collections::BTreeSet<u64> = all.copied().collect();
+        let mut cells = Vec::new();
+        for budget_tokens in budgets {
+            for model in &self.options.models {
+                let parameters = self.cell(model, budget_tokens)?.template().model.parameters();
+                cells.push(CellResult {
+                    model: model.clone(),
+                    parameters,
+                    budget_tokens,
+                    standard: None,
+                    regularized: None,
+                    ensembles: Vec::new(),
+                });
+            }
+        }
+        Ok(cells)
+    }
+
+    fn standard(&mut self, cells: &mut [CellResult]) -> Result<()> {
+        let budgets = self.options.standard_budgets().to_vec();
+        let grid = self.options.grid.at_decay(STANDARD_DECAY);
+        for index in 0..cells.len() {
+            if budgets.contains(&cells[index].budget_tokens) {
+                let start = carried(cells, index, |cell| cell.standard.as_ref());
+                let seeds = self.options.standard_seeds;
+                let single = self.tuned(&cells[index], (Mode::Standard, &grid, start), seeds)?;
+                cells[index].standard = Some(single);
+            }
+        }
+        Ok(())
+    }
+
+    fn regularized(&mut self, cells: &mut [CellResult]) -> Result<()> {
+        for index in 0..cells.len() {
+            if self.options.budgets.contains(&cells[index].budget_tokens) {
+                let start = carried(cells, index, |cell| cell.regularized.as_ref());
+                let grid = self.options.grid.clone();
+                let seeds = self.options.members;
+                let single = self.tuned(&cells[index], (Mode::Regularized, &grid, start), seeds)?;
+                cells[index].regularized = Some(single);
+            }
+        }
+        Ok(())
+    }
+
+    /// Searches, then measures the optimum on `test` with all seeds.
+    fn tuned(
+        &mut self,
+        at: &CellResult,
+        (mode, grid, start): (Mode, &Grid, Option<Setting>),
+        seeds: u32,
+    ) -> Result<Single> {
+        let cell = self.cell(&at.model, at.budget_tokens)?;
+        let start = start.or(self.options.start).unwrap_or_else(|| cell.setting());
+        let options = tune::Options {
+            mode,
+            method: Method::Local,
+            grid: grid.clone(),
+            starts: vec![grid.setting(grid.nearest(start))],
+            seeds: 1,
+            certificate_seeds: None,
+            members: self.options.members,
+            seed: self.options.seed,
+            publish: false,
+            prune: false,
+        };
+        let place = format!("{} at {} tokens", at.model, at.budget_tokens);
+        let outcome = tune::run(self.lab, &cell, &options)
+            .map_err(|error| if error.is_interrupted() { error } else { error.within(&place) })?;
+        self.records.extend(outcome.records.into_iter().map(|record| (record.id, record)));
+        self.messages.extend(outcome.messages.into_iter().map(|mut message| {
+            message.seen = format!("{place}: {}", message.seen);
+            message
+        }));
+        let certificate = outcome.certificate;
+        let runs = self.members(&cell, certificate.centre.setting, seeds)?;
+        let evaluation = self.lab.obtain(&[cell.ensembles(&runs, Split::Test)])?.remove(0);
+        let name = "subsets-logits-1".to_owned();
+        let loss = column(&evaluation, &name, Split::Test)?.clone();
+        let of_seeds = (0..runs.len())
+            .map(|k| Ok(column(&evaluation, &format!("member-{k}"), Split::Test)?.nats))
+            .collect::<Result<Vec<f64>>>()?;
+        let id = evaluation.id;
+        self.records.insert(id, evaluation);
+        Ok(Single { certificate, runs, evaluation: id, column: name, loss, of_seeds })
+    }
+
+    /// Trains members and insists that they finish.
+    fn members(&mut self, cell: &Cell, setting: Setting, count: u32) -> Result<Vec<JobId>> {
+        let jobs: Vec<Job> =
+            (0..u64::from(count)).map(|k| Job::Train(cell.train(setting, k))).collect();
+        let records = self.lab.obtain(&jobs)?;
+        if let Some(record) = records.iter().find(|r| r.outcome != RunOutcome::Finished) {
+            let short = record.id.short();
+            return Err(Error::data(format!("member {short} at {setting} diverged"))
+                .hint("take larger learning rates out of the grid"));
+        }
+        let ids = records.iter().map(|record| record.id).collect();
+        self.records.extend(records.into_iter().map(|record| (record.id, record)));
+        Ok(ids)
+    }
+
+    fn ensembles(&mut self, cells: &mut [CellResult]) -> Result<()> {
+        for cell in cells.iter_mut() {
+            let Some(single) = &cell.regularized else { continue };
+            let optimum = single.certificate.centre.setting;
+            let own = MemberRule { epochs: 1.0, weight_decay: 1.0 };
+            let mut tried: Vec<Setting> = Vec::new();
+            let mut ensembles = Vec::new();
+            for rule in [own].iter().chain(&self.options.member_rules) {
+                let guess = Setting {
+                    epochs: optimum.epochs * rule.epochs,
+                    weight_decay: optimum.weight_decay * rule.weight_decay,
+                    ..optimum
+                };
+                let setting = self.options.grid.setting(self.options.grid.nearest(guess));
+                if !tried.contains(&setting) {
+                    tried.push(setting);
+                    ensembles.push(self.ensemble(cell, setting, *rule)?);
+                }
+            }
+            let values: Vec<f64> = ensembles.iter().map(|e| asymptote(&e.val)).collect();
+            let best = super::super::search::lowest(&values);
+            ensembles[best].chosen = true;
+            cell.ensembles = ensembles;
+        }
+        Ok(())
+    }
+
+    fn ensemble(
+        &mut self,
+        at: &CellResult,
+        setting: Setting,
+        rule: MemberRule,
+    ) -> Result<Ensemble> {
+        let cell = self.cell(&at.model, at.budget_tokens)?;
+        let members = self.members(&cell, setting, self.options.members)?;
+        let val = MembersCurve::measure(self.lab, &cell, &members, Split::Val)?;
+        let test = MembersCurve::measure(self.lab, &cell, &members, Split::Test)?;
+        for curve in [&val, &test] {
+            self.records.insert(curve.evaluation.id, curve.evaluation.clone());
+        }
+        Ok(Ensemble { setting, rule, members, val, test, chosen: false })
+    }
+
+    /// The smallest model's optimum on the others, whole and one factor at a time, at the largest
+    /// budget (mission L8, N1).
+    fn transfers(&mut self, cells: &[CellResult]) -> Result<Vec<Transfer>> {
+        let Some(&budget) = self.options.budgets.last() else { return Ok(Vec::new()) };
+        let row: Vec<&CellResult> = cells.iter().filter(|c| c.budget_tokens == budget).collect();
+        let optimum =
+            |cell: &CellResult| cell.regularized.as_ref().map(|s| s.certificate.centre.setting);
+        let Some(first) = row.first().and_then(|cell| optimum(cell)) else { return Ok(Vec::new()) };
+        let mut transfers = Vec::new();
+        for at in &row[1..] {
+            let (Some(own), Some(single)) = (optimum(at), &at.regularized) else { continue };
+            let ways = [
+                ("everything", first),
+                ("weight decay", Setting { weight_decay: first.weight_decay, ..own }),
+                ("epochs", Setting { epochs: first.epochs, ..own }),
+            ];
+            let cell = self.cell(&at.model, at.budget_tokens)?;
+            for (carried, setting) in ways.into_iter().filter(|(_, setting)| *setting != own) {
+                let record = self.lab.obtain(&[Job::Train(cell.train(setting, 0))])?.remove(0);
+                let run = record.id;
+                let finished = record.outcome == RunOutcome::Finished;
+                self.records.insert(run, record);
+                if !finished {
+                    continue;
+                }
+                let centre = &single.runs[..1];
+                let difference = differences(self.lab, centre, &[&[run]], Split::Val)?.remove(0);
+                let model = at.model.clone();
+                transfers.push(Transfer { model, carried, setting, run, difference });
+            }
+        }
+        Ok(transfers)
+    }
+}
+
+/// Where a search starts: the optimum of the next smaller model of the same budget, else of the
+/// same model at the next smaller budget.
+fn carried<'c>(
+    cells: &'c [CellResult],
+    index: usize,
+    recipe: impl Fn(&'c CellResult) -> Option<&'c Single>,
+) -> Option<Setting> {
+    let at = &cells[index];
+    let before = &cells[..index];
+    let same_budget = before.iter().rev().find(|c| c.budget_tokens == at.budget_tokens);
+    let same_model = || before.iter().rev().find(|c| c.model == at.model && recipe(c).is_some());
+    let from = same_budget.filter(|cell| recipe(cell).is_some()).or_else(same_model)?;
+    Some(recipe(from)?.certificate.centre.setting)
+}
+
+/// E of a curve in K, or its last loss where there is no law.
+fn asymptote(curve: &MembersCurve) -> f64 {
+    let points = crate::laws::Curve::new(&curve.points());
+    let fit = points.ok().and_then(|points| {
+        laws::fit(&points, &laws::Options { resamples: 1, ..Default::default() }).ok()
+    });
+    fit.map_or(curve.all().nats, |fit| fit.law.e)
+}

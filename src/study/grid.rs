@@ -332,7 +332,7 @@ mod tests {
         let off = Setting { epochs: 13.0, lr: 3e-3, weight_decay: 1.17 };
         assert!(grid.find(off).unwrap_err().to_string().contains("epochs = 13 is not on the grid"));
         let near = grid.setting(grid.nearest(off));
-        assert_eq!(near, Setting { epochs: 16.0, lr: 3e-3, weight_decay: 0.8 });
+        assert_eq!(near, Setting { epochs: 16.0, lr: 3e-3, weight_decay: 1.6 });
         assert_eq!(grid.points().len(), 7 * 6 * 8);
         // 1 / (0.01 * 1.6 * 50) epochs.
         assert!(

@@ -10,6 +10,8 @@ pub mod quickstart;
 pub mod scale;
 mod search;
 mod symptoms;
+#[cfg(test)]
+mod testing;
 mod trial;
 pub mod tune;
 

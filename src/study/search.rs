@@ -44,7 +44,7 @@ mod tests {
         let mut measured = BTreeSet::new();
         let mut measure = |points: &[Point]| {
             measured.extend(points.iter().copied());
-            let distance = |left: f64, right: f64| (left.max(0.01) / right.max(0.01)).ln().powi(2);
+            let distance = |left: f64, right: f64| (left.max(1e-4) / right.max(1e-4)).ln().powi(2);
             let score = |point: &Point| {
                 let at = grid.setting(*point);
                 distance(at.epochs, optimum.epochs)

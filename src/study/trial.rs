@@ -177,7 +177,14 @@ pub(super) fn differences(
         let seeds = centre.len().min(other.len());
         let (left, counts) = mean_blocks(lab, &other[..seeds], split)?;
         let (right, _) = mean_blocks(lab, &centre[..seeds], split)?;
-        let paired = paired_difference(&left, &right, &counts);
+        let paired = match seeds {
+            1 => paired_difference(&left, &right, &counts),
+            // The interval will come from the seeds, too, so that none is drawn here.
+            _ => PairedDifference {
+                estimate: text_estimate(&left, &right, &counts),
+                bootstrap: None,
+            },
+        };
         let mut of_seeds = Vec::with_capacity(seeds);
         for (other, centre) in other.iter().zip(centre).take(seeds) {
             let mean = |run: JobId| -> Result<f64> {
@@ -206,6 +213,12 @@ pub(super) fn differences(
         Difference { mean, interval: Some(interval), basis: Basis::TextAndSeeds { seeds: count } }
     };
     Ok(found.into_iter().map(difference).collect())
+}
+
+/// Mean difference over blocks of text with its standard error.
+fn text_estimate(left: &[f64], right: &[f64], counts: &[f64]) -> statistics::Estimate {
+    let sums: Vec<f64> = left.iter().zip(right).map(|(left, right)| left - right).collect();
+    statistics::estimate(&sums, counts)
 }
 
 /// The variance whose estimates from S seeds have this median: the median of a chi-square of d

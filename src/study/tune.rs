@@ -491,3 +491,6 @@ impl<'a> Planner<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 mod bench;
 mod corpus;
 mod doctor;
+mod ensemble;
 mod eval;
 mod fit;
 mod foreign;
@@ -46,6 +47,8 @@ enum Verb {
     Tune(tune::TuneArgs),
     /// Measure trained models, alone and as an ensemble
     Eval(eval::EvalArgs),
+    /// Train members over seeds and measure what their averages give, up to the law in K
+    Ensemble(ensemble::EnsembleArgs),
     /// Tell the paper's story in minutes, on the built-in corpus or on yours
     Quickstart(quickstart::QuickstartArgs),
     /// Fit a law to a table of losses, with intervals
@@ -95,6 +98,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Tune(arguments) => tune::run(&arguments).map(done),
         Verb::Eval(arguments) => eval::run(&arguments).map(done),
+        Verb::Ensemble(arguments) => ensemble::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),
         Verb::Fit(arguments) => fit::run(&arguments).map(done),
         Verb::Import(arguments) => import::run(&arguments).map(done),

@@ -6,6 +6,7 @@
 mod bench;
 mod corpus;
 mod doctor;
+mod ensemble;
 mod eval;
 mod fit;
 mod foreign;
@@ -49,6 +50,8 @@ enum Verb {
     Scale(scale::ScaleArgs),
     /// Measure trained models, alone and as an ensemble
     Eval(eval::EvalArgs),
+    /// Train members over seeds and measure what their averages give, up to the law in K
+    Ensemble(ensemble::EnsembleArgs),
     /// Tell the paper's story in minutes, on the built-in corpus or on yours
     Quickstart(quickstart::QuickstartArgs),
     /// Fit a law to a table of losses, with intervals
@@ -99,6 +102,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Tune(arguments) => tune::run(&arguments).map(done),
         Verb::Scale(arguments) => scale::run(&arguments).map(done),
         Verb::Eval(arguments) => eval::run(&arguments).map(done),
+        Verb::Ensemble(arguments) => ensemble::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),
         Verb::Fit(arguments) => fit::run(&arguments).map(done),
         Verb::Import(arguments) => import::run(&arguments).map(done),

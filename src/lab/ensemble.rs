@@ -11,10 +11,11 @@ use super::progress::Report;
 use super::work::{Bench, Stopwatch, ledger_file};
 use crate::eval::statistics::over_seeds;
 use crate::eval::{
-    EnsembleMeasures, Ledger, MEMBERS_MAX, Pair, Scorer, Subsets, Windows, measure_ensemble,
+    EnsembleMeasures, Ledger, MEMBERS_MAX, Pair, Scorer, Subsets, Windows, ensemble_thread_bytes,
+    measure_ensemble,
 };
 use crate::model::{Model, Weights};
-use crate::spec::{EnsembleSpec, Job, Mask, Part};
+use crate::spec::{EnsembleSpec, Job, Mask, Part, TrainSpec};
 use crate::store::{Cost, Measured, Outcome};
 use crate::{Error, Result};
 
@@ -70,6 +71,29 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
     draft.add(&ledger_file(&part), &ledger.to_safetensors()?)?;
     draft.publish(&job, &record)?;
     Ok(())
+}
+
+/// Memory in bytes of an ensemble job whose members are all this model, on a split of
+/// `split_tokens`: weights, one soup, the threads' blocks, and the ledger with the copy that is
+/// written. What every program of this kind takes besides is not counted.
+pub fn planned_ensemble_bytes(
+    spec: &TrainSpec,
+    members: usize,
+    threads: usize,
+    split_tokens: u64,
+) -> Result<u64> {
+    let positions = spec.data.sequence_tokens as usize;
+    let model = Model::new(&spec.model, positions, kernels(spec.precision)?);
+    let weights = (members + 1) * Weights::planned_bytes(&model);
+    let blocks = threads * ensemble_thread_bytes(&vec![&model; members], positions);
+    Ok((weights + blocks) as u64 + 2 * planned_ledger_bytes(members, split_tokens))
+}
+
+/// Bytes on disk of an ensemble's ledger.
+#[must_use]
+pub fn planned_ledger_bytes(members: usize, split_tokens: u64) -> u64 {
+    // Members, two averages of prefixes and of subsets, soups from the second member on, blocks.
+    6 * members as u64 * 4 * split_tokens
 }
 
 /// Tells how far the job is, and stops it if that was asked for.

@@ -23,6 +23,7 @@ use crate::store::Record;
 use crate::train::MetricsLine;
 
 pub use context::{Corpora, kernels, numerics};
+pub use ensemble::{planned_ensemble_bytes, planned_ledger_bytes};
 pub use floor::add_floors;
 pub use local::{LocalLab, LocalOptions};
 pub use progress::{Overview, Report, Running};

@@ -2,6 +2,7 @@
 //! but through the lab.
 
 mod cell;
+pub mod ensemble;
 mod file;
 mod grid;
 mod members;

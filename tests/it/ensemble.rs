@@ -6,6 +6,9 @@ use scarce::data::prepare_synthetic;
 use scarce::lab::{Corpora, Report, WorkOptions, ledger, work};
 use scarce::spec::{EnsembleSpec, EvaluateSpec, Job, JobId, Request, Split, TrainSpec, resolve};
 use scarce::store::{Record, Store};
+use serde_json::Value;
+
+use crate::program::{answer, failure, pocket_corpus};
 
 /// A short run of a small model on the built-in language.
 fn spec(corpora: &Corpora, sets: &[&str]) -> TrainSpec {
@@ -127,4 +130,100 @@ fn all_members_that_cannot_be_read_are_named() {
     assert!(!text.contains(&good.short()), "{text}");
     let text = refused(&ensemble(Vec::new(), &base, Split::Val)).to_string();
     assert!(text.contains("0 members: an ensemble has 1 to 64"), "{text}");
+}
+
+/// `scarce ensemble` on the pocket corpus with tiny members and these further words.
+fn command(store: &Path, more: &str) -> Vec<String> {
+    let tiny = "--set model.preset=pocket-150k --set model.layers=1 --set model.width=32 \
+                --set data.budget_tokens=2560 --set optim.batch_sequences=4 --set optim.lr=0.01";
+    let (corpus, store) = (pocket_corpus().display(), store.display());
+    let line = format!("ensemble --corpus {corpus} --store {store} --workers 2 {tiny} {more}");
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn records(store: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(store.join("records")) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_study_of_families_shows_curves_and_remembers_its_members() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let all = "--members 3 --vary all --json";
+    let plan: Value = json(&command(&store, &format!("{all} --dry-run")));
+    assert_eq!(
+        (&plan["runs"], &plan["known"], &plan["ensembles"]),
+        (&7.into(), &0.into(), &3.into())
+    );
+    assert_eq!(plan["tokens"], 7 * 8 * 2560, "eight epochs are the default");
+    assert!(plan["ensemble_memory_bytes"].as_u64().unwrap() > 1 << 20);
+    assert!(!store.exists(), "a dry run leaves nothing");
+
+    let both = json(&command(&store, "--members 3 --json"));
+    assert_eq!(records(&store).len(), 4);
+    let plan = json(&command(&store, &format!("{all} --dry-run")));
+    assert_eq!((&plan["known"], &plan["ensembles_known"]), (&3.into(), &1.into()));
+    let found = json(&command(&store, all));
+    assert_eq!(records(&store).len(), 10, "seven members and three ensembles");
+    assert_eq!(found["families"][2]["curves"], both["families"][0]["curves"]);
+    assert_eq!(found["comparisons"].as_array().unwrap().len(), 6);
+    let nats = |point: usize| {
+        let loss = &found["families"][2]["curves"][0]["points"][point]["loss"];
+        loss["nats"].as_f64().unwrap()
+    };
+    assert!(nats(2) < nats(1) && nats(1) < nats(0));
+    assert!(found["families"][0]["curves"][1]["law"]["refused"].is_string());
+    assert_eq!(found["test_reads"], 0);
+    // Asked again, as text: nothing runs, and everything that a table must have is there.
+    let text = answer(command(&store, "--members 3 --vary all"));
+    for part in ["average of", "law in K of", "E[log Z] of all", "weights averaged", "minus"] {
+        assert!(text.contains(part), "{text} lacks {part}");
+    }
+    // A member that was forgotten comes back, and nothing else has to.
+    let member = found["families"][0]["members"][1].as_str().unwrap();
+    std::fs::remove_dir_all(store.join("records").join(member)).unwrap();
+    let again = json(&command(&store, all));
+    assert_eq!(again["families"], found["families"]);
+    let test = json(&command(&store, "--members 2 --split test --json"));
+    assert_eq!((&test["test_reads"], &test["split"]), (&1.into(), &"test".into()));
+}
+
+#[test]
+fn bad_ensembles_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let check = |more: &str, code: i32, expected: &[&str]| {
+        let (found, errors) = failure(command(&store, more));
+        for part in expected {
+            assert!(errors.contains(part), "`{more}` says {errors:?}, not {part:?}");
+        }
+        assert_eq!(found, code, "`{more}`: {errors}");
+    };
+    check("--members 0", 2, &["`members` = 0: an ensemble has 2 to 64", "hint: one model alone"]);
+    check("--members 1", 2, &["`members` = 1: an ensemble has 2 to 64"]);
+    check("--members 65", 2, &["`members` = 65", "hint: the law in K"]);
+    check("--vary seeds", 2, &["'seeds'", "[possible values: init, order, both, all]"]);
+    check("--split train", 2, &["[possible values: val, test]"]);
+    check("--single-asymptote=-1", 2, &["`single_asymptote_nats` = -1 is no loss"]);
+    check("--set model.width=33", 2, &["model.width"]);
+    let other = format!("--set data.corpus={}", "0".repeat(64));
+    check(&other, 2, &["the spec was written for corpus 000000000000"]);
+    assert!(!store.exists(), "a refused study leaves nothing");
+
+    let diverging = "--members 2 --set optim.lr=1e30 --set optim.clip_norm=1e30";
+    check(diverging, 3, &["2 of 2 members diverged: ", "(seeds.init 1, seeds.order 43) at step"]);
+    let mut train = command(&store, "--weights drop --set seeds.init=1 --set seeds.order=43");
+    train[0] = "train".to_owned();
+    train.retain(|word| word != "--workers" && word != "2");
+    let trained = answer(train);
+    let dropped = &trained["record ".len()..][..12];
+    let expected = format!("1 of 3 members cannot be evaluated: {dropped} has no weights");
+    check("--members 3", 3, &[&expected, "hint: leave them out, or train them"]);
+    assert_eq!(records(&store).len(), 5, "two that diverged, three members, no ensemble");
+}
+
+/// What a command prints as JSON.
+fn json(command: &[String]) -> Value {
+    serde_json::from_str(&answer(command)).unwrap()
 }

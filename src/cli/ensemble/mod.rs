@@ -1,0 +1,193 @@
+//! `scarce ensemble`: curves in K over seeds, their laws, diversity and weight soups.
+
+mod json;
+mod text;
+
+use clap::Args;
+use serde_json::json;
+
+use super::options::{Places, SpecSource, local_options};
+use super::print;
+use super::progress::Bar;
+use super::signals::Interrupt;
+use super::study::tell;
+use crate::Result;
+use crate::lab::{Corpora, LocalLab, planned_ensemble_bytes, planned_ledger_bytes, planned_steps};
+use crate::report::number;
+use crate::spec::{EnsembleSpec, Job, Split, TrainSpec};
+use crate::store::Store;
+use crate::study::ensemble::{self, Options, Vary};
+
+/// Arguments of `scarce ensemble`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The spec is member 0; the others differ from it by their seeds alone. Members that the store knows
+cost nothing. All subsets of the members are averaged, so that the curve does not depend on their
+order. Choices are made on `val`; `--split test` is for publication, and every read is logged.")]
+pub(super) struct EnsembleArgs {
+    #[command(flatten)]
+    source: SpecSource,
+    #[command(flatten)]
+    places: Places,
+    /// Members of a family
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    members: u32,
+    /// Which seeds differ between members: of the initial weights, of the order of the data, both
+    /// together, or these three families one after another
+    #[arg(long, value_enum, default_value = "both")]
+    vary: Varied,
+    /// What is read
+    #[arg(long, value_enum, default_value = "val")]
+    split: Read,
+    /// Up to this many subsets in all, every subset is measured; beyond, a fixed sample
+    #[arg(long, value_name = "N", default_value_t = EnsembleSpec::SUBSETS_MAX)]
+    subsets: u32,
+    /// Asymptote of the single-model recipe, to be told if the ensemble's is not below
+    #[arg(long, value_name = "NATS")]
+    single_asymptote: Option<f64>,
+    /// Worker processes; default: one per core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+    /// Threads of each worker; default: 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Show the runs that are needed, and which of them are known; train nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What may vary.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Varied {
+    Init,
+    Order,
+    Both,
+    All,
+}
+
+/// What may be read.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Read {
+    Val,
+    Test,
+}
+
+impl EnsembleArgs {
+    fn options(&self) -> Result<Options> {
+        let options = Options {
+            members: self.members,
+            vary: match self.vary {
+                Varied::Init => Vary::Init,
+                Varied::Order => Vary::Order,
+                Varied::Both => Vary::Both,
+                Varied::All => Vary::All,
+            },
+            split: match self.split {
+                Read::Val => Split::Val,
+                Read::Test => Split::Test,
+            },
+            subsets_max: self.subsets,
+            single_asymptote_nats: self.single_asymptote,
+        };
+        options.validate()?;
+        Ok(options)
+    }
+}
+
+pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
+    let options = arguments.options()?;
+    let corpora = arguments.places.open_corpora()?;
+    let base = arguments.source.resolve(&corpora)?.spec;
+    if arguments.dry_run {
+        return dry_run(arguments, &base, &options, &corpora);
+    }
+    let interrupt = Interrupt::listen()?;
+    let store = Store::open(&arguments.places.store)?;
+    let jobs = ensemble::training_jobs(&base, &options);
+    let bar = Bar::new("ensemble");
+    // Members first: with a core for each, no thread is left over.
+    let threads = arguments.threads.or(Some(1));
+    let pool = local_options(jobs.len(), arguments.workers, threads, true)?;
+    let mut lab = LocalLab::new(
+        store.clone(),
+        &corpora,
+        pool,
+        |overview| bar.lab(overview),
+        || interrupt.is_set(),
+    );
+    let outcome = ensemble::run(&mut lab, &base, &options);
+    bar.finish();
+    let outcome = outcome?;
+    let reads = store.test_reads()?;
+    let reads = reads.iter().filter(|read| read.corpus == base.data.corpus).count();
+    if arguments.json {
+        let mut value = json::outcome(&outcome);
+        value["test_reads"] = json!(reads);
+        print::json(&value);
+        return Ok(());
+    }
+    print::data(&text::page(&outcome, &base));
+    text::notes(&outcome).iter().for_each(|note| print::note(note));
+    tell(&outcome.messages);
+    if options.split == Split::Test {
+        print::note(&format!(
+            "this corpus' test split has been read {reads} times with this store"
+        ));
+    }
+    Ok(())
+}
+
+fn dry_run(
+    arguments: &EnsembleArgs,
+    base: &TrainSpec,
+    options: &Options,
+    corpora: &Corpora,
+) -> Result<()> {
+    let path = &arguments.places.store;
+    let store = if path.exists() { Some(Store::open(path)?) } else { None };
+    let known = |job: &Job| store.as_ref().is_some_and(|store| store.has(job.id()));
+    let jobs = ensemble::training_jobs(base, options);
+    let ensembles = ensemble::ensemble_jobs(base, options);
+    let needed = jobs.iter().filter(|job| !known(job)).count();
+    let measured = ensembles.iter().filter(|job| known(job)).count();
+
+    let sequence = base.data.sequence_tokens;
+    let batch = u64::from(base.optim.batch_sequences());
+    let of_run = planned_steps(base, corpora)? * batch * u64::from(sequence);
+    let tokens = needed as u64 * of_run;
+    let split_tokens = corpora.get(base.data.corpus)?.split(options.split).tokens();
+    let members = options.members as usize;
+    // A forward pass is a third of a step; a soup for every member but the first.
+    let passes = (2 * members - 1) * (ensembles.len() - measured);
+    let flops = base.model.flops_per_token(sequence) as f64
+        * (tokens as f64 + passes as f64 * split_tokens as f64 / 3.0);
+    let disk_bytes = needed as u64 * 4 * base.model.parameters()
+        + (ensembles.len() - measured) as u64 * planned_ledger_bytes(members, split_tokens);
+    let threads = arguments.threads.map_or(1, usize::from);
+    let memory_bytes = planned_ensemble_bytes(base, members, threads, split_tokens)?;
+    if arguments.json {
+        let ids = |jobs: &[Job]| jobs.iter().map(Job::id).collect::<Vec<_>>();
+        print::json(&json!({
+            "runs": jobs.len(), "known": jobs.len() - needed, "ensembles": ensembles.len(),
+            "ensembles_known": measured, "tokens": tokens, "flops": flops,
+            "disk_bytes": disk_bytes, "ensemble_memory_bytes": memory_bytes,
+            "ids": ids(&jobs), "ensemble_ids": ids(&ensembles),
+        }));
+        return Ok(());
+    }
+    print::data(&format!(
+        "{} training runs ({} known) and {} ensembles ({measured} known)\n\
+         {} tokens, {}, {} of disk; an ensemble takes {} of memory\n",
+        jobs.len(),
+        jobs.len() - needed,
+        ensembles.len(),
+        number::grouped(tokens),
+        number::prefixed(flops, "FLOP"),
+        print::bytes(disk_bytes),
+        print::bytes(memory_bytes),
+    ));
+    Ok(())
+}

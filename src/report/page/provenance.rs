@@ -15,6 +15,9 @@ use crate::report::svg::escape;
 /// The section's anchor.
 pub(super) const ANCHOR: &str = "records";
 
+/// Losses that a block shows; a record of an ensemble may hold one for each of hundreds of subsets.
+const LOSSES_MAX: usize = 24;
+
 /// A remark for every kind of record that comes from more than one numerics class.
 pub(super) fn mixed_classes(page: &Page) -> Vec<String> {
     let mut kinds: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -83,6 +86,7 @@ fn kind_title(kind: &str) -> &str {
     match kind {
         "train" => "Training runs",
         "evaluate" => "Evaluations",
+        "ensemble" => "Ensembles of all subsets",
         "ngram" => "Estimates by counting",
         "foreign" => "Runs of other programs",
         other => other,
@@ -138,8 +142,11 @@ fn write_source(body: &mut String, source: &Source, anchors: &Anchors) {
     );
     entry(body, "record", &format!("<code>{}</code>", escape(&source.id)));
     entry(body, "outcome", &phrase(&source.outcome));
-    for loss in &source.losses {
-        entry(body, &escape(&loss.name), &number_text(&loss.text));
+    for loss in source.losses.iter().take(LOSSES_MAX) {
+        entry(body, &phrase(&loss.name), &number_text(&loss.text));
+    }
+    if let Some(more) = source.losses.len().checked_sub(LOSSES_MAX + 1) {
+        entry(body, "further losses", &format!("{}, in the record", more + 1));
     }
     entry(body, "cost", &phrase(&cost(source)));
     entry(body, "machine", &phrase(&source.machine));

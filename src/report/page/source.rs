@@ -90,7 +90,7 @@ impl Source {
             numerics_class: record.numerics.name(),
             made_by: format!("scarce {}, {}", record.version, utc(record.finished_unix_seconds)),
             spec: job.canonical(),
-            inputs: inputs(job),
+            inputs: job.needs().iter().map(ToString::to_string).collect(),
             known,
         }
     }
@@ -121,6 +121,9 @@ impl Source {
                     members => format!("{members} models, alone and averaged, on {place}"),
                 }
             }
+            Job::Ensemble(spec) => {
+                format!("subsets of {} models on {}", spec.members.len(), spec.split)
+            }
             Job::Ngram(spec) => format!(
                 "n-gram, {} tokens, contexts of at most {} tokens",
                 short_tokens(spec.budget_tokens as f64),
@@ -135,13 +138,5 @@ fn measured<P>(loss: &Loss<P>, place: &str) -> MeasuredLoss {
     MeasuredLoss {
         name: format!("{place}, {}", loss.name),
         text: format!("{} nats/token{}", loss.text(), bits.unwrap_or_default()),
-    }
-}
-
-/// The records that a job names.
-fn inputs(job: &Job) -> Vec<String> {
-    match job {
-        Job::Evaluate(spec) => spec.members.iter().map(ToString::to_string).collect(),
-        Job::Train(_) | Job::Ngram(_) => Vec::new(),
     }
 }

@@ -246,6 +246,17 @@ fn long_pages_have_contents_and_hundreds_of_records_stay_small() {
 }
 
 #[test]
+fn hundreds_of_losses_of_one_record_are_not_all_shown() {
+    let mut page = example();
+    let losses = &mut page.sources[4].losses;
+    *losses = vec![losses[0].clone(); 24];
+    assert!(!check(&page).0.contains("further losses"));
+    let losses = &mut page.sources[4].losses;
+    *losses = vec![losses[0].clone(); 255];
+    assert!(check(&page).0.contains("<dt>further losses</dt><dd>231, in the record</dd>"));
+}
+
+#[test]
 fn an_empty_page_is_still_a_page() {
     let (html, ..) = check(&Page::new("Empty", "nothing"));
     assert!(html.contains("No record is behind these numbers."), "{html}");

@@ -11,11 +11,13 @@ use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
 use crate::data::{Corpus, Manifest, prepare_synthetic};
+use crate::eval::statistics::Estimate;
 use crate::eval::{Windows, floor_ledger};
 use crate::lab::{Corpora, Lab, LocalLab};
+use crate::report::page::Source;
 use crate::report::quickstart::{self as shown, Family, QuickstartReport};
-use crate::report::{figure, html, palette, png};
-use crate::spec::{Job, Split};
+use crate::report::{figure, palette, png};
+use crate::spec::{Job, JobId, Split};
 use crate::store::{Record, Store, write_atomically};
 use crate::study::quickstart::{self, Options, Outcome, Recipe};
 use crate::{Error, Result};
@@ -153,10 +155,10 @@ impl Story<'_> {
     fn report(
         &self,
         arguments: &QuickstartArgs,
-        before: &[crate::spec::JobId],
+        before: &[JobId],
         start: Instant,
     ) -> Result<QuickstartReport> {
-        let Outcome { recipes, comparisons, tunings, records } = self.outcome;
+        let Outcome { recipes, comparisons, tunings, .. } = self.outcome;
         let floor = self.floor()?;
         let recipe_rows = recipes
             .iter()
@@ -171,12 +173,8 @@ impl Story<'_> {
                 difference: comparison.difference,
             })
             .collect();
-        let trained: Vec<&Record> =
-            records.iter().filter(|record| record.kind == "train").collect();
-        let known = |record: &&&Record| before.contains(&record.id);
-        let remembered = trained.iter().filter(known).count() as u64;
-        let reads = self.store.test_reads()?;
-        let corpus = self.corpus.id();
+        let mut test_reads = self.store.test_reads()?;
+        test_reads.retain(|read| read.corpus == self.corpus.id());
         Ok(QuickstartReport {
             title: "Quick start".to_owned(),
             subject: subject(self.corpus.manifest(), arguments, recipes, self.store)?,
@@ -184,16 +182,10 @@ impl Story<'_> {
             recipes: recipe_rows,
             comparisons,
             trajectories: self.trajectories()?,
-            provenance: self.provenance()?,
-            ledger: shown::Ledger {
-                runs_trained: trained.len() as u64 - remembered,
-                runs_remembered: remembered,
-                tokens: trained.iter().map(|record| record.cost.tokens).sum(),
-                flops: records.iter().map(|record| record.cost.flops).sum(),
-                wall_seconds: start.elapsed().as_secs_f64(),
-                cpu_seconds: records.iter().map(|record| record.cost.cpu_seconds).sum(),
-            },
-            test_reads: reads.iter().filter(|read| read.corpus == corpus).count() as u64,
+            tunings: tunings.iter().flat_map(|tuning| self.tuning_rows(tuning)).collect(),
+            sources: self.sources(before)?,
+            wall_seconds: start.elapsed().as_secs_f64(),
+            test_reads,
             notes: tunings.iter().map(tuning_note).collect(),
         })
     }
@@ -227,6 +219,7 @@ impl Story<'_> {
             excess,
             parameters: recipe.parameters,
             records: ids,
+            evaluation: recipe.evaluation.to_string(),
         })
     }
 
@@ -266,27 +259,40 @@ impl Story<'_> {
         Ok(trajectories)
     }
 
-    fn provenance(&self) -> Result<Vec<shown::ProvenanceRow>> {
-        let mut rows = Vec::new();
-        for recipe in &self.outcome.recipes {
-            for &id in recipe.records.iter().chain([&recipe.evaluation]) {
-                let Some(record) = self.outcome.records.iter().find(|r| r.id == id) else {
-                    continue;
-                };
-                let machine = &record.machine;
-                rows.push(shown::ProvenanceRow {
-                    recipe: recipe.name.clone(),
-                    record: id.to_string(),
-                    spec: self.store.job(id)?.canonical(),
-                    machine: format!(
-                        "{}, {} processors, {}",
-                        machine.cpu, machine.processors, machine.isa
-                    ),
-                    numerics_class: record.numerics.name(),
-                });
+    fn tuning_rows(&self, tuning: &quickstart::Tuning) -> Vec<shown::TuningRow> {
+        let points = tuning.points.iter().zip(&tuning.records);
+        let row = |(&(weight_decay, _), &id): (&(f64, f64), &JobId)| {
+            let record = self.outcome.records.iter().find(|record| record.id == id);
+            let loss = record.and_then(|record| record.loss("model", Split::Val));
+            shown::TuningRow {
+                model: tuning.model.clone(),
+                weight_decay,
+                loss: loss.map(|loss| Estimate {
+                    mean: loss.nats,
+                    standard_error: loss.standard_error_nats,
+                    clusters: loss.clusters as usize,
+                }),
+                chosen: weight_decay.total_cmp(&tuning.best).is_eq(),
+                record: id.to_string(),
             }
-        }
-        Ok(rows)
+        };
+        points.map(row).collect()
+    }
+
+    /// All records, named by the recipe that they belong to.
+    fn sources(&self, before: &[JobId]) -> Result<Vec<Source>> {
+        let source = |record: &Record| {
+            let job = self.store.job(record.id)?;
+            let mut source = Source::of_record(record, &job, before.contains(&record.id));
+            let recipe = self.outcome.recipes.iter().find(|recipe| {
+                recipe.evaluation == record.id || recipe.records.contains(&record.id)
+            });
+            if let Some(recipe) = recipe {
+                source.label = format!("{}: {}", recipe.name, source.label);
+            }
+            Ok(source)
+        };
+        self.outcome.records.iter().map(source).collect()
     }
 }
 
@@ -365,9 +371,10 @@ fn with_comparisons(report: &QuickstartReport) -> serde_json::Value {
 
 fn write_files(out: &Path, report: &QuickstartReport) -> Result<PathBuf> {
     let scene = figure::quickstart(report);
-    write_atomically(&out.join("figure.svg"), scene.to_svg(palette::Colors::Light).as_bytes())?;
-    write_atomically(&out.join("figure.png"), &png::encode(&scene))?;
+    let files = ["figure.svg", "figure.png"].map(str::to_owned);
+    write_atomically(&out.join(&files[0]), scene.to_svg(palette::Colors::Light).as_bytes())?;
+    write_atomically(&out.join(&files[1]), &png::encode(&scene))?;
     let page = out.join("report.html");
-    write_atomically(&page, html::page(report).as_bytes())?;
+    write_atomically(&page, report.page(&files).to_html().as_bytes())?;
     Ok(page)
 }

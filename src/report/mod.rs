@@ -2,12 +2,12 @@
 //!
 //! Nothing here runs a job or reads a store. The caller fills plain types such as
 //! [`quickstart::QuickstartReport`]; this module turns them into text ([`table`]), a picture
-//! ([`figure`], [`svg`], [`png`]) and one self-contained page ([`html`]).
+//! ([`figure`], [`svg`], [`png`]) and one self-contained page ([`page`]).
 
 pub mod figure;
 pub mod font;
-pub mod html;
 pub mod number;
+pub mod page;
 pub mod palette;
 pub mod png;
 pub mod quickstart;

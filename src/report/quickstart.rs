@@ -1,10 +1,14 @@
-//! What the quick start found, as plain data, and its tables.
+//! What the quick start found, as plain data, its tables and its page.
+
+mod page;
 
 use serde_json::{Value, json};
 
 use super::number;
-use super::table::{Align, Table};
+use super::page::Source;
+use super::table::{Align, Cell, Table};
 use crate::eval::statistics::{Estimate, PairedDifference};
+use crate::store::TestRead;
 
 /// Everything that the quick start's table, figure and page show. No number here is computed by the
 /// report; all come from records.
@@ -23,12 +27,14 @@ pub struct QuickstartReport {
     pub comparisons: Vec<ComparisonRow>,
     /// Validation losses during training; may be empty.
     pub trajectories: Vec<Trajectory>,
-    /// Where the numbers come from: one row per record.
-    pub provenance: Vec<ProvenanceRow>,
-    /// What it cost.
-    pub ledger: Ledger,
-    /// How often the sealed test split of this corpus has been read so far.
-    pub test_reads: u64,
+    /// Every run of the searches over weight decay, search by search.
+    pub tunings: Vec<TuningRow>,
+    /// All records that were used, each once.
+    pub sources: Vec<Source>,
+    /// Wall-clock seconds of this invocation.
+    pub wall_seconds: f64,
+    /// All reads of the sealed test split of this corpus so far.
+    pub test_reads: Vec<TestRead>,
     /// Sentences that a reader must know, such as a tuned value at the edge of its grid.
     pub notes: Vec<String>,
 }
@@ -65,8 +71,10 @@ pub struct RecipeRow {
     /// Parameters that an evaluation uses: all members of an ensemble together, stored counts of an
     /// n-gram.
     pub parameters: u64,
-    /// Full ids of the records behind the number; empty for what is computed on the spot.
+    /// Full ids of the trained records, or of the n-gram's only one.
     pub records: Vec<String>,
+    /// Full id of the record of the evaluation on `test`.
+    pub evaluation: String,
 }
 
 /// Two recipes on the same blocks of the test split.
@@ -93,36 +101,19 @@ pub struct Trajectory {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Where one number comes from.
+/// A run of a search over weight decay.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ProvenanceRow {
-    /// Name of the recipe that uses the record.
-    pub recipe: String,
+pub struct TuningRow {
+    /// Preset of the model.
+    pub model: String,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Loss on `val` in nats per token; `None` if the run diverged.
+    pub loss: Option<Estimate>,
+    /// Whether it was chosen.
+    pub chosen: bool,
     /// Full id of the record.
     pub record: String,
-    /// Canonical text of the resolved spec.
-    pub spec: String,
-    /// The machine that made it, in words.
-    pub machine: String,
-    /// Numerics class: backend, instruction set, determinism, version.
-    pub numerics_class: String,
-}
-
-/// What all runs of a report cost together.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Ledger {
-    /// Runs trained for this report.
-    pub runs_trained: u64,
-    /// Runs whose records were already in the store.
-    pub runs_remembered: u64,
-    /// Tokens trained on, over all runs, remembered ones included.
-    pub tokens: u64,
-    /// Floating-point operations of all runs.
-    pub flops: f64,
-    /// Wall-clock seconds of this invocation.
-    pub wall_seconds: f64,
-    /// CPU seconds over all runs.
-    pub cpu_seconds: f64,
 }
 
 /// Characters of a record id that a table shows.
@@ -144,15 +135,21 @@ impl QuickstartReport {
         columns.extend([("parameters", Align::Right), ("records", Align::Left)]);
         let mut table = Table::new(&columns);
         for row in &self.recipes {
+            let evaluation = std::slice::from_ref(&row.evaluation);
+            let loss = number::estimate_or_diverged(row.loss.as_ref());
             let mut cells = vec![
-                row.name.clone(),
-                row.setting.clone(),
-                number::estimate_or_diverged(row.loss.as_ref()),
+                Cell::from(row.name.as_str()),
+                Cell::from(row.setting.as_str()),
+                Cell::of(loss, evaluation),
             ];
             if with_excess {
-                cells.push(row.excess.map_or_else(|| number::MISSING.into(), |e| e.to_string()));
+                cells.push(row.excess.map_or_else(
+                    || number::MISSING.into(),
+                    |excess| Cell::of(excess.to_string(), evaluation),
+                ));
             }
-            cells.extend([number::grouped(row.parameters), short_ids(&row.records)]);
+            cells.push(number::grouped(row.parameters).into());
+            cells.push(Cell::of(short_ids(&row.records), &row.records));
             table.push(cells);
         }
         table
@@ -172,29 +169,38 @@ impl QuickstartReport {
             let difference = &row.difference;
             let in_errors =
                 difference.t().map_or_else(|| number::MISSING.into(), |t| format!("{t:+.1}"));
+            let pair = [&row.left, &row.right];
+            let sides = self.recipes.iter().filter(|recipe| pair.contains(&&recipe.name));
+            let records: Vec<String> = sides.map(|recipe| recipe.evaluation.clone()).collect();
             table.push([
-                format!("{} minus {}", row.left, row.right),
-                number::signed(difference.estimate.mean),
-                in_errors,
-                number::interval(difference.bootstrap),
-                difference.verdict().to_string(),
+                Cell::from(format!("{} minus {}", row.left, row.right)),
+                Cell::of(number::signed(difference.estimate.mean), &records),
+                in_errors.into(),
+                number::interval(difference.bootstrap).into(),
+                difference.verdict().to_string().into(),
             ]);
         }
         table
     }
 
-    /// The cost of all runs.
+    /// The searches over weight decay.
     #[must_use]
-    pub fn ledger_table(&self) -> Table {
-        let ledger = &self.ledger;
-        let mut table = Table::new(&[("cost", Align::Left), ("amount", Align::Right)]);
-        table.push(["runs trained", &number::grouped(ledger.runs_trained)]);
-        table.push(["runs remembered", &number::grouped(ledger.runs_remembered)]);
-        table.push(["tokens trained on", &number::grouped(ledger.tokens)]);
-        table.push(["operations", &number::prefixed(ledger.flops, "FLOP")]);
-        table.push(["wall time", &number::duration(ledger.wall_seconds)]);
-        table.push(["CPU time", &number::duration(ledger.cpu_seconds)]);
-        table.push(["reads of the test split", &number::grouped(self.test_reads)]);
+    pub fn tuning_table(&self) -> Table {
+        let mut table = Table::new(&[
+            ("model", Align::Left),
+            ("weight decay", Align::Right),
+            ("val loss (nats/token)", Align::Right),
+            ("", Align::Left),
+        ]);
+        for row in &self.tunings {
+            let loss = number::estimate_or_diverged(row.loss.as_ref());
+            table.push([
+                Cell::from(row.model.as_str()),
+                row.weight_decay.to_string().into(),
+                Cell::of(loss, std::slice::from_ref(&row.record)),
+                Cell::from(if row.chosen { "chosen" } else { "" }),
+            ]);
+        }
         table
     }
 
@@ -215,16 +221,6 @@ impl QuickstartReport {
         let recipes: Vec<Value> = self.recipes.iter().map(recipe).collect();
         json!({ "floor_nats": self.floor_nats, "recipes": recipes })
     }
-
-    /// The different numerics classes of the records, in ascending order.
-    #[must_use]
-    pub fn numerics_classes(&self) -> Vec<&str> {
-        let mut classes: Vec<&str> =
-            self.provenance.iter().map(|row| row.numerics_class.as_str()).collect();
-        classes.sort_unstable();
-        classes.dedup();
-        classes
-    }
 }
 
 fn short_ids(ids: &[String]) -> String {
@@ -239,6 +235,7 @@ fn short_ids(ids: &[String]) -> String {
 pub(super) mod examples {
     use super::*;
     use crate::eval::statistics::paired_difference;
+    use crate::report::page::{Cost, MeasuredLoss};
 
     /// A recipe with a loss and an error, without a floor.
     pub(in crate::report) fn recipe(
@@ -255,8 +252,47 @@ pub(super) mod examples {
             loss: Some(loss),
             excess: None,
             parameters: 146_304,
-            records: vec!["3fa29c4477d0e1b2".into()],
+            records: vec![record(name)],
+            evaluation: record(&format!("{name} on test")),
         }
+    }
+
+    /// An id that belongs to a name.
+    pub(in crate::report) fn record(name: &str) -> String {
+        blake3::hash(name.as_bytes()).to_hex().to_string()
+    }
+
+    /// A block for every record that the recipes name.
+    fn sources(recipes: &[RecipeRow]) -> Vec<Source> {
+        let source = |id: &String, kind: &str, row: &RecipeRow, inputs: &[String]| Source {
+            id: id.clone(),
+            label: row.name.clone(),
+            kind: kind.into(),
+            outcome: "finished".into(),
+            losses: vec![MeasuredLoss {
+                name: "test, logits-1".into(),
+                text: "2.7066 ± 0.0073 nats/token".into(),
+            }],
+            cost: Cost {
+                tokens: 705_000,
+                flops: 1.275e12,
+                wall_seconds: 46.4,
+                cpu_seconds: 45.2,
+                parameters: 146_304,
+            },
+            machine: "2 cores, AVX-512, Linux".into(),
+            numerics_class: "cpu/f32/exact/1".into(),
+            made_by: "scarce 0.1.0, 2026-11-22 04:45:08 UTC".into(),
+            spec: "optim.lr = 0.01\noptim.weight_decay = 1.6\n".into(),
+            inputs: inputs.to_vec(),
+            known: row.name == "standard-4",
+        };
+        let both = |row: &RecipeRow| {
+            let trained = row.records.iter().map(|id| source(id, "train", row, &[]));
+            let evaluation = source(&row.evaluation, "evaluate", row, &row.records);
+            trained.chain([evaluation]).collect::<Vec<_>>()
+        };
+        recipes.iter().flat_map(both).collect()
     }
 
     fn comparison(question: &str, left: &str, right: &str, mean: f64) -> ComparisonRow {
@@ -321,16 +357,16 @@ pub(super) mod examples {
             trajectory("32 epochs", Standard, 32, floor + 1.712, 4.5),
             trajectory("regularized", Regularized, 16, floor + 0.4296, 0.0),
         ];
-        let provenance = recipes
-            .iter()
-            .map(|row| ProvenanceRow {
-                recipe: row.name.clone(),
-                record: "3fa29c4477d0e1b2".into(),
-                spec: "[optim]\nlr_peak = 0.01\nweight_decay = 1.6\n".into(),
-                machine: "2 cores, AVX-512, Linux".into(),
-                numerics_class: "cpu-avx512-exact-1".into(),
-            })
-            .collect();
+        recipes[6].records = ["a", "b", "c"].map(record).to_vec();
+        let tuned = &recipes[4].records[0];
+        let tunings = [(0.8, 2.79), (1.6, 2.75)].map(|(weight_decay, loss_nats)| TuningRow {
+            model: "pocket-150k".into(),
+            weight_decay,
+            loss: Some(Estimate { mean: loss_nats, standard_error: Some(0.009), clusters: 512 }),
+            chosen: weight_decay > 1.0,
+            record: tuned.clone(),
+        });
+        let sources = sources(&recipes);
         QuickstartReport {
             title: "Quick start".into(),
             subject: "built-in language E, 25,600 training tokens, seed 1".into(),
@@ -338,16 +374,10 @@ pub(super) mod examples {
             recipes,
             comparisons,
             trajectories,
-            provenance,
-            ledger: Ledger {
-                runs_trained: 13,
-                runs_remembered: 0,
-                tokens: 5_640_000,
-                flops: 1.02e13,
-                wall_seconds: 192.4,
-                cpu_seconds: 371.0,
-            },
-            test_reads: 1,
+            tunings: tunings.into(),
+            sources,
+            wall_seconds: 192.4,
+            test_reads: Vec::new(),
             notes: Vec::new(),
         }
     }
@@ -368,6 +398,7 @@ pub(super) mod examples {
             recipe("ensemble-3", Ensemble, 3.592, 0.017),
             recipe("ngram", Ngram, 3.662, 0.025),
         ];
+        report.sources = sources(&report.recipes);
         report.trajectories = vec![
             trajectory("4 epochs", Standard, 4, 4.014, 0.0),
             trajectory("8 epochs", Standard, 8, 3.894, 0.2),
@@ -388,7 +419,7 @@ mod tests {
         let text = examples::language().recipe_table().to_text();
         let ensemble = text.lines().find(|line| line.starts_with("ensemble-3")).unwrap();
         assert!(ensemble.contains("2.7066 ± 0.0073  0.3858 ± 0.0040     146,304"), "{text}");
-        assert!(ensemble.ends_with("3fa29c44"), "{text}");
+        assert!(ensemble.ends_with("17762fdd 10e5cf3d ea7aa1fc"), "{text}");
         let mut books = examples::books();
         assert!(!books.recipe_table().to_text().contains("floor"));
         books.recipes[3].loss = None;
@@ -414,7 +445,7 @@ mod tests {
         assert_eq!(json["floor_nats"], 2.3208);
         assert_eq!(json["recipes"][6]["name"], "ensemble-3");
         assert_eq!(json["recipes"][6]["standard_error_nats"], 0.0073);
-        assert_eq!(json["recipes"][6]["records"][0], "3fa29c4477d0e1b2");
+        assert_eq!(json["recipes"][6]["records"][0], examples::record("a"));
         assert_eq!(json["recipes"][3]["loss_nats"], Value::Null);
         let keys: Vec<&String> = json["recipes"][0].as_object().unwrap().keys().collect();
         let mut expected =

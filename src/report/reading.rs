@@ -27,20 +27,6 @@ pub fn paragraph(report: &QuickstartReport) -> String {
     sentences.join(" ")
 }
 
-/// A remark if the numbers come from more than one numerics class.
-#[must_use]
-pub fn mixed_classes(report: &QuickstartReport) -> Option<String> {
-    let classes = report.numerics_classes();
-    (classes.len() > 1).then(|| {
-        format!(
-            "The records come from {} numerics classes ({}): equal specs may differ in the last \
-             digits between them.",
-            classes.len(),
-            classes.join(", ")
-        )
-    })
-}
-
 /// The lowest loss, said as a fact about the table and not as a verdict.
 fn lowest(report: &QuickstartReport) -> Option<String> {
     let with_loss = |row: &RecipeRow| row.loss.map(|loss| (row.name.clone(), loss, row.excess));
@@ -124,13 +110,5 @@ mod tests {
         report.recipes.clear();
         report.comparisons.clear();
         assert!(paragraph(&report).starts_with("Differences are"));
-    }
-
-    #[test]
-    fn mixed_classes_are_said() {
-        let mut report = examples::language();
-        assert_eq!(mixed_classes(&report), None);
-        report.provenance[2].numerics_class = "cuda-fast-1".into();
-        assert!(mixed_classes(&report).unwrap().contains("2 numerics classes (cpu-avx512-exact-1"));
     }
 }

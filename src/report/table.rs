@@ -1,4 +1,5 @@
-//! Tables as aligned plain text, for the terminal; the same tables go into the page as HTML.
+//! Tables as aligned plain text, for the terminal; the same tables go into the page as HTML, where
+//! a number leads to the records behind it.
 
 /// How the cells of a column line up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,15 +10,38 @@ pub enum Align {
     Right,
 }
 
-/// A heading and rows of text.
+/// What stands in one place of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// The text.
+    pub text: String,
+    /// Full ids of the records behind it; empty for words.
+    pub records: Vec<String>,
+}
+
+/// A heading and rows of cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     columns: Vec<(String, Align)>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Vec<Cell>>,
 }
 
 /// Blanks between two columns.
 const GAP: &str = "  ";
+
+impl Cell {
+    /// A text with the records behind it.
+    #[must_use]
+    pub fn of(text: impl Into<String>, records: &[String]) -> Self {
+        Self { text: text.into(), records: records.to_vec() }
+    }
+}
+
+impl<Text: Into<String>> From<Text> for Cell {
+    fn from(text: Text) -> Self {
+        Self { text: text.into(), records: Vec::new() }
+    }
+}
 
 impl Table {
     /// An empty table with its column headings, which carry the units.
@@ -31,8 +55,8 @@ impl Table {
     ///
     /// # Panics
     /// Unless there is one cell per column.
-    pub fn push<Cell: Into<String>>(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        let cells: Vec<String> = cells.into_iter().map(Into::into).collect();
+    pub fn push<Item: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = Item>) {
+        let cells: Vec<Cell> = cells.into_iter().map(Into::into).collect();
         assert_eq!(cells.len(), self.columns.len(), "one cell per column");
         self.rows.push(cells);
     }
@@ -45,7 +69,7 @@ impl Table {
 
     /// The rows.
     #[must_use]
-    pub fn rows(&self) -> &[Vec<String>] {
+    pub fn rows(&self) -> &[Vec<Cell>] {
         &self.rows
     }
 
@@ -57,7 +81,7 @@ impl Table {
         let mut widths: Vec<usize> = headings.iter().map(|name| width(name)).collect();
         for row in &self.rows {
             for (column, cell) in widths.iter_mut().zip(row) {
-                *column = (*column).max(width(cell));
+                *column = (*column).max(width(&cell.text));
             }
         }
         let rules: Vec<String> = widths.iter().map(|&width| "─".repeat(width)).collect();
@@ -65,7 +89,7 @@ impl Table {
         self.write_line(&mut text, &widths, headings.into_iter());
         self.write_line(&mut text, &widths, rules.iter().map(String::as_str));
         for row in &self.rows {
-            self.write_line(&mut text, &widths, row.iter().map(String::as_str));
+            self.write_line(&mut text, &widths, row.iter().map(|cell| cell.text.as_str()));
         }
         text
     }

@@ -98,6 +98,8 @@ pub struct Tuning {
     pub best: f64,
     /// Whether it is the smallest or the largest that was tried.
     pub at_edge: bool,
+    /// The trained records, in the order of the points.
+    pub records: Vec<JobId>,
 }
 
 /// Runs the plan.
@@ -194,6 +196,7 @@ impl Planner<'_> {
             let records = obtain_trained(lab, specs)?;
             let losses = records.iter().map(val_loss);
             let points: Vec<(f64, f64)> = grid.iter().copied().zip(losses).collect();
+            let ids = records.iter().map(|record| record.id).collect();
             used.extend(records);
             let lowest = points.iter().min_by(|a, b| a.1.total_cmp(&b.1));
             let best = lowest.expect("the grid is not empty").0;
@@ -204,7 +207,7 @@ impl Planner<'_> {
                 continue;
             }
             let at_edge = at(low) || at(high);
-            return Ok(Tuning { model: model.to_owned(), points, best, at_edge });
+            return Ok(Tuning { model: model.to_owned(), points, best, at_edge, records: ids });
         }
     }
 

@@ -124,6 +124,8 @@ fn read<T: DeserializeOwned>(plan: toml::Table, name: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::CorpusFacts;
+    use crate::study::cell::Cell;
     use crate::study::grid::Setting;
 
     const TUNE: &str = "study = 'tune'\n[base]\nmodel.preset = 'pocket-150k'\n[plan]\n\
@@ -145,6 +147,30 @@ mod tests {
         assert_eq!(options.starts, [Setting { epochs: 8.0, lr: 0.01, weight_decay: 1.6 }]);
         assert_eq!((options.seeds, options.members), (2, 5));
         assert!(study.request(&[]).file.unwrap().1.contains("preset = \"pocket-150k\""));
+    }
+
+    #[test]
+    fn every_study_that_is_shipped_can_be_resolved() {
+        let corpus = CorpusFacts {
+            id: "ab".repeat(32).parse().unwrap(),
+            vocabulary: 256,
+            train_tokens: 1 << 31,
+        };
+        let mut studies = 0;
+        for folder in ["specs/paper", "specs/pocket"] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let text = std::fs::read_to_string(&path).unwrap();
+                if !text.contains("\nstudy = ") {
+                    continue; // a single run
+                }
+                let study = StudyFile::parse(&path.display().to_string(), &text).unwrap();
+                Cell::new(&study.request(&[]), &corpus, 0).unwrap();
+                studies += 1;
+            }
+        }
+        assert!(studies >= 8, "{studies}");
     }
 
     #[test]

@@ -13,11 +13,6 @@ use crate::laws::{
 };
 use crate::spec::JobId;
 
-/// Resamples of each law's bootstrap.
-const RESAMPLES: usize = 2_000;
-/// The same for laws of two axes, which are fitted by descents.
-const SURFACE_RESAMPLES: usize = 200;
-
 /// A law over one axis with the points that it rests on.
 #[derive(Clone, Debug)]
 pub struct LawOf {
@@ -92,22 +87,25 @@ impl LawOf {
         name: String,
         axis: char,
         points: Vec<(f64, f64, Option<JobId>)>,
+        options: &laws::Options,
     ) -> Result<Option<Self>> {
         if points.is_empty() {
             return Ok(None);
         }
         let pairs: Vec<(f64, f64)> = points.iter().map(|&(x, y, _)| (x, y)).collect();
-        let fit = fit(&Curve::new(&pairs)?, &options());
+        let fit = fit(&Curve::new(&pairs)?, options);
         Ok(Some(Self { name, axis, points, fit }))
     }
 }
 
-fn options() -> laws::Options {
-    laws::Options { resamples: RESAMPLES, ..Default::default() }
+/// How all laws of a study are fitted.
+fn fitting(plan: &Options) -> laws::Options {
+    laws::Options { resamples: plan.resamples as usize, ..Default::default() }
 }
 
 /// Fits everything.
 pub(super) fn of(cells: &[CellResult], plan: &Options) -> Result<Laws> {
+    let options = fitting(plan);
     let budgets: BTreeSet<u64> =
         cells.iter().filter(|c| c.regularized.is_some()).map(|c| c.budget_tokens).collect();
     let budgets: Vec<ModelLaws> = budgets
@@ -123,25 +121,26 @@ pub(super) fn of(cells: &[CellResult], plan: &Options) -> Result<Laws> {
             let claim = law(laws)?.asymptote()?;
             Some((laws.budget_tokens as f64, claim.value, None))
         });
-        LawOf::new(name.to_owned(), 'D', points.collect())
+        LawOf::new(name.to_owned(), 'D', points.collect(), &options)
     };
     let regularized = over_budgets("regularized asymptotes", |laws| laws.regularized.as_ref())?;
     let joint = over_budgets("joint asymptotes", |laws| laws.joint.as_ref())?;
-    let standard = standard(cells)?;
+    let standard = standard(cells, &options)?;
     let efficiency = match &standard {
-        Some(law) => efficiency(cells, &budgets, law)?,
+        Some(law) => efficiency(cells, &budgets, law, &options)?,
         None => Vec::new(),
     };
-    let surface = surface(cells);
+    let surface = surface(cells, &options);
     Ok(Laws { budgets, standard, regularized, joint, surface, efficiency })
 }
 
 fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<ModelLaws> {
+    let options = fitting(plan);
     let singles = || row.iter().filter_map(|cell| Some((*cell, cell.regularized.as_ref()?)));
     let at = |what: &str| format!("{what}, {budget_tokens} tokens");
     let points = singles()
         .map(|(cell, single)| (cell.parameters as f64, single.loss.nats, Some(single.evaluation)));
-    let regularized = LawOf::new(at("regularized"), 'N', points.collect())?;
+    let regularized = LawOf::new(at("regularized"), 'N', points.collect(), &options)?;
     let mut of_seeds = Vec::new();
     for seed in 0..plan.members as usize {
         let points = singles().filter_map(|(cell, single)| {
@@ -149,7 +148,7 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
             Some((cell.parameters as f64, loss, Some(single.evaluation)))
         });
         let name = at(&format!("regularized, seed {seed}"));
-        of_seeds.extend(LawOf::new(name, 'N', points.collect())?);
+        of_seeds.extend(LawOf::new(name, 'N', points.collect(), &options)?);
     }
     let mut ensembles = Vec::new();
     let mut tuned_alone = Vec::new();
@@ -159,7 +158,7 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
             let record = Some(ensemble.test.evaluation.id);
             let points = ensemble.test.points().into_iter().map(|(k, loss)| (k, loss, record));
             let name = at(&format!("ensembles of {}", cell.model));
-            let law = LawOf::new(name, 'K', points.collect())?;
+            let law = LawOf::new(name, 'K', points.collect(), &options)?;
             if index == 0 {
                 tuned_alone.extend(law.clone());
             }
@@ -177,10 +176,10 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
     let asymptotes = parameters
         .zip(&ensembles)
         .filter_map(|(n, law)| Some((n, law.asymptote()?.value, law.points[0].2)));
-    let joint = LawOf::new(at("ensemble asymptotes"), 'N', asymptotes.collect())?;
+    let joint = LawOf::new(at("ensemble asymptotes"), 'N', asymptotes.collect(), &options)?;
     let both_orders = match grid.is_empty() {
         true => None,
-        false => Some(fit_joint(&grid, &options())?),
+        false => Some(fit_joint(&grid, &options)?),
     };
     Ok(ModelLaws {
         budget_tokens,
@@ -194,11 +193,11 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
 }
 
 /// The best standard loss over N at every budget. Which N is best was decided on `val`.
-fn standard(cells: &[CellResult]) -> Result<Option<LawOf>> {
+fn standard(cells: &[CellResult], options: &laws::Options) -> Result<Option<LawOf>> {
     let points = best_standard(cells);
     let points =
         points.into_iter().map(|(budget, loss, record)| (budget as f64, loss, Some(record)));
-    LawOf::new("standard, best over N".to_owned(), 'D', points.collect())
+    LawOf::new("standard, best over N".to_owned(), 'D', points.collect(), &options)
 }
 
 /// Budget, loss on `test` and record of the standard model that is best on `val`.
@@ -218,7 +217,10 @@ pub(super) fn best_standard(cells: &[CellResult]) -> Vec<(u64, f64, JobId)> {
 }
 
 /// The additive law over N and D.
-fn surface(cells: &[CellResult]) -> Option<std::result::Result<SurfaceFit, String>> {
+fn surface(
+    cells: &[CellResult],
+    options: &laws::Options,
+) -> Option<std::result::Result<SurfaceFit, String>> {
     let samples: Vec<Sample> = cells
         .iter()
         .filter_map(|cell| {
@@ -230,7 +232,7 @@ fn surface(cells: &[CellResult]) -> Option<std::result::Result<SurfaceFit, Strin
     if samples.is_empty() {
         return None;
     }
-    let options = laws::Options { resamples: SURFACE_RESAMPLES, ..Default::default() };
+    let options = laws::Options { resamples: (options.resamples / 10).max(1), ..*options };
     Some(fit_surface(&samples, Shape::Chinchilla, &options).map_err(|error| error.to_string()))
 }
 
@@ -239,6 +241,7 @@ fn efficiency(
     cells: &[CellResult],
     budgets: &[ModelLaws],
     standard: &LawOf,
+    options: &laws::Options,
 ) -> Result<Vec<DataEfficiency>> {
     let pairs: Vec<(f64, f64)> = standard.points.iter().map(|&(x, y, _)| (x, y)).collect();
     let curve = Curve::new(&pairs)?;
@@ -270,7 +273,7 @@ fn efficiency(
         for (what, loss) in targets {
             let Some(loss_nats) = loss else { continue };
             let target = Target { loss: loss_nats, deviation: 0.0 };
-            let multipliers = multipliers(&curve, &options(), target, base);
+            let multipliers = multipliers(&curve, options, target, base);
             found.push(DataEfficiency { budget_tokens: budget, what, loss_nats, multipliers });
         }
     }

@@ -61,6 +61,9 @@ pub struct Options {
     /// the larger models of the largest budget (mission L8, N1).
     #[serde(default)]
     pub transfer: bool,
+    /// Resamples of every law's bootstrap; laws over two axes take a tenth.
+    #[serde(default = "resamples")]
+    pub resamples: u32,
 }
 
 /// Factors from a single model's optimum to an ensemble's members (mission R5).
@@ -79,6 +82,10 @@ fn five() -> u32 {
 
 fn three() -> u32 {
     3
+}
+
+fn resamples() -> u32 {
+    2000
 }
 
 fn paper_rule() -> Vec<MemberRule> {
@@ -206,8 +213,13 @@ impl Options {
         if self.budgets.is_empty() && self.standard_budgets.is_empty() {
             return Err(Error::usage("`budgets` is empty"));
         }
-        if self.members == 0 || self.standard_seeds == 0 {
-            return Err(Error::usage("`members` and `standard_seeds` must be at least 1"));
+        let counts = [
+            ("members", self.members),
+            ("standard_seeds", self.standard_seeds),
+            ("resamples", self.resamples),
+        ];
+        if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(Error::usage(format!("`{key}` must be at least 1")));
         }
         let positive = |rule: &MemberRule| rule.epochs > 0.0 && rule.weight_decay > 0.0;
         if !self.member_rules.iter().all(positive) {
@@ -225,3 +237,6 @@ impl Options {
         if self.standard_budgets.is_empty() { &self.budgets } else { &self.standard_budgets }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ pub fn add_floors(
     let floor = floor_ledger(&windows, &language)?;
     let floor_nats = floor.estimate("floor").expect("the column was just written").mean;
     for loss in losses.iter_mut().filter(|loss| loss.split == split) {
-        let above = ledger.difference(&loss.name, &floor, "floor")?.estimate;
+        let above = ledger.mean_difference(&loss.name, &floor, "floor")?;
         loss.above_floor = Some(AboveFloor {
             floor_nats,
             nats: above.mean,

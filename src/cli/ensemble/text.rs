@@ -34,8 +34,8 @@ pub(super) fn page(outcome: &Outcome, base: &TrainSpec) -> String {
 /// What must be known to read the tables, for standard error.
 pub(super) fn notes(outcome: &Outcome) -> Vec<String> {
     let mut notes = vec![
-        "note: the points of a curve share members, so that the law's own interval is about these \
-         members; `E over members` leaves out one member at a time"
+        "note: the points of a curve share members and scatter little: the law's own interval is \
+         about these members alone; for others, `E of any such members` leaves out each in turn"
             .to_owned(),
     ];
     for (family, curve) in all_curves(outcome) {
@@ -108,8 +108,8 @@ fn laws(outcome: &Outcome) -> Table {
         ("vary", Align::Left),
         ("law in K of", Align::Left),
         ("points", Align::Right),
-        ("E (nats/token)", Align::Right),
-        ("E over members", Align::Right),
+        ("E of these members", Align::Right),
+        ("E of any such members", Align::Right),
         ("alpha", Align::Right),
         ("A", Align::Right),
     ]);

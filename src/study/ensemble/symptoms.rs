@@ -33,9 +33,11 @@ pub(super) fn of_ensembles(
 fn asymptote_not_below(family: &FamilyOutcome, options: &Options) -> Option<Message> {
     let single = options.single_asymptote_nats?;
     let law = family.curve(Average::Logits).law.as_ref().ok()?;
-    let claim = law.fit.asymptote.claim();
-    let high = law.over_members.map_or(claim.interval.high, |over| over.interval.high);
-    let state = match high.value() {
+    let mut claim = law.fit.asymptote.claim();
+    if let Some(over) = law.over_members {
+        claim.interval = over.interval;
+    }
+    let state = match claim.interval.high.value() {
         _ if claim.value >= single => "is not below",
         Some(high) if high < single => return None,
         _ => "is not shown to be below",

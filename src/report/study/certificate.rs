@@ -151,9 +151,9 @@ fn score_name(mode: Mode) -> &'static str {
     }
 }
 
-/// "weight decay +".
+/// "weight decay +", with a true minus sign for the other direction.
 fn direction(axis: Axis, step: Step) -> String {
-    let sign = if step == Step::Up { '+' } else { '-' };
+    let sign = if step == Step::Up { '+' } else { '−' };
     format!("{} {sign}", axis.name())
 }
 

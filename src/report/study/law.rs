@@ -99,7 +99,7 @@ pub fn doubts_table(rows: &[LawRow]) -> Table {
         ("law", Align::Left),
         ("E by bootstrap", Align::Right),
         ("E without one point", Align::Right),
-        ("largest x: predicted - measured", Align::Right),
+        ("largest x: predicted minus measured", Align::Right),
         ("noise of a loss (nats/token)", Align::Right),
         ("best shapes by AICc", Align::Left),
     ]);

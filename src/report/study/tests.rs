@@ -3,6 +3,7 @@
 use super::*;
 use crate::eval::statistics::{Interval, paired_difference};
 use crate::laws::{self, Base, Curve, Options, Refusal, Target, fit};
+use crate::report::page::{Cost, Page, Section, Source};
 use crate::report::table::Table;
 use crate::spec::Split;
 use crate::store::Loss;
@@ -91,10 +92,10 @@ fn a_certificate_says_of_every_neighbor_whether_it_is_worse() {
     let table = certificate_table(Mode::Regularized, &example(), Some(&published));
     let best = ["best", "16", "0.01", "1.6", "0.625", "2.7568 ± 0.0090", "", "", "", "", ""];
     assert_eq!(row(&table, "best"), best);
-    let fewer = row(&table, "epochs -");
+    let fewer = row(&table, "epochs −");
     assert_eq!(fewer[5..9], ["2.8000 ± 0.0090", "+0.0432", "+0.0332 to +0.0532", "worse"]);
     assert_eq!(fewer[9..], ["+0.0500", "+0.0400 to +0.0600"]);
-    let flat = row(&table, "weight decay -");
+    let flat = row(&table, "weight decay −");
     assert_eq!(flat[3..5], ["0", "none"]);
     assert_eq!(flat[6..9], ["+0.0020", "-0.0030 to +0.0070", "no difference seen"]);
     assert_eq!(row(&table, "lr +")[5..9], ["diverged", "-", "-", "worse"]);
@@ -136,7 +137,7 @@ fn ensembles_are_certified_by_their_asymptotes() {
     assert_eq!(table.columns()[5].0, "asymptote on val (nats/token)");
     assert_eq!(row(&table, "best")[5], "3.4294 (3.3882 to 3.4581)");
     assert_eq!(table.rows()[0][5].records, ids(&[evaluation]));
-    assert_eq!(row(&table, "epochs -")[5], "no law; 3.6000 with all members");
+    assert_eq!(row(&table, "epochs −")[5], "no law; 3.6000 with all members");
 }
 
 #[test]
@@ -250,4 +251,63 @@ fn a_curve_in_k_ends_in_its_asymptote() {
     assert_eq!((table.columns().len(), table.rows().len()), (2, 4));
     let text = words(&members(&plain, &Err(Refusal::NoDecrease), id("a"), "test"));
     assert!(text.contains("on test") && text.contains("There is no law in K: the losses do not"));
+}
+
+/// All tables on one page, for the eye: `SCARCE_FIGURES=DIR cargo test report`.
+#[test]
+fn all_tables_fit_on_a_page() {
+    let mut page = Page::new("A study", "built-in language, 51,712 training tokens");
+    page.headline = "The regularized recipe reaches 3.4294 nats per token (3.3882 to 3.4581) with \
+                     infinitely many parameters."
+        .into();
+    let message = Message::new("F2", "Overfitting was seen at 32 epochs", "Raise weight decay");
+    let records = ids(["a", "b", "c", "d", "e", "f", "9"].map(id).iter());
+    page.sources = records.iter().map(|id| source(id)).collect();
+    let law = |name: &str, fit| LawRow {
+        name: name.into(),
+        axis: "N".into(),
+        points: 4,
+        fit,
+        records: records[..4].to_vec(),
+    };
+    let rows = [
+        law("regularized, 51,712 tokens", fitted()),
+        law("standard, 51,712 tokens", Err(Refusal::NoDecrease)),
+    ];
+    let published = vec![difference(0.05, 0.01); 3];
+    let parts = [
+        ("What was seen", "seen", messages(&[message])),
+        (
+            "The certificate",
+            "certificate",
+            certificate(Mode::Regularized, &example(), Some(&published)),
+        ),
+        ("Laws", "laws", laws(&rows)),
+    ];
+    for (title, anchor, blocks) in parts {
+        page.sections.push(Section { title: title.into(), anchor: anchor.into(), blocks });
+    }
+    let html = page.to_html();
+    assert!(html.contains("<p class=\"note\">Overfitting was seen at 32 epochs. Raise weight"));
+    assert!(html.contains("records behind"), "scores of several seeds lead to a set");
+    if let Ok(folder) = std::env::var("SCARCE_FIGURES") {
+        std::fs::write(std::path::Path::new(&folder).join("study.html"), &html).unwrap();
+    }
+}
+
+fn source(id: &str) -> Source {
+    Source {
+        id: id.into(),
+        label: "179,136 parameters, 51.7k tokens, 16 epochs, lr 0.01, weight decay 1.6".into(),
+        kind: "train".into(),
+        outcome: "finished".into(),
+        losses: Vec::new(),
+        cost: Cost::default(),
+        machine: "a processor".into(),
+        numerics_class: "cpu/f32/exact/1".into(),
+        made_by: "scarce 0.1.0".into(),
+        spec: "epochs = 16\n".into(),
+        inputs: Vec::new(),
+        known: false,
+    }
 }

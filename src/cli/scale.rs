@@ -7,8 +7,11 @@ use super::print;
 use super::study::{Study, StudyArgs, messages_json, tell};
 use super::tune::trial_json;
 use crate::lab::Lab;
-use crate::laws::{Fit, Interval, Multiplier, Refusal, factor};
+use crate::laws::{Fit, Interval, Multiplier, Refusal};
 use crate::report::number;
+use crate::report::study::{
+    LawRow, MultiplierRow, doubts_table, laws_table, multipliers_table, warnings_table,
+};
 use crate::report::table::{Align, Table};
 use crate::store::Loss;
 use crate::study::scale::{
@@ -61,10 +64,15 @@ fn text(outcome: &Outcome) -> String {
     let mut text = cells(outcome).to_text();
     text += "\nlosses on test in nats/token, means over seeds ± one standard error over blocks of \
              text\n\n";
-    text += &laws(outcome).to_text();
-    text += "\nE with its 90 % profile interval\n\n";
+    let laws: Vec<LawRow> = all_laws(outcome).into_iter().map(LawRow::from).collect();
+    for table in [laws_table(&laws), doubts_table(&laws), warnings_table(&laws)] {
+        text += &format!("{}\n", table.to_text());
+    }
+    text += "in brackets 90 % profile intervals; `!`: E moves beyond its own without one point\n\n";
     if !outcome.laws.efficiency.is_empty() {
-        text += &efficiency(&outcome.laws.efficiency).to_text();
+        let rows: Vec<MultiplierRow> =
+            outcome.laws.efficiency.iter().map(MultiplierRow::from).collect();
+        text += &multipliers_table(&rows).to_text();
         text += "\ntimes the budget that the standard recipe would need for the same loss\n\n";
     }
     for finding in &outcome.findings {
@@ -140,67 +148,6 @@ fn all_laws(outcome: &Outcome) -> Vec<&LawOf> {
     }
     all.extend([&laws.standard, &laws.regularized, &laws.joint].into_iter().flatten());
     all
-}
-
-fn laws(outcome: &Outcome) -> Table {
-    let mut table = Table::new(&[
-        ("law", Align::Left),
-        ("over", Align::Left),
-        ("points", Align::Right),
-        ("E (nats/token)", Align::Right),
-        ("exponent", Align::Right),
-        ("left out one at a time", Align::Right),
-    ]);
-    for law in all_laws(outcome) {
-        let mut row = vec![law.name.clone(), law.axis.to_string(), law.points.len().to_string()];
-        match &law.fit {
-            Ok(fit) => {
-                row.push(fit.asymptote.claim().to_string());
-                row.push(fit.exponent.claim().to_string());
-                row.push(fit.asymptote.leave_one_out.map_or_else(
-                    || "-".to_owned(),
-                    |(low, high)| format!("{low:.4} to {high:.4}"),
-                ));
-            }
-            Err(refusal) => row.extend([refusal.to_string(), "-".to_owned(), "-".to_owned()]),
-        }
-        table.push(row);
-    }
-    table
-}
-
-fn efficiency(rows: &[DataEfficiency]) -> Table {
-    let mut table = Table::new(&[
-        ("tokens", Align::Right),
-        ("loss of", Align::Left),
-        ("nats/token", Align::Right),
-        ("by the law", Align::Right),
-        ("by lines", Align::Right),
-        ("by lines in ln D", Align::Right),
-    ]);
-    for row in rows {
-        let mut cells = vec![
-            number::grouped(row.budget_tokens),
-            row.what.clone(),
-            format!("{:.4}", row.loss_nats),
-        ];
-        match &row.multipliers {
-            Ok(all) => cells.extend(all.iter().map(times)),
-            Err(refusal) => {
-                cells.extend([refusal.to_string(), "-".to_owned(), "-".to_owned()]);
-            }
-        }
-        table.push(cells);
-    }
-    table
-}
-
-/// A multiplier with its interval, or why there is none.
-fn times(multiplier: &Multiplier) -> String {
-    match multiplier.claim() {
-        Ok(claim) => format!("{} ({})", factor(claim.value), claim.interval),
-        Err(_) => multiplier.to_string(),
-    }
 }
 
 fn as_json(outcome: &Outcome) -> Result<Value> {

@@ -8,10 +8,9 @@ use super::study::{Study, StudyArgs, messages_json, tell};
 use crate::Error;
 use crate::Result;
 use crate::lab::Lab;
-use crate::report::number;
-use crate::report::table::{Align, Table};
+use crate::report::study::{basis, certificate_table};
 use crate::study::tune::{self, Certificate, Mode, Options, Outcome};
-use crate::study::{Basis, Cell, Difference, Grid, Plan, Score, StudyFile, Trial};
+use crate::study::{Cell, Difference, Grid, Plan, Score, StudyFile, Trial};
 
 /// Arguments of `scarce tune`.
 #[derive(Debug, Args)]
@@ -123,114 +122,14 @@ fn text(outcome: &Outcome) -> String {
         outcome.trials.len(),
         outcome.grid_size
     );
-    text += &table(outcome).to_text();
+    let published = outcome.published.as_deref();
+    text += &certificate_table(outcome.mode, &outcome.certificate, published).to_text();
     text += &format!("\n{}\n", basis(neighbors.first().map(|n| n.difference)));
     if flat.len() > 1 {
         text += &format!("\nnot distinguishable from the best, {} points:\n", flat.len());
         flat.iter().for_each(|setting| text += &format!("  {setting}\n"));
     }
     text
-}
-
-/// The certificate as a table.
-fn table(outcome: &Outcome) -> Table {
-    let mut columns = vec![
-        ("point", Align::Left),
-        ("epochs", Align::Right),
-        ("lr", Align::Right),
-        ("weight decay", Align::Right),
-        ("time scale (epochs)", Align::Right),
-        (score_name(outcome.mode), Align::Right),
-        ("minus best", Align::Right),
-        ("interval", Align::Right),
-        ("verdict", Align::Left),
-    ];
-    if outcome.published.is_some() {
-        columns.extend([("on test", Align::Right), ("interval on test", Align::Right)]);
-    }
-    let mut table = Table::new(&columns);
-    let Certificate { centre, neighbors, edges, .. } = &outcome.certificate;
-    let mut first = point("best".to_owned(), centre);
-    first.resize(columns.len(), String::new());
-    table.push(first);
-    for (index, neighbor) in neighbors.iter().enumerate() {
-        let sign = if neighbor.step == crate::study::Step::Up { '+' } else { '-' };
-        let mut row = point(format!("{} {sign}", neighbor.axis.name()), &neighbor.trial);
-        row.extend(compared(&neighbor.difference));
-        row.push(neighbor.difference.verdict().to_string());
-        if let Some(published) = &outcome.published {
-            row.extend(compared(&published[index]));
-        }
-        table.push(row);
-    }
-    for (axis, step) in edges {
-        let sign = if *step == crate::study::Step::Up { '+' } else { '-' };
-        let mut row = vec![format!("{} {sign}", axis.name())];
-        row.resize(columns.len(), "-".to_owned());
-        row[8] = "edge of the grid".to_owned();
-        table.push(row);
-    }
-    table
-}
-
-fn score_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Standard | Mode::Regularized => "loss on val (nats/token)",
-        Mode::Ensemble => "asymptote on val (nats/token)",
-    }
-}
-
-/// The columns of a point up to its score.
-fn point(name: String, trial: &Trial) -> Vec<String> {
-    let setting = &trial.setting;
-    let timescale = match trial.timescale_epochs {
-        scale if scale.is_finite() => format!("{scale:.3}"),
-        _ => "none".to_owned(),
-    };
-    vec![
-        name,
-        setting.epochs.to_string(),
-        setting.lr.to_string(),
-        setting.weight_decay.to_string(),
-        timescale,
-        score(&trial.score),
-    ]
-}
-
-/// A score with what is known of its error.
-pub(super) fn score(score: &Score) -> String {
-    match score {
-        Score::Loss { nats, standard_error: Some(error) } => format!("{nats:.4} ± {error:.4}"),
-        Score::Loss { nats, standard_error: None } => format!("{nats:.4} ± ?"),
-        Score::Asymptote { claim, .. } => claim.to_string(),
-        Score::NoLaw { measured, .. } => format!("no law; {measured:.4} with all members"),
-        Score::Diverged { .. } => "diverged".to_owned(),
-    }
-}
-
-fn compared(difference: &Difference) -> [String; 2] {
-    if difference.mean.is_infinite() {
-        return ["-".to_owned(), "-".to_owned()];
-    }
-    [number::signed(difference.mean), number::interval(difference.interval)]
-}
-
-/// What the intervals mean.
-fn basis(difference: Option<Difference>) -> String {
-    match difference.map(|difference| difference.basis) {
-        Some(Basis::TextAndSeeds { seeds }) => {
-            format!("95 % intervals over blocks of val and over {seeds} seeds")
-        }
-        Some(Basis::Text) => {
-            "95 % intervals over blocks of val, for this one seed: what chance in \
-                              seeds does is not in them (--certificate-seeds 3 measures it)"
-                .to_owned()
-        }
-        Some(Basis::Asymptotes) => "90 % intervals of the asymptotes, from each law's scatter; \
-                                    points differ where these do not touch"
-            .to_owned(),
-        None => "the grid has one point".to_owned(),
-    }
 }
 
 fn as_json(outcome: &Outcome) -> Result<Value> {

@@ -12,5 +12,6 @@ pub mod palette;
 pub mod png;
 pub mod quickstart;
 pub mod reading;
+pub mod study;
 pub mod svg;
 pub mod table;

@@ -69,7 +69,7 @@ pub fn style_sheet() -> String {
     }
     format!(
         ":root{{color-scheme:light dark;{light}}}\n\
-         @media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+         @media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
     )
 }
 

@@ -9,6 +9,9 @@ mod bad_input;
 /// Ensembles over the subsets of their members.
 mod ensemble;
 
+/// A browser without a window.
+mod browser;
+
 /// `scarce fit`.
 mod fit;
 
@@ -32,6 +35,9 @@ mod program;
 
 /// The quick start and its signs.
 mod recipes;
+
+/// Pages in a browser.
+mod report;
 
 /// Kills, interrupts, damage: the trajectory stays the same.
 mod resume;

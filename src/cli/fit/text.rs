@@ -1,8 +1,9 @@
 //! Laws as aligned tables for the terminal. No asymptote stands there without its interval.
 
 use super::{Answer, Answered, Law, Question, json};
-use crate::laws::{Candidate, Estimate, Fit, HeldOut, JointFit, Noise, SurfaceFit, digits, factor};
-use crate::report::number::{MISSING, signed};
+use crate::laws::{Fit, JointFit, Noise, SurfaceFit, digits};
+use crate::report::number::MISSING;
+use crate::report::study::{held_out, left_out, shapes, times};
 use crate::report::table::{Align, Table};
 
 /// Everything that is shown of all groups.
@@ -109,38 +110,12 @@ fn doubts(question: &Question, answers: &[Answered]) -> Table {
             title(answered),
             fit.asymptote.bootstrap.to_string(),
             left_out(&fit.asymptote),
-            error(fit.held_out),
+            held_out(fit.held_out),
             digits(fit.scatter.deviation),
             shapes(&fit.candidates),
         ]);
     }
     table
-}
-
-/// The leave-one-out range, with a mark where the interval does not cover it.
-fn left_out(estimate: &Estimate) -> String {
-    let Some((low, high)) = estimate.leave_one_out else { return MISSING.to_owned() };
-    let mark = if estimate.covers_leave_one_out() == Some(false) { " !" } else { "" };
-    format!("{} to {}{mark}", digits(low), digits(high))
-}
-
-fn error(held_out: Option<HeldOut>) -> String {
-    held_out.map_or_else(|| MISSING.to_owned(), |held| signed(held.error()))
-}
-
-/// "power, reciprocal +3.1, constant +40.2": differences of the criterion to the best; a question
-/// mark where the points are too few for it.
-fn shapes(candidates: &[Candidate]) -> String {
-    let mut known = candidates.iter().filter_map(|shape| shape.criterion);
-    let (Some(best), Some(_)) = (known.next(), known.next()) else {
-        return "too few points".to_owned();
-    };
-    let shape = |shape: &Candidate| match shape.criterion {
-        Some(value) if value > best => format!("{} +{:.1}", shape.name(), value - best),
-        Some(_) => shape.name().to_owned(),
-        None => format!("{} ?", shape.name()),
-    };
-    candidates.iter().map(shape).collect::<Vec<_>>().join(", ")
 }
 
 fn reached(answers: &[Answered]) -> Table {
@@ -154,14 +129,7 @@ fn reached(answers: &[Answered]) -> Table {
     for answered in answers {
         let Answer::Line(_, reached) = &answered.answer else { continue };
         for (loss, found) in reached {
-            let [law, linear, logarithmic] = found.map(|multiplier| match multiplier.claim() {
-                Ok(claim) => {
-                    let [low, high] = [claim.interval.low, claim.interval.high]
-                        .map(|end| end.value().map_or_else(|| end.to_string(), factor));
-                    format!("{} ({low} to {high})", factor(claim.value))
-                }
-                Err(_) => multiplier.to_string(),
-            });
+            let [law, linear, logarithmic] = found.each_ref().map(times);
             table.push([title(answered), loss.to_string(), law, linear, logarithmic]);
         }
     }
@@ -218,7 +186,7 @@ fn quality(answers: &[Answered]) -> Table {
             format!("{:.5}", fit.r_squared),
             format!("{:.3} %", 100.0 * fit.relative_error),
             digits(fit.scatter.deviation),
-            error(fit.held_out),
+            held_out(fit.held_out),
         ]);
     }
     table

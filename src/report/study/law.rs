@@ -1,0 +1,167 @@
+//! Laws with everything that says how far to trust them.
+
+use super::ids;
+use crate::laws::{Candidate, Estimate, Fit, HeldOut, Refusal, digits};
+use crate::report::number::{MISSING, signed};
+use crate::report::page::Block;
+use crate::report::table::{Align, Cell, Table};
+use crate::study::scale::LawOf;
+
+/// A law, or why there is none.
+#[derive(Clone, Debug)]
+pub struct LawRow {
+    /// What it describes: "regularized, 25600 tokens".
+    pub name: String,
+    /// Its axis: `N`, `K`, `D`.
+    pub axis: String,
+    /// How many points it was fitted to.
+    pub points: usize,
+    /// The fit.
+    pub fit: Result<Fit, Refusal>,
+    /// Full ids of the records of its points.
+    pub records: Vec<String>,
+}
+
+impl From<&LawOf> for LawRow {
+    /// A law of a scaling study with those of its points that have records of their own.
+    fn from(law: &LawOf) -> Self {
+        Self {
+            name: law.name.clone(),
+            axis: law.axis.to_string(),
+            points: law.points.len(),
+            fit: law.fit.clone(),
+            records: ids(law.points.iter().filter_map(|(_, _, record)| record.as_ref())),
+        }
+    }
+}
+
+/// The laws, their doubts, and what each warns of.
+#[must_use]
+pub fn laws(rows: &[LawRow]) -> Vec<Block> {
+    let level = rows.iter().find_map(|row| row.fit.as_ref().ok());
+    let level = level.map_or(90.0, |fit| 100.0 * fit.asymptote.profile.level);
+    let caption = format!(
+        "L = A / x^alpha + E by least squares; in brackets {level} % profile-likelihood intervals, \
+         \"open\" where the data close no end."
+    );
+    let mut blocks = vec![Block::table(laws_table(rows), caption)];
+    if rows.iter().any(|row| row.fit.is_ok()) {
+        blocks.push(Block::table(
+            doubts_table(rows),
+            "The bootstrap draws losses from the fitted law. An exclamation mark: leaving one point \
+             out moves E beyond its interval. Shapes are compared by Akaike's corrected criterion, \
+             as differences to the best; a question mark where the points are too few for it.",
+        ));
+    }
+    let warnings = warnings_table(rows);
+    if !warnings.rows().is_empty() {
+        blocks.push(Block::table(warnings, ""));
+    }
+    blocks
+}
+
+/// A row per law with A, alpha and E.
+#[must_use]
+pub fn laws_table(rows: &[LawRow]) -> Table {
+    let mut table = Table::new(&[
+        ("law", Align::Left),
+        ("over", Align::Left),
+        ("points", Align::Right),
+        ("E (nats/token)", Align::Right),
+        ("alpha", Align::Right),
+        ("A (nats/token)", Align::Right),
+        ("R2", Align::Right),
+    ]);
+    for row in rows {
+        let mut cells = vec![Cell::from(row.name.as_str()), row.axis.as_str().into()];
+        cells.push(row.points.to_string().into());
+        match &row.fit {
+            Ok(fit) => {
+                cells.push(Cell::of(fit.asymptote.claim().to_string(), &row.records));
+                cells.push(fit.exponent.claim().to_string().into());
+                cells.push(fit.coefficient.claim().to_string().into());
+                cells.push(format!("{:.5}", fit.r_squared).into());
+            }
+            Err(_) => {
+                cells.push(Cell::of("no law", &row.records));
+                cells.resize(table.columns().len(), MISSING.into());
+            }
+        }
+        table.push(cells);
+    }
+    table
+}
+
+/// A row per law that there is, with what speaks for and against it.
+#[must_use]
+pub fn doubts_table(rows: &[LawRow]) -> Table {
+    let mut table = Table::new(&[
+        ("law", Align::Left),
+        ("E by bootstrap", Align::Right),
+        ("E without one point", Align::Right),
+        ("largest x: predicted minus measured", Align::Right),
+        ("noise of a loss (nats/token)", Align::Right),
+        ("best shapes by AICc", Align::Left),
+    ]);
+    for row in rows {
+        let Ok(fit) = &row.fit else { continue };
+        table.push([
+            row.name.clone(),
+            fit.asymptote.bootstrap.to_string(),
+            left_out(&fit.asymptote),
+            held_out(fit.held_out),
+            digits(fit.scatter.deviation),
+            shapes(&fit.candidates),
+        ]);
+    }
+    table
+}
+
+/// A row per warning, and per law that there is not, with the reason.
+#[must_use]
+pub fn warnings_table(rows: &[LawRow]) -> Table {
+    let mut table = Table::new(&[("law", Align::Left), ("what to know", Align::Left)]);
+    for row in rows {
+        match &row.fit {
+            Ok(fit) => {
+                for warning in &fit.warnings {
+                    table.push([row.name.clone(), warning.to_string()]);
+                }
+            }
+            Err(refusal) => {
+                table.push([row.name.clone(), format!("{refusal}; {}", refusal.hint())])
+            }
+        }
+    }
+    table
+}
+
+/// The leave-one-out range, with a mark where the interval does not cover it.
+#[must_use]
+pub fn left_out(estimate: &Estimate) -> String {
+    let Some((low, high)) = estimate.leave_one_out else { return MISSING.to_owned() };
+    let mark = if estimate.covers_leave_one_out() == Some(false) { " !" } else { "" };
+    format!("{} to {}{mark}", digits(low), digits(high))
+}
+
+/// The error of predicting the largest x from all others.
+#[must_use]
+pub fn held_out(held_out: Option<HeldOut>) -> String {
+    held_out.map_or_else(|| MISSING.to_owned(), |held| signed(held.error()))
+}
+
+/// "power, reciprocal +3.1, constant +40.2": differences of the criterion to the best; a question
+/// mark where the points are too few for it.
+#[must_use]
+pub fn shapes(candidates: &[Candidate]) -> String {
+    let mut known = candidates.iter().filter_map(|shape| shape.criterion);
+    let (Some(best), Some(_)) = (known.next(), known.next()) else {
+        return "too few points".to_owned();
+    };
+    let shape = |shape: &Candidate| match shape.criterion {
+        Some(value) if value > best => format!("{} +{:.1}", shape.name(), value - best),
+        Some(_) => shape.name().to_owned(),
+        None => format!("{} ?", shape.name()),
+    };
+    candidates.iter().map(shape).collect::<Vec<_>>().join(", ")
+}

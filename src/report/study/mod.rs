@@ -1,0 +1,34 @@
+//! Tables of studies for their pages: certificates, laws, multipliers, curves in K.
+//!
+//! Each table is a pure function of what a study or a fit has found; its numbers carry the ids of
+//! the records behind them. The same tables serve the terminal, where the links are not seen.
+
+mod certificate;
+mod law;
+mod members;
+mod multiplier;
+#[cfg(test)]
+mod tests;
+
+pub use certificate::{
+    basis, certificate, certificate_table, edges_sentence, flat_sentence, score,
+};
+pub use law::{LawRow, doubts_table, held_out, laws, laws_table, left_out, shapes, warnings_table};
+pub use members::{MembersRow, members, members_table};
+pub use multiplier::{MultiplierRow, multipliers, multipliers_table, times};
+
+use super::page::Block;
+use crate::spec::JobId;
+use crate::study::Message;
+
+/// What a study has seen go wrong, each with its remedy.
+#[must_use]
+pub fn messages(messages: &[Message]) -> Vec<Block> {
+    messages.iter().map(|message| Block::Warning(message.to_string())).collect()
+}
+
+/// Full ids as the page's cells carry them.
+#[must_use]
+pub fn ids<'a>(records: impl IntoIterator<Item = &'a JobId>) -> Vec<String> {
+    records.into_iter().map(ToString::to_string).collect()
+}

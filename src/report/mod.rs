@@ -4,6 +4,7 @@
 //! [`quickstart::QuickstartReport`]; this module turns them into text ([`table`]), a picture
 //! ([`figure`], [`svg`], [`png`]) and one self-contained page ([`html`]).
 
+pub mod chart;
 pub mod figure;
 pub mod font;
 pub mod html;
@@ -12,5 +13,6 @@ pub mod palette;
 pub mod png;
 pub mod quickstart;
 pub mod reading;
+pub mod runs;
 pub mod svg;
 pub mod table;

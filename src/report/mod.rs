@@ -10,6 +10,7 @@ pub mod font;
 pub mod html;
 pub mod number;
 pub mod palette;
+pub mod pdf;
 pub mod plot;
 pub mod png;
 pub mod quickstart;

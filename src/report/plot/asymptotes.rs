@@ -11,18 +11,12 @@ use crate::report::chart::{
     Block, Label, LawCurve, Line, Panel, Point, Right, RightTick, Scale, Series, Shape, Sheet,
     Sizes, Swath, Ticks,
 };
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 
 /// Ensembles of one size at one budget with their law in K.
 pub(super) struct InMembers<'s> {
     pub(super) members: &'s Members,
-    pub(super) law: Fitted,
-}
-
-/// The joint limit at a budget: K to infinity for every size, then N.
-pub(super) struct Joint<'s> {
-    pub(super) stages: Vec<InMembers<'s>>,
     pub(super) law: Fitted,
 }
 
@@ -41,18 +35,16 @@ pub(super) fn best_in_members<'s>(scope: &'s Scope, d: f64) -> Vec<InMembers<'s>
 
 /// The law in K of a set of ensembles.
 pub(super) fn k_law(scope: &Scope, set: &Members) -> Result<Fitted, String> {
-    let name =
-        format!("{} members, {}, D = {}", scope.size_name(set.n), set.text(), short_tokens(set.d));
+    let name = format!("{} members, {}, D = {}", scope.size_name(set.n), set.text(), amount(set.d));
     scope.k_law(name, &set.points)
 }
 
-/// The joint limit, or why there is none.
-pub(super) fn joint<'s>(scope: &'s Scope, d: f64) -> Result<Joint<'s>, String> {
+/// The law in N of the asymptotes in K, whose asymptote is the joint one; or why there is none.
+pub(super) fn joint(scope: &Scope, d: f64) -> Result<Fitted, String> {
     let stages = best_in_members(scope, d);
     let shown: Vec<Point> =
         stages.iter().map(|stage| stage.law.asymptote_point(stage.members.n, false)).collect();
-    let law = scope.n_law(format!("joint at D = {}", short_tokens(d)), &shown)?;
-    Ok(Joint { stages, law })
+    scope.n_law(format!("joint at D = {}", amount(d)), &shown)
 }
 
 /// Adds points over N with their law; returns what was found.
@@ -113,7 +105,7 @@ fn singles(scope: &Scope, d: f64, panel: &mut Panel) -> (Vec<Finding>, Option<Fi
         panel.series.push(series);
     }
     let tuned = points(&scope.regularized(d));
-    let what = format!("regularized, N to infinity, D = {}", short_tokens(d));
+    let what = format!("regularized, N to infinity, D = {}", amount(d));
     let law = scope.n_law("regularized", &tuned).ok();
     let series = Series::new("regularized", Paint::Purple, Shape::Circle, tuned);
     (with_n_law(scope, panel, &what, series), law)
@@ -132,7 +124,7 @@ pub(super) fn overview(scope: &Scope) -> Part {
     for stage in &stages {
         let paint = scope.ensemble_paint(stage.members.n);
         let name = format!("ensembles of {}", scope.size_name(stage.members.n));
-        findings.push(stage.law.finding(format!("{name}, K to infinity, D = {}", short_tokens(d))));
+        findings.push(stage.law.finding(format!("{name}, K to infinity, D = {}", amount(d))));
         panel.laws.push(over_total(stage, paint, Label::None, 1.6));
         panel.series.push(ensemble_series(scope, stage.members, paint, name));
     }
@@ -146,7 +138,7 @@ pub(super) fn overview(scope: &Scope) -> Part {
         "All recipes at D = {} tokens over the parameters of all members together. Ensembles: the \
          mean of {} of independent models, of each size the setting with the lowest asymptote in \
          K. Stars: distilled students. {}",
-        short_tokens(d),
+        amount(d),
         scope.options.averaging.name(),
         scope.bars()
     );
@@ -176,7 +168,7 @@ pub(super) fn single_against_ensemble(scope: &Scope) -> Part {
     let mut panel = Panel::new("", total_scale(scope), scope.loss_scale());
     let (mut findings, law) = singles(scope, d, &mut panel);
     let name = format!("ensemble of {}, members tuned alone", scope.size_name(stage.members.n));
-    findings.push(stage.law.finding(format!("{name}, K to infinity, D = {}", short_tokens(d))));
+    findings.push(stage.law.finding(format!("{name}, K to infinity, D = {}", amount(d))));
     let paint = scope.ensemble_paint(stage.members.n);
     panel.laws.push(over_total(&stage, paint, Label::Legend(stage.law.text()), 2.0));
     panel.series.push(ensemble_series(scope, stage.members, paint, name));
@@ -185,7 +177,7 @@ pub(super) fn single_against_ensemble(scope: &Scope) -> Part {
     let caption = format!(
         "Larger models against more models of one size with the same settings, at D = {} tokens. \
          Dotted: asymptotes. {}",
-        short_tokens(d),
+        amount(d),
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "One larger model or several small ones", caption);
@@ -223,7 +215,7 @@ pub(super) fn figure_one(scope: &Scope) -> Part {
     let shown = shown.ok_or_else(|| needs_ensembles(NAME))?;
     let paint = scope.ensemble_paint(shown.members.n);
     let name = format!("ensembles of {}", scope.size_name(shown.members.n));
-    findings.push(shown.law.finding(format!("{name}, K to infinity, D = {}", short_tokens(d))));
+    findings.push(shown.law.finding(format!("{name}, K to infinity, D = {}", amount(d))));
     panel.laws.push(over_total(
         shown,
         paint,
@@ -250,15 +242,14 @@ pub(super) fn figure_one(scope: &Scope) -> Part {
     ));
     match joint(scope, d) {
         Ok(joint) => {
-            panel.levels.push(joint.law.level(Paint::Gold, "joint", true));
-            findings.push(
-                joint.law.finding(format!("joint, K then N to infinity, D = {}", short_tokens(d))),
-            );
-            let records = joint.law.records().to_vec();
-            marks.push(("joint asymptote".to_owned(), joint.law.asymptote(), Paint::Gold, records));
+            panel.levels.push(joint.level(Paint::Gold, "joint", true));
+            findings.push(joint.finding(format!("joint, K then N to infinity, D = {}", amount(d))));
+            let records = joint.records().to_vec();
+            marks.push(("joint asymptote".to_owned(), joint.asymptote(), Paint::Gold, records));
         }
-        Err(why) => findings
-            .push(refused(format!("joint, K then N to infinity, D = {}", short_tokens(d)), why)),
+        Err(why) => {
+            findings.push(refused(format!("joint, K then N to infinity, D = {}", amount(d)), why))
+        }
     }
     findings.extend(efficiency(scope, d, &mut panel, marks));
     panel.levels.extend(floor_level(scope));
@@ -266,7 +257,7 @@ pub(super) fn figure_one(scope: &Scope) -> Part {
         "The paper's Figure 1 at D = {} tokens. Dotted: asymptotes with their intervals; the \
          band is the joint one's. The right axis says how many times the data the standard recipe \
          would need for the same loss, by its law in D, where there is one. {}",
-        short_tokens(d),
+        amount(d),
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "Infinite compute at a fixed budget of data", caption);
@@ -295,13 +286,13 @@ fn efficiency(
         && let Some(point) = stage.members.points.iter().find(|p| (p.x - 5.0).abs() < 0.5)
     {
         let what = format!("five {}", scope.size_name(stage.members.n));
-        let what = format!("data efficiency, {what}, D = {}", short_tokens(d));
+        let what = format!("data efficiency, {what}, D = {}", amount(d));
         findings.push(multiplier(scope, what, point.y, base.y, &standard));
     }
     marks.insert(0, ("best standard".to_owned(), base.y, Paint::Vermillion, base.records.clone()));
     let mut ticks = Vec::new();
     for (name, y, paint, records) in marks {
-        let what = format!("data efficiency, {name}, D = {}", short_tokens(d));
+        let what = format!("data efficiency, {name}, D = {}", amount(d));
         findings.push(multiplier(scope, what, y, base.y, &standard));
         ticks.extend(tick(y, base.y, &standard, (paint, records)));
     }
@@ -325,7 +316,7 @@ pub(super) fn returns(scope: &Scope) -> Part {
             Swath { x: x * scope.n_unit.divisor, y, low: Some(y), high: Some(y) }
         };
         let paint = [Paint::Blue, Paint::Gold, Paint::Green, Paint::Purple][index % 4];
-        let name = format!("regularized, D = {}", short_tokens(d));
+        let name = format!("regularized, D = {}", amount(d));
         let mut curve = law.layer(paint, Label::Direct(name.clone()), 1.0);
         curve.points = places.map(swath).collect();
         curve.band = false;
@@ -334,7 +325,7 @@ pub(super) fn returns(scope: &Scope) -> Part {
             format!(
                 "{:.4} at N = {}",
                 law.fit.law.local_exponent(x),
-                short_tokens(x * scope.n_unit.divisor)
+                amount(x * scope.n_unit.divisor)
             )
         };
         let text = format!("{}, {} (of the law {})", at(first), at(last), law.text());
@@ -358,7 +349,7 @@ pub(super) fn triptych(scope: &Scope) -> Part {
         scope.budgets.iter().copied().filter(|&d| !best_in_members(scope, d).is_empty()).collect();
     let d = scope.budget().filter(|d| budgets.contains(d)).or(budgets.first().copied());
     let d = d.ok_or_else(|| needs_ensembles(NAME))?;
-    let title = format!("1. Ensembles over K, D = {}", short_tokens(d));
+    let title = format!("1. Ensembles over K, D = {}", amount(d));
     let k_scale = Scale::logarithmic("members K").with_ticks(k_ticks(scope));
     let mut first = Panel::new(title, k_scale, scope.loss_scale());
     let mut findings = Vec::new();
@@ -375,9 +366,8 @@ pub(super) fn triptych(scope: &Scope) -> Part {
         let paint = [Paint::Gold, Paint::Blue, Paint::Green, Paint::Vermillion][index % 4];
         let stages = best_in_members(scope, d);
         let shown = stages.iter().map(|s| s.law.asymptote_point(s.members.n, false)).collect();
-        let series =
-            Series::new(format!("D = {}", short_tokens(d)), paint, scope.budget_shape(d), shown);
-        let what = format!("joint, K then N to infinity, D = {}", short_tokens(d));
+        let series = Series::new(format!("D = {}", amount(d)), paint, scope.budget_shape(d), shown);
+        let what = format!("joint, K then N to infinity, D = {}", amount(d));
         findings.extend(with_n_law(scope, &mut second, &what, series));
         findings.extend(other_order(scope, &stages, d));
     }
@@ -413,7 +403,7 @@ fn other_order(scope: &Scope, stages: &[InMembers], d: f64) -> Option<Finding> {
             loss: point.y,
         })
         .collect();
-    let what = format!("joint, N then K to infinity, D = {}", short_tokens(d));
+    let what = format!("joint, N then K to infinity, D = {}", amount(d));
     let fit = fit_joint(&cells, &scope.fitting()).ok()?;
     Some(match &fit.parameters_first {
         Err(why) => refused(what, why),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::scope::{Scope, lack, same};
 use super::{Finding, Part};
 use crate::report::chart::{Block, Line, Panel, Point, Scale, Series, Shape, Sheet};
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::Run;
 
@@ -86,7 +86,7 @@ pub(super) fn errors(scope: &Scope) -> Part {
         smaller.sort_unstable();
         smaller.dedup();
         let paint = [Paint::Blue, Paint::Green, Paint::Sky, Paint::Gold][smaller.len() % 4];
-        let name = format!("ensembles of {}", short_tokens(n));
+        let name = format!("ensembles of {}", amount(n));
         push(&name, paint, Shape::Triangle, by_k.into_values().collect());
     }
     for run in all().filter(|run| run.taught.is_some()) {
@@ -113,7 +113,7 @@ pub(super) fn errors(scope: &Scope) -> Part {
                 "{:.4}{bar} by {} with {} parameters",
                 point.y,
                 series.name,
-                short_tokens(point.x)
+                amount(point.x)
             );
             Finding::text("lowest mean error", text)
         })

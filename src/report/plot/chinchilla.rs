@@ -8,7 +8,7 @@ use super::scope::{Scope, lack, mean_point, refused};
 use super::{Finding, Part};
 use crate::laws::{Parameter, Sample, Shape as Surface, digits, fit_surface};
 use crate::report::chart::{Block, Label, Line, Panel, Point, Scale, Series, Shape, Sheet, Ticks};
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::Run;
 
@@ -143,7 +143,7 @@ pub(super) fn learning_rates(scope: &Scope) -> Part {
         };
         let points: Vec<Point> = curve.into_iter().filter_map(best).collect();
         rates.extend(points.iter().map(|point| point.x));
-        let name = format!("N = {}, D = {}", short_tokens(n), short_tokens(d));
+        let name = format!("N = {}, D = {}", amount(n), amount(d));
         if let Some(lowest) = points.iter().min_by(|a, b| a.y.total_cmp(&b.y)) {
             let text = format!("lowest {:.4} at lr {}", lowest.y, lowest.x);
             findings.push(Finding::text(name.clone(), text));
@@ -189,7 +189,7 @@ pub(super) fn extrapolation(scope: &Scope) -> Part {
         panel.series.push(series);
     }
     let held: Vec<Point> = tuned[fitted..].to_vec();
-    let what = format!("law of the {fitted} smallest sizes, D = {}", short_tokens(d));
+    let what = format!("law of the {fitted} smallest sizes, D = {}", amount(d));
     match scope.n_law(what.clone(), &tuned[..fitted]) {
         Ok(law) => {
             let reach = held.last().map_or(1.0, |p| p.x / tuned[fitted - 1].x);
@@ -206,7 +206,7 @@ pub(super) fn extrapolation(scope: &Scope) -> Part {
     let caption = format!(
         "Tuned single models at D = {} against the law of the smaller ones; stars were not \
          fitted. {}",
-        short_tokens(d),
+        amount(d),
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "Does the law hold for larger sizes?", caption);

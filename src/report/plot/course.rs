@@ -4,7 +4,7 @@
 use super::scope::{Scope, Setting, lack, same};
 use super::{Finding, Part};
 use crate::report::chart::{Block, Line, Panel, Point, Scale, Series, Shape, Sheet, Ticks};
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::{Moment, Run};
 
@@ -59,7 +59,7 @@ pub(super) fn trajectories(scope: &Scope) -> Part {
         "Course of {} at D = {}: the standard weight decay against the tuned one. The beginning of \
          a run, first {:.0} %, may leave the frame.",
         scope.size_name(usual.n),
-        short_tokens(usual.d),
+        amount(usual.d),
         100.0 * SHOWN_FROM
     );
     let mut sheet = Sheet::new(NAME, "How weight decay changes the course of a run", caption);

@@ -7,7 +7,7 @@ use super::{Finding, Part};
 use crate::report::chart::{
     Arrow, Block, Label, Panel, Point, Scale, Series, Shape, Sheet, Upright,
 };
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::Run;
 
@@ -47,7 +47,7 @@ pub(super) fn students(scope: &Scope) -> Part {
     let mut findings = Vec::new();
     let tuned = points(&scope.regularized(d));
     if !tuned.is_empty() {
-        let what = format!("regularized, N to infinity, D = {}", short_tokens(d));
+        let what = format!("regularized, N to infinity, D = {}", amount(d));
         let series = Series::new("regularized", Paint::Purple, Shape::Circle, tuned);
         findings.extend(super::asymptotes::with_n_law(scope, &mut panel, &what, series));
     }
@@ -81,12 +81,12 @@ pub(super) fn students(scope: &Scope) -> Part {
         }
         panel.series.push(Series::new(name, Paint::Ink, Shape::Star, vec![point]));
     }
-    panel.uprights.push(Upright { label: format!("N = {}", short_tokens(n)), x: n });
+    panel.uprights.push(Upright { label: format!("N = {}", amount(n)), x: n });
     let caption = format!(
         "Distilled students (stars) at D = {} tokens beside the tuned single models and the \
          ensembles of the students' size. Arrows lead from the largest measured ensemble of that \
          size, which need not be the students' teacher. {}",
-        short_tokens(d),
+        amount(d),
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "Students and their teachers", caption);

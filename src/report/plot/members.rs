@@ -8,7 +8,7 @@ use super::{Finding, Part};
 use crate::report::chart::{
     Block, HeatCell, HeatMap, Label, Line, Panel, Scale, Series, Shape, Sheet,
 };
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 
 /// More curves in a panel cannot be told apart.
@@ -47,7 +47,7 @@ fn needs(figure: &str) -> super::Lack {
 /// The settings with the lowest asymptote and with the lowest single loss, and whether the former
 /// is the paper's guess from the latter (mission R5).
 fn choices(scope: &Scope, (n, d): (f64, f64), sets: &[(&Members, Fitted)]) -> Vec<Finding> {
-    let place = format!("{}, D = {}", scope.size_name(n), short_tokens(d));
+    let place = format!("{}, D = {}", scope.size_name(n), amount(d));
     let single = |set: &Members| set.points.iter().find(|p| (p.x - 1.0).abs() < 0.5).map(|p| p.y);
     let ensemble = sets.iter().min_by(|a, b| a.1.asymptote().total_cmp(&b.1.asymptote()));
     let alone = sets
@@ -81,7 +81,7 @@ pub(super) fn curves(scope: &Scope) -> Part {
     let mut panels = Vec::new();
     let mut findings = Vec::new();
     for (n, d, sets) in cells.iter().take(CELLS_MAX) {
-        let title = format!("{}, D = {}", scope.size_name(*n), short_tokens(*d));
+        let title = format!("{}, D = {}", scope.size_name(*n), amount(*d));
         let k_scale = Scale::logarithmic("members K").with_ticks(k_ticks(scope));
         let mut panel = Panel::new(title.clone(), k_scale, scope.loss_scale());
         let mut fitted: Vec<(&Members, Fitted)> = Vec::new();
@@ -156,7 +156,7 @@ pub(super) fn heat_maps(scope: &Scope) -> Part {
             if own.len() < 2 || blocks.len() >= CELLS_MAX {
                 continue;
             }
-            let place = format!("{}, D = {}, lr {lr}", scope.size_name(n), short_tokens(d));
+            let place = format!("{}, D = {}, lr {lr}", scope.size_name(n), amount(d));
             let epochs = ascending(own.iter().map(|set| set.epochs));
             let decays = ascending(own.iter().map(|set| set.weight_decay));
             let cell = |epochs: f64, decay: f64, value: &dyn Fn(&Members) -> Option<HeatCell>| {
@@ -261,7 +261,7 @@ pub(super) fn first_half(scope: &Scope) -> Part {
         "Ensembles of {} at D = {} ({}): the law in K from the first {half} points against the one \
          from all. {}",
         scope.size_name(set.n),
-        short_tokens(set.d),
+        amount(set.d),
         set.text(),
         scope.bars()
     );

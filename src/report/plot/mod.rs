@@ -22,6 +22,11 @@ mod seeds;
 mod settings;
 mod tokens;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use certificate::{Certificate, Grids};
 
 use super::chart::{Figure, Sheet};

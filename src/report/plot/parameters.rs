@@ -9,7 +9,7 @@ use crate::laws::digits;
 use crate::report::chart::{
     Block, Datum, Grid, Label, Level, Line, Panel, Point, Series, Shape, Sheet, Sizes,
 };
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::table::{Align, Table};
 
@@ -23,8 +23,8 @@ pub(super) fn points(settings: &[&Setting]) -> Vec<Point> {
 
 /// The law of a budget's tuned points, or why there is none, as a finding.
 fn tuned_law(scope: &Scope, d: f64, points: &[Point]) -> (Option<Fitted>, Finding) {
-    let what = format!("regularized, N to infinity, D = {}", short_tokens(d));
-    match scope.n_law(format!("law at D = {}", short_tokens(d)), points) {
+    let what = format!("regularized, N to infinity, D = {}", amount(d));
+    match scope.n_law(format!("law at D = {}", amount(d)), points) {
         Ok(law) => {
             let finding = law.finding(what);
             (Some(law), finding)
@@ -63,7 +63,7 @@ pub(super) fn by_budget(scope: &Scope) -> Part {
             let name = scope.size_name(setting.n);
             let loss = setting.loss();
             table.push([
-                short_tokens(d),
+                amount(d),
                 name.clone(),
                 setting.epochs.to_string(),
                 setting.lr.to_string(),
@@ -72,12 +72,12 @@ pub(super) fn by_budget(scope: &Scope) -> Part {
                 setting.runs.len().to_string(),
                 brief(verdict),
             ]);
-            let what = format!("best {name} at D = {}", short_tokens(d));
+            let what = format!("best {name} at D = {}", amount(d));
             let text = format!("{loss:.4} with {}; {}", setting.text(), verdict.text());
             findings.push(Finding::text(what, text));
-            data.extend(setting_data(setting, &format!("{name} at D = {}", short_tokens(d))));
+            data.extend(setting_data(setting, &format!("{name} at D = {}", amount(d))));
         }
-        let title = format!("D = {} tokens", short_tokens(d));
+        let title = format!("D = {} tokens", amount(d));
         let mut panel = Panel::new(title, scope.n_scale(), scope.loss_scale());
         panel.height = if budgets.len() > 1 { Sizes::HALF } else { Sizes::WIDE };
         let (law, finding) = tuned_law(scope, d, &shown);
@@ -145,7 +145,7 @@ pub(super) fn all_budgets(scope: &Scope) -> Part {
         let paint = [Paint::Blue, Paint::Gold, Paint::Green, Paint::Purple, Paint::Vermillion];
         let paint = paint[index % paint.len()];
         let (law, finding) = tuned_law(scope, d, &shown);
-        let name = format!("D = {}", short_tokens(d));
+        let name = format!("D = {}", amount(d));
         let mut series = Series::new(name.clone(), paint, scope.budget_shape(d), shown);
         if let Some(law) = &law {
             panel.laws.push(law.layer(
@@ -183,7 +183,7 @@ pub(super) fn standard(scope: &Scope) -> Part {
         if best.len() < 2 {
             continue;
         }
-        let name = format!("D = {}", short_tokens(d));
+        let name = format!("D = {}", amount(d));
         let shown = points(&best);
         findings.push(monotone(format!("standard, {name}"), &shown));
         let mut series = Series::new(name, Paint::Vermillion, scope.budget_shape(d), shown);
@@ -222,8 +222,8 @@ pub(super) fn monotone(what: String, points: &[Point]) -> Finding {
     let text = format!(
         "loss rises by {} from N = {} to {}{error}",
         digits(rise(pair)),
-        short_tokens(pair[0].x),
-        short_tokens(pair[1].x)
+        amount(pair[0].x),
+        amount(pair[1].x)
     );
     Finding::text(what, text)
 }
@@ -256,7 +256,7 @@ pub(super) fn transfer(scope: &Scope) -> Part {
     let mut findings = Vec::new();
     for (name, paint, shape, best) in recipes {
         let shown = points(&best);
-        findings.push(monotone(format!("{name}, D = {}", short_tokens(d)), &shown));
+        findings.push(monotone(format!("{name}, D = {}", amount(d)), &shown));
         let mut series = Series::new(name, paint, shape, shown);
         series.line = Some(Line::Solid);
         panel.series.push(series);
@@ -264,7 +264,7 @@ pub(super) fn transfer(scope: &Scope) -> Part {
     let caption = format!(
         "Settings of the smallest size ({smallest_name}) carried to the others, at D = {} tokens; \
          what is not carried is the best that was measured. {}",
-        short_tokens(d),
+        amount(d),
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "Do the smallest size's settings transfer?", caption);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::{Finding, Lack, Options};
 use crate::laws;
 use crate::report::chart::{Point, Scale, Shape, Ticks};
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::{Averaging, Run, Runs};
 
@@ -181,7 +181,7 @@ impl<'r> Scope<'r> {
     /// The name of a size.
     pub(super) fn size_name(&self, n: f64) -> String {
         let found = self.sizes.iter().find(|(size, _)| same(*size, n));
-        found.map_or_else(|| short_tokens(n), |(_, name)| name.clone())
+        found.map_or_else(|| amount(n), |(_, name)| name.clone())
     }
 
     /// The color of a size.
@@ -265,7 +265,7 @@ fn size_name(runs: &Runs, n: f64) -> String {
     let mut labels = runs.runs.iter().filter(with).map(|run| run.model.as_str());
     let first = labels.next().unwrap_or_default();
     if runs.nominal || first.is_empty() || !labels.all(|label| label == first) {
-        return short_tokens(n);
+        return amount(n);
     }
     first.to_owned()
 }

@@ -8,7 +8,7 @@ use super::{Finding, Part};
 use crate::report::chart::{
     Block, Datum, Grid, Label, Level, Line, Panel, Point, Scale, Series, Shape, Sheet,
 };
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::Run;
 use crate::report::table::{Align, Table};
@@ -62,7 +62,7 @@ pub(super) fn sensitivity(scope: &Scope) -> Part {
     let caption = format!(
         "The law in N at D = {} fitted to one seed of each size at a time; runs of a size have \
          equal settings. {}",
-        short_tokens(d),
+        amount(d),
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "The law in parameters with other seeds", caption);
@@ -110,7 +110,7 @@ pub(super) fn spread(scope: &Scope) -> Part {
         let Some(sd) = deviation(&losses) else { continue };
         let population = sd * ((losses.len() as f64 - 1.0) / losses.len() as f64).sqrt();
         let kind = family(&setting.runs);
-        let (size, d) = (scope.size_name(setting.n), short_tokens(setting.d));
+        let (size, d) = (scope.size_name(setting.n), amount(setting.d));
         table.push([
             size.clone(),
             d.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::scope::{Scope, Setting, lack, mean_point, same};
 use super::{Finding, Part};
 use crate::report::chart::{Block, Line, Panel, Point, Scale, Series, Shape, Sheet, Sizes, Ticks};
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::Run;
 
@@ -146,7 +146,7 @@ pub(super) fn overfitting(scope: &Scope) -> Part {
     let caption = format!(
         "Loss of {size} at D = {} over epochs, at the commonest lr, at the standard weight decay \
          and at that of the best single model. {}",
-        short_tokens(cell.d),
+        amount(cell.d),
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, format!("Overfitting of {size} over epochs"), caption);
@@ -197,7 +197,7 @@ pub(super) fn best_rate_per_epochs(scope: &Scope) -> Part {
             continue;
         }
         let epochs: Vec<f64> = best.iter().map(|setting| setting.epochs).collect();
-        let title = format!("{}, D = {}", scope.size_name(cell.n), short_tokens(cell.d));
+        let title = format!("{}, D = {}", scope.size_name(cell.n), amount(cell.d));
         let mut panel = Panel::new(title.clone(), epoch_scale(&epochs), scope.loss_scale());
         panel.y.name = "loss (nats per token)".to_owned();
         both(&mut panel, ("best lr", Paint::Vermillion), &best, |setting| setting.epochs);
@@ -212,7 +212,7 @@ pub(super) fn best_rate_per_epochs(scope: &Scope) -> Part {
     panels.iter_mut().filter(|_| several).for_each(|panel| panel.height = Sizes::HALF);
     let caption = format!(
         "Standard recipe (weight decay {decay}): for every number of epochs the best lr. Circles: \
-         held-out loss, triangles: training loss of the last logged step. {}",
+         held-out loss, triangles: training loss at the end. {}",
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "Epochs of the standard recipe", caption);
@@ -249,7 +249,7 @@ pub(super) fn sizes_at_fixed_epochs(scope: &Scope) -> Part {
     let caption = format!(
         "Standard recipe (weight decay {decay}) over parameters at D = {}. Circles: held-out loss, \
          triangles: training loss. {}",
-        short_tokens(d),
+        amount(d),
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "The standard recipe over parameters", caption);
@@ -296,7 +296,7 @@ fn curve_name(scope: &Scope, cell: &Cell, more: &str) -> String {
     let name = scope.size_name(cell.n);
     match scope.budgets.len() {
         0 | 1 => format!("{name}, {more}"),
-        _ => format!("{name}, D = {}, {more}", short_tokens(cell.d)),
+        _ => format!("{name}, D = {}, {more}", amount(cell.d)),
     }
 }
 
@@ -375,7 +375,7 @@ pub(super) fn batch_size(scope: &Scope) -> Part {
         let [n, d, epochs, lr, decay] = fixed.map(f64::from_bits);
         let size = scope.size_name(n);
         let name = format!("{size}, {epochs} epochs, lr {lr}, wd {decay}");
-        let what = format!("{name}, D = {}", short_tokens(d));
+        let what = format!("{name}, D = {}", amount(d));
         findings.extend(lowest(what, "batch", &points));
         batches.extend(points.iter().map(|point| point.x));
         let shape = Shape::numbered(panel.series.len());

@@ -8,7 +8,7 @@ use super::scope::{Scope, lack, refused};
 use super::{Finding, Part};
 use crate::laws::{Base, Target, multipliers};
 use crate::report::chart::{Block, Label, Line, Panel, Point, Series, Shape, Sheet};
-use crate::report::number::short_tokens;
+use crate::report::number::amount;
 use crate::report::palette::Paint;
 
 /// How far beyond the largest budget a law is drawn.
@@ -28,7 +28,7 @@ pub(super) fn standard_points(scope: &Scope) -> Vec<Point> {
 pub(super) fn regularized_asymptotes(scope: &Scope) -> Vec<(f64, Fitted)> {
     let law = |&d: &f64| {
         let points = super::parameters::points(&scope.regularized(d));
-        let law = scope.n_law(format!("regularized at D = {}", short_tokens(d)), &points).ok()?;
+        let law = scope.n_law(format!("regularized at D = {}", amount(d)), &points).ok()?;
         Some((d, law))
     };
     scope.budgets.iter().filter_map(law).collect()
@@ -87,7 +87,7 @@ pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Find
         },
     ];
     if with_joint {
-        let joints = scope.budgets.iter().filter_map(|&d| Some((d, joint(scope, d).ok()?.law)));
+        let joints = scope.budgets.iter().filter_map(|&d| Some((d, joint(scope, d).ok()?)));
         recipes.push(Recipe {
             name: "joint, K and N to infinity",
             paint: Paint::Gold,
@@ -129,7 +129,7 @@ fn per_budget(scope: &Scope, recipe: &Recipe, standard: &Fitted) -> Vec<Finding>
     let at = |d: f64| bases.iter().find(|base| base.x.to_bits() == d.to_bits());
     let of = |point: &Point| {
         let base = at(point.x)?;
-        let what = format!("data efficiency, {}, D = {}", recipe.name, short_tokens(point.x));
+        let what = format!("data efficiency, {}, D = {}", recipe.name, amount(point.x));
         Some(multiplier(scope, what, point.y, base.y, standard))
     };
     recipe.points.iter().filter_map(of).collect()
@@ -165,7 +165,7 @@ pub(super) fn largest_single(scope: &Scope, d: f64) -> Option<Finding> {
     let best = scope.regularized(d);
     let best = best.iter().min_by(|a, b| a.loss().total_cmp(&b.loss()))?;
     let name = scope.size_name(best.n);
-    let what = format!("data efficiency, best single model ({name}), D = {}", short_tokens(d));
+    let what = format!("data efficiency, best single model ({name}), D = {}", amount(d));
     Some(multiplier(scope, what, best.loss(), base.y, &standard))
 }
 

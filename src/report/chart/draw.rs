@@ -3,7 +3,7 @@
 use super::axis::{Axis, Tick};
 use super::legend::{Entry, Sample};
 use super::panel::{Arrow, Label, LawCurve, Line, Panel, Scale, Series, Ticks};
-use super::space::{self, Box4, Place, Wish};
+use super::space::{self, Box4, Crowd, Place, Wish};
 use super::{LABEL_SIZE, SMALL_SIZE};
 use crate::report::font;
 use crate::report::number::{short_tokens, with_true_minus};
@@ -19,6 +19,8 @@ const MAJOR_LENGTH: f64 = 5.0;
 const BAND_OPACITY: f64 = 0.16;
 /// Levels farther from the data than this many times their range are not drawn but said.
 const LEVEL_REACH: f64 = 1.6;
+/// A label whose best place costs more than this is in the legend; see [`space`].
+const LABEL_COST_MAX: f64 = 24.0;
 /// Room for the numbers of the second axis.
 const RIGHT_WIDTH: f64 = 46.0;
 
@@ -297,7 +299,9 @@ fn draw_laws(scene: &mut Scene, panel: &Panel, frame: &Frame) {
             shown().map(|s| (frame.x.place(s.x), end(s.low, bottom))).collect();
         if lower.len() > 1 {
             outline.extend(lower.into_iter().rev());
-            scene.veil(outline, law.paint, BAND_OPACITY);
+            // Many bands on top of each other would hide the points.
+            let opacity = if panel.laws.len() > 2 { 0.6 * BAND_OPACITY } else { BAND_OPACITY };
+            scene.veil(outline, law.paint, opacity);
         }
     }
     for level in &panel.levels {
@@ -377,23 +381,38 @@ fn draw_arrow(scene: &mut Scene, frame: &Frame, arrow: &Arrow) {
     scene.polygon(vec![to, wings[0], wings[1]], arrow.paint, None);
 }
 
+/// What wants a label, and what is in the way of it.
+#[derive(Default)]
+struct Wanted {
+    wishes: Vec<Wish>,
+    /// For the legend, in the order of the wishes.
+    entries: Vec<Entry>,
+    /// What stands in the legend in any case.
+    legend: Vec<Entry>,
+    curves: Vec<Vec<(f64, f64)>>,
+    marks: Vec<(usize, (f64, f64))>,
+    owners: usize,
+}
+
+impl Wanted {
+    fn ask(&mut self, label: &Label, sample: Sample, anchors: Vec<(f64, f64)>) {
+        match label {
+            Label::None => {}
+            Label::Direct(text) if !anchors.is_empty() => {
+                self.entries.push(Entry { sample, text: text.clone() });
+                self.wishes.push(Wish { text: text.clone(), anchors, owner: self.owners });
+            }
+            Label::Direct(text) | Label::Legend(text) => {
+                self.legend.push(Entry { sample, text: text.clone() });
+            }
+        }
+        self.owners += 1;
+    }
+}
+
 /// Labels beside what they name; those without room go to the legend.
 fn draw_labels(scene: &mut Scene, panel: &Panel, frame: &Frame) -> Vec<Entry> {
-    let mut paths = Vec::new();
-    let mut marks = Vec::new();
-    let mut wishes: Vec<(Wish, Entry)> = Vec::new();
-    let mut entries = Vec::new();
-    let mut ask = |label: &Label, sample: Sample, anchors: Vec<(f64, f64)>| match label {
-        Label::None => {}
-        Label::Direct(text) if !anchors.is_empty() => {
-            let entry = Entry { sample, text: text.clone() };
-            wishes.push((Wish { text: text.clone(), anchors }, entry));
-        }
-        Label::Direct(text) | Label::Legend(text) => {
-            entries.push(Entry { sample, text: text.clone() });
-        }
-    };
-    let [left, top, right, bottom] = frame.plot;
+    let mut wanted = Wanted::default();
     for series in &panel.series {
         let places = series_places(panel, frame, series);
         let hollow = !series.points.is_empty() && series.points.iter().all(|point| point.hollow);
@@ -402,70 +421,72 @@ fn draw_labels(scene: &mut Scene, panel: &Panel, frame: &Frame) -> Vec<Entry> {
             (true, None) => Sample::Mark(series.paint, series.shape, hollow),
             (false, line) => Sample::Stroke(series.paint, line.unwrap_or(Line::Solid)),
         };
-        if !places.is_empty() {
-            ask(&series.label, sample, anchors(&places));
-        }
         if series.line.is_some() {
-            paths.extend(clipped(&places, &frame.plot));
+            wanted.curves.extend(clipped(&places, &frame.plot));
         }
         if series.marked {
-            marks.extend(places);
+            let owner = wanted.owners;
+            wanted.marks.extend(places.iter().map(|&place| (owner, place)));
+        }
+        if !places.is_empty() {
+            wanted.ask(&series.label, sample, anchors(&places));
         }
     }
     for law in &panel.laws {
         let own = law_paths(panel, frame, law);
         let all: Vec<(f64, f64)> = own.iter().flatten().copied().collect();
-        ask(&law.label, Sample::Stroke(law.paint, Line::Dashed), anchors(&all));
-        paths.extend(own);
+        wanted.ask(&law.label, Sample::Stroke(law.paint, Line::Dashed), anchors(&all));
+        wanted.curves.extend(own);
     }
+    ask_lines(panel, frame, &mut wanted);
+    write_labels(scene, wanted, frame)
+}
+
+/// Labels of horizontal and vertical lines.
+fn ask_lines(panel: &Panel, frame: &Frame, wanted: &mut Wanted) {
+    let [left, top, right, bottom] = frame.plot;
     for level in &panel.levels {
         let shown = panel.y.can_show(level.y) && frame.y.holds(level.y);
         let y = if shown { frame.y.place(level.y) } else { f64::NAN };
-        let places: Vec<(f64, f64)> = [0.75, 0.25, 0.5, 0.95, 0.05]
-            .map(|share| (left + share * (right - left), y))
-            .into_iter()
-            .filter(|_| shown)
-            .collect();
-        ask(&level.label, Sample::Stroke(level.paint, level.line), places);
+        let shares = [0.75, 0.25, 0.5, 0.97, 0.03, 0.12, 0.4, 0.6, 0.88];
+        let places = shares.map(|share| (left + share * (right - left), y));
+        let places = if shown { places.to_vec() } else { Vec::new() };
+        wanted.ask(&level.label, Sample::Stroke(level.paint, level.line), places);
         if shown {
-            paths.push(vec![(left, y), (right, y)]);
+            wanted.curves.push(vec![(left, y), (right, y)]);
         }
     }
     for upright in panel.uprights.iter().filter(|upright| panel.x.can_show(upright.x)) {
         let x = frame.x.place(upright.x);
         let places = [0.1, 0.3, 0.6, 0.9].map(|share| (x, top + share * (bottom - top)));
         let sample = Sample::Stroke(Paint::Muted, Line::Dashed);
-        ask(&Label::Direct(upright.label.clone()), sample, places.to_vec());
-        paths.push(vec![(x, top), (x, bottom)]);
+        wanted.ask(&Label::Direct(upright.label.clone()), sample, places.to_vec());
+        wanted.curves.push(vec![(x, top), (x, bottom)]);
     }
-    entries.extend(write_labels(scene, wishes, (&paths, &marks), frame));
-    entries
 }
 
-fn write_labels(
-    scene: &mut Scene,
-    wishes: Vec<(Wish, Entry)>,
-    (paths, marks): (&[Vec<(f64, f64)>], &[(f64, f64)]),
-    frame: &Frame,
-) -> Vec<Entry> {
-    let (wishes, entries): (Vec<Wish>, Vec<Entry>) = wishes.into_iter().unzip();
-    let places = space::place(&wishes, SMALL_SIZE, paths, marks, &frame.plot);
+fn write_labels(scene: &mut Scene, wanted: Wanted, frame: &Frame) -> Vec<Entry> {
+    let Wanted { wishes, entries, mut legend, curves, marks, .. } = wanted;
+    let [left, top, right, bottom] = frame.plot;
+    // Labels keep off the axes.
+    let inner = [left + 3.0, top, right, bottom - MAJOR_LENGTH];
+    let crowd = Crowd { curves: &curves, marks: &marks, frame: &inner, cost_max: LABEL_COST_MAX };
+    let places = space::place(&wishes, SMALL_SIZE, crowd);
     for Place { area, anchor } in places.iter().flatten() {
         if space::distance(area, *anchor) > space::LEADER_FROM {
             scene.line(*anchor, space::nearest(area, *anchor), Stroke::solid(Paint::Muted, 0.8));
         }
     }
     let halo = TextStyle { halo: true, ..style(Paint::Ink, Anchor::Start) };
-    let mut left_over = Vec::new();
     for ((wish, entry), place) in wishes.into_iter().zip(entries).zip(places) {
         match place {
             Some(Place { area, .. }) => {
                 scene.text_beside((area[0], (area[1] + area[3]) / 2.0), wish.text, halo);
             }
-            None => left_over.push(entry),
+            None => legend.push(entry),
         }
     }
-    left_over
+    legend
 }
 
 /// Where a label of these places may stand: at the end, the beginning, and between.

@@ -4,7 +4,7 @@ use super::data::{Datum, Figure};
 use super::heat::HeatMap;
 use super::legend::{self, Entry};
 use super::panel::Panel;
-use super::{MARGIN, SMALL_SIZE, TITLE_SIZE, WIDTH, draw};
+use super::{LABEL_SIZE, MARGIN, SMALL_SIZE, TITLE_SIZE, WIDTH, draw};
 use crate::report::font;
 use crate::report::number::with_true_minus;
 use crate::report::palette::Paint;
@@ -41,6 +41,8 @@ pub enum Block {
     Table(String, Grid),
     /// A sentence.
     Note(String),
+    /// What the blocks below belong to.
+    Heading(String),
 }
 
 /// A table within a figure. Its numbers stand in the table of data as they are given here.
@@ -58,6 +60,16 @@ impl Sheet {
     pub fn new(name: &str, title: impl Into<String>, caption: impl Into<String>) -> Self {
         let (title, caption) = (title.into(), caption.into());
         Self { name: name.to_owned(), title, caption, blocks: Vec::new() }
+    }
+
+    /// Draws no mark hollow.
+    pub fn fill_marks(&mut self) {
+        for block in &mut self.blocks {
+            let Block::Panels(panels) = block else { continue };
+            for series in panels.iter_mut().flat_map(|panel| &mut panel.series) {
+                series.points.iter_mut().for_each(|point| point.hollow = false);
+            }
+        }
     }
 
     /// Draws the figure and lists its numbers.
@@ -89,6 +101,7 @@ impl Block {
             Self::Heats(maps) => draw_heats(scene, maps, top),
             Self::Table(title, grid) => draw_table(scene, title, &grid.table, top),
             Self::Note(text) => draw_note(scene, text, top),
+            Self::Heading(text) => draw_heading(scene, text, top),
         }
     }
 
@@ -97,7 +110,7 @@ impl Block {
             Self::Panels(panels) => panels.iter().flat_map(Panel::data).collect(),
             Self::Heats(maps) => maps.iter().flat_map(HeatMap::data).collect(),
             Self::Table(_, grid) => grid.data.clone(),
-            Self::Note(_) => Vec::new(),
+            Self::Note(_) | Self::Heading(_) => Vec::new(),
         }
     }
 }
@@ -205,6 +218,16 @@ fn draw_table(scene: &mut Scene, title: &str, table: &Table, top: f64) -> f64 {
     }
     scene.line((MARGIN, rule), (WIDTH - MARGIN, rule), Stroke::solid(Paint::Grid, 0.8));
     line + 5.0
+}
+
+fn draw_heading(scene: &mut Scene, text: &str, top: f64) -> f64 {
+    let style =
+        TextStyle { size: LABEL_SIZE, paint: Paint::Ink, anchor: Anchor::Start, halo: false };
+    let text = font::fit(text, LABEL_SIZE, WIDTH - 2.0 * MARGIN);
+    let baseline = top + LABEL_SIZE * font::CAP_HEIGHT;
+    scene.text((MARGIN, baseline), text, style);
+    // The gap below is that between blocks; a heading belongs to what follows.
+    baseline - GAP / 2.0
 }
 
 /// A sentence over as many lines as it needs.

@@ -11,12 +11,15 @@ const CELL: f64 = 2.0;
 /// What a label may come near: curves, and marks.
 const CURVE_MARGIN: f64 = 2.0;
 const MARK_MARGIN: f64 = 5.0;
-/// Costs of covering a point of a curve, a mark, another label, and of a unit of distance.
+/// Costs of covering a mark or another label, of a unit of distance, of standing nearer to a mark
+/// of something else, and of a leading line across another label; a point of a curve costs 1.
 const MARK_COST: f64 = 20.0;
 const LABEL_COST: f64 = 1000.0;
 const DISTANCE_COST: f64 = 0.25;
+const DOUBT_COST: f64 = 25.0;
+const CROSSING_COST: f64 = 60.0;
 /// A label at an anchor after the first must be clearer by this much.
-const ANCHOR_COST: f64 = 3.0;
+const ANCHOR_COST: f64 = 1.0;
 
 /// A label farther than this from its anchor gets a line that leads to it.
 pub(in crate::report) const LEADER_FROM: f64 = 14.0;
@@ -28,6 +31,21 @@ pub(in crate::report) struct Wish {
     pub(in crate::report) text: String,
     /// Points that it may stand at, the favorite first.
     pub(in crate::report) anchors: Vec<(f64, f64)>,
+    /// What it names; see [`Crowd::marks`].
+    pub(in crate::report) owner: usize,
+}
+
+/// What is in the way of labels.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::report) struct Crowd<'c> {
+    /// Curves.
+    pub(in crate::report) curves: &'c [Vec<(f64, f64)>],
+    /// Marks with a number for what they belong to.
+    pub(in crate::report) marks: &'c [(usize, (f64, f64))],
+    /// Where labels may stand.
+    pub(in crate::report) frame: &'c Box4,
+    /// A label whose best place costs more than this gets none.
+    pub(in crate::report) cost_max: f64,
 }
 
 /// Where a label stands.
@@ -90,37 +108,17 @@ impl Field {
     }
 }
 
-/// A place within `frame` for every label of a font size, chosen in order and then once more with
-/// all others known; `None` where only a place on top of another label is left.
-pub(in crate::report) fn place(
-    wishes: &[Wish],
-    size: f64,
-    curves: &[Vec<(f64, f64)>],
-    marks: &[(f64, f64)],
-    frame: &Box4,
-) -> Vec<Option<Place>> {
-    let dense: Vec<(f64, f64)> = curves.iter().flat_map(|path| sampled(path)).collect();
-    let (curves, marks) = (Field::new(frame, &dense), Field::new(frame, marks));
+/// A place for every label of a font size, chosen in order and then once more with all others
+/// known; `None` where only a place on top of another label is left, or a costly one.
+pub(in crate::report) fn place(wishes: &[Wish], size: f64, crowd: Crowd<'_>) -> Vec<Option<Place>> {
+    let dense: Vec<(f64, f64)> = crowd.curves.iter().flat_map(|path| sampled(path)).collect();
+    let points: Vec<(f64, f64)> = crowd.marks.iter().map(|(_, point)| *point).collect();
+    let fields = (Field::new(crowd.frame, &dense), Field::new(crowd.frame, &points));
     let mut places: Vec<Option<Place>> = vec![None; wishes.len()];
     for _ in 0..2 {
         for (index, wish) in wishes.iter().enumerate() {
             places[index] = None;
-            let width = font::text_width(&wish.text, size);
-            let mut best: Option<(f64, Place)> = None;
-            for (number, &anchor) in wish.anchors.iter().enumerate() {
-                for (distance, area) in candidates(anchor, width, size * 1.15, frame) {
-                    let others = places.iter().flatten().filter(|o| overlap(&area, &o.area));
-                    let cost = curves.count(&area, CURVE_MARGIN)
-                        + MARK_COST * marks.count(&area, MARK_MARGIN)
-                        + LABEL_COST * others.count() as f64
-                        + DISTANCE_COST * distance
-                        + ANCHOR_COST * number as f64;
-                    if best.is_none_or(|(lowest, _)| cost < lowest) {
-                        best = Some((cost, Place { area, anchor }));
-                    }
-                }
-            }
-            places[index] = best.map(|(_, place)| place);
+            places[index] = best(wish, size, &places, &fields, crowd);
         }
     }
     for index in 0..places.len() {
@@ -132,14 +130,70 @@ pub(in crate::report) fn place(
     places
 }
 
+/// The cheapest place of a label beside those that the others have.
+fn best(
+    wish: &Wish,
+    size: f64,
+    others: &[Option<Place>],
+    (curves, marks): &(Field, Field),
+    crowd: Crowd<'_>,
+) -> Option<Place> {
+    let width = font::text_width(&wish.text, size);
+    let mut best: Option<(f64, Place)> = None;
+    for (number, &anchor) in wish.anchors.iter().enumerate() {
+        for (far, area) in candidates(anchor, width, size * 1.15, crowd.frame) {
+            let mut cost = curves.count(&area, CURVE_MARGIN)
+                + MARK_COST * marks.count(&area, MARK_MARGIN)
+                + DISTANCE_COST * far
+                + ANCHOR_COST * number as f64;
+            if best.is_some_and(|(lowest, _)| cost >= lowest) {
+                continue;
+            }
+            let stranger = |(owner, point): &&(usize, (f64, f64))| {
+                *owner != wish.owner && distance(&area, *point) < far + 2.0
+            };
+            if crowd.marks.iter().any(|mark| stranger(&mark)) {
+                cost += DOUBT_COST;
+            }
+            for other in others.iter().flatten() {
+                if overlap(&area, &other.area) {
+                    cost += LABEL_COST;
+                }
+                if crosses(&area, anchor, &other.area) || crosses(&other.area, other.anchor, &area)
+                {
+                    cost += CROSSING_COST;
+                }
+            }
+            if best.is_none_or(|(lowest, _)| cost < lowest) {
+                best = Some((cost, Place { area, anchor }));
+            }
+        }
+    }
+    best.filter(|(cost, _)| *cost <= crowd.cost_max).map(|(_, place)| place)
+}
+
+/// Whether the line that leads from a label to its anchor runs through a box.
+fn crosses(area: &Box4, anchor: (f64, f64), through: &Box4) -> bool {
+    if distance(area, anchor) <= LEADER_FROM {
+        return false;
+    }
+    let start = nearest(area, anchor);
+    (0..=16).any(|step| {
+        let share = f64::from(step) / 16.0;
+        let x = start.0 + share * (anchor.0 - start.0);
+        let y = start.1 + share * (anchor.1 - start.1);
+        x > through[0] && x < through[2] && y > through[1] && y < through[3]
+    })
+}
+
 /// Boxes within the frame around an anchor, with their distances from it.
 fn candidates(anchor: (f64, f64), width: f64, height: f64, frame: &Box4) -> Vec<(f64, Box4)> {
     let mut found = Vec::new();
-    let steps = (2.0 * (frame[3] - frame[1]) / height) as i32;
+    let steps = (4.0 * (frame[3] - frame[1]) / height) as i32;
     for step in 0..=2 * steps {
-        // 0, +1, -1, +2, -2, ... half lines below and above.
-        let half_lines = if step % 2 == 1 { (step + 1) / 2 } else { -(step / 2) };
-        let middle = anchor.1 + f64::from(half_lines) * height / 2.0;
+        // 0, +1, -1, +2, -2, ... quarters of a line below and above.
+        let quarters = if step % 2 == 1 { (step + 1) / 2 } else { -(step / 2) };
+        let middle = anchor.1 + f64::from(quarters) * height / 4.0;
         for left in [anchor.0 + 8.0, anchor.0 - width / 2.0, anchor.0 - width - 8.0] {
             let area = [left, middle - height / 2.0, left + width, middle + height / 2.0];
             // A line that leads from above or below would cross the labels in between.
@@ -193,14 +247,18 @@ mod tests {
     const FRAME: Box4 = [0.0, 0.0, 200.0, 100.0];
 
     fn wish(text: &str, x: f64, y: f64) -> Wish {
-        Wish { text: text.to_owned(), anchors: vec![(x, y)] }
+        Wish { text: text.to_owned(), anchors: vec![(x, y)], owner: 0 }
+    }
+
+    fn crowd<'c>(curves: &'c [Vec<(f64, f64)>], marks: &'c [(usize, (f64, f64))]) -> Crowd<'c> {
+        Crowd { curves, marks, frame: &FRAME, cost_max: f64::INFINITY }
     }
 
     #[test]
     fn a_label_avoids_curves_marks_and_other_labels() {
-        let curve = vec![(0.0, 50.0), (200.0, 50.0)];
+        let curves = [vec![(0.0, 50.0), (200.0, 50.0)]];
         let wishes = [wish("first", 100.0, 50.0), wish("second", 100.0, 50.0)];
-        let places = place(&wishes, 12.5, &[curve], &[(100.0, 50.0)], &FRAME);
+        let places = place(&wishes, 12.5, crowd(&curves, &[(0, (100.0, 50.0))]));
         let areas: Vec<Box4> = places.into_iter().map(|place| place.unwrap().area).collect();
         assert!(!overlap(&areas[0], &areas[1]));
         for area in areas {
@@ -210,15 +268,27 @@ mod tests {
 
     #[test]
     fn what_has_no_place_gets_none() {
-        let many: Vec<Wish> =
-            (0..30).map(|i| wish("a label of some width", f64::from(i), 50.0)).collect();
-        let places = place(&many, 12.5, &[], &[], &FRAME);
+        let text = "a label of some width";
+        let many: Vec<Wish> = (0..30).map(|i| wish(text, f64::from(i), 50.0)).collect();
+        let places = place(&many, 12.5, crowd(&[], &[]));
         let placed: Vec<Place> = places.iter().flatten().copied().collect();
         assert!(placed.len() > 2 && placed.len() < 20, "{}", placed.len());
         for (index, one) in placed.iter().enumerate() {
             assert!(placed[..index].iter().all(|other| !overlap(&one.area, &other.area)));
         }
         let wide = [wish("wider than the whole frame, however small the frame may be", 1.0, 1.0)];
-        assert_eq!(place(&wide, 12.5, &[], &[], &FRAME), [None]);
+        assert_eq!(place(&wide, 12.5, crowd(&[], &[])), [None]);
+        // What is dear has no place, either: it goes to the legend.
+        let dear = Crowd { cost_max: -1.0, ..crowd(&[], &[]) };
+        assert_eq!(place(&[wish("short", 100.0, 50.0)], 12.5, dear), [None]);
+    }
+
+    #[test]
+    fn a_label_stands_nearer_to_its_own_mark() {
+        let marks = [(0, (100.0, 50.0)), (1, (100.0, 62.0))];
+        let below = Wish { owner: 1, ..wish("lower", 100.0, 62.0) };
+        let places = place(&[below], 12.5, crowd(&[], &marks));
+        let area = places[0].unwrap().area;
+        assert!(distance(&area, (100.0, 62.0)) < distance(&area, (100.0, 50.0)), "{area:?}");
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{MARGIN, SMALL_SIZE, TITLE_SIZE, WIDTH, mark, paint, text};
 use crate::report::chart::axis::Axis;
-use crate::report::chart::space::{self, Place, Wish};
+use crate::report::chart::space::{self, Crowd, Place, Wish};
 use crate::report::font;
 use crate::report::number;
 use crate::report::palette::Paint;
@@ -62,10 +62,13 @@ pub(super) fn draw(scene: &mut Scene, trajectories: &[Trajectory], top: f64) -> 
         .map(|(trajectory, _)| font::fit(&trajectory.label, SMALL_SIZE, LABEL_WIDTH_MAX))
         .collect();
     let wishes: Vec<Wish> = (labels.into_iter().zip(&ends))
-        .map(|(text, &end)| Wish { text, anchors: vec![end] })
+        .enumerate()
+        .map(|(owner, (text, &end))| Wish { text, anchors: vec![end], owner })
         .collect();
     let frame = [plot.left, plot.top, plot.right, plot.bottom];
-    let places = space::place(&wishes, SMALL_SIZE, &paths, &ends, &frame);
+    let marks: Vec<(usize, (f64, f64))> = ends.iter().copied().enumerate().collect();
+    let crowd = Crowd { curves: &paths, marks: &marks, frame: &frame, cost_max: f64::INFINITY };
+    let places = space::place(&wishes, SMALL_SIZE, crowd);
     for Place { area, anchor } in places.iter().flatten() {
         if space::distance(area, *anchor) > space::LEADER_FROM {
             scene.line(*anchor, space::nearest(area, *anchor), Stroke::solid(Paint::Muted, 0.8));

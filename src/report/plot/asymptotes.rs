@@ -35,15 +35,19 @@ pub(super) fn best_in_members<'s>(scope: &'s Scope, d: f64) -> Vec<InMembers<'s>
 
 /// The law in K of a set of ensembles.
 pub(super) fn k_law(scope: &Scope, set: &Members) -> Result<Fitted, String> {
-    let name = format!("{} members, {}, D = {}", scope.size_name(set.n), set.text(), amount(set.d));
-    scope.k_law(name, &set.points)
+    let fit = || {
+        let size = scope.size_name(set.n);
+        let name = format!("{size} members, {}, D = {}", set.text(), amount(set.d));
+        scope.k_law(name, &set.points)
+    };
+    set.law.get_or_init(fit).clone()
 }
 
 /// The law in N of the asymptotes in K, whose asymptote is the joint one; or why there is none.
 pub(super) fn joint(scope: &Scope, d: f64) -> Result<Fitted, String> {
     let stages = best_in_members(scope, d);
     let shown: Vec<Point> =
-        stages.iter().map(|stage| stage.law.asymptote_point(stage.members.n, false)).collect();
+        stages.iter().map(|stage| stage.law.asymptote_point(stage.members.n)).collect();
     scope.n_law(format!("joint at D = {}", amount(d)), &shown)
 }
 
@@ -78,8 +82,8 @@ fn needs_ensembles(figure: &str) -> super::Lack {
 
 /// The axis of all parameters of an ensemble.
 fn total_scale(scope: &Scope) -> Scale {
-    let kind = if scope.runs.nominal { "nominal" } else { "all" };
-    Scale { name: format!("total parameters K x N ({kind})"), ..scope.n_scale() }
+    let kind = if scope.runs.nominal { " (nominal)" } else { "" };
+    Scale { name: format!("total parameters K x N{kind}"), ..scope.n_scale() }
 }
 
 /// A law in K as a curve over K x N.
@@ -365,7 +369,7 @@ pub(super) fn triptych(scope: &Scope) -> Part {
     for (index, &d) in budgets.iter().enumerate() {
         let paint = [Paint::Gold, Paint::Blue, Paint::Green, Paint::Vermillion][index % 4];
         let stages = best_in_members(scope, d);
-        let shown = stages.iter().map(|s| s.law.asymptote_point(s.members.n, false)).collect();
+        let shown = stages.iter().map(|s| s.law.asymptote_point(s.members.n)).collect();
         let series = Series::new(format!("D = {}", amount(d)), paint, scope.budget_shape(d), shown);
         let what = format!("joint, K then N to infinity, D = {}", amount(d));
         findings.extend(with_n_law(scope, &mut second, &what, series));

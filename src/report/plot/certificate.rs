@@ -2,28 +2,6 @@
 
 use super::scope::{Scope, Setting, same};
 
-/// The steps of a search: a neighbor is the next value up or down on one axis (mission R2).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Grids {
-    /// Learning rates, ascending.
-    pub lr: Vec<f64>,
-    /// Weight decays, ascending.
-    pub weight_decay: Vec<f64>,
-    /// Epochs, ascending.
-    pub epochs: Vec<f64>,
-}
-
-impl Default for Grids {
-    /// The paper's grids.
-    fn default() -> Self {
-        Self {
-            lr: vec![1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2],
-            weight_decay: vec![0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4],
-            epochs: vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
-        }
-    }
-}
-
 /// What is known of a setting's neighbors. An edge of a grid is said and never counts as a
 /// neighbor that was looked at (B9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,17 +48,23 @@ impl Certificate {
 
 /// The certificate of a setting; with `fixed_decay`, weight decay is no axis of the search.
 pub(super) fn certificate(scope: &Scope, of: &Setting, fixed_decay: bool) -> Certificate {
-    let grids = &scope.options.grids;
+    let grid = &scope.options.grid;
     let place = (of.epochs, of.lr, of.weight_decay);
     let mut axes: Vec<(&[f64], f64, fn(Place, f64) -> Place)> = vec![
-        (&grids.epochs, of.epochs, |place, value| (value, place.1, place.2)),
-        (&grids.lr, of.lr, |place, value| (place.0, value, place.2)),
+        (&grid.epochs, of.epochs, |place, value| (value, place.1, place.2)),
+        (&grid.lr, of.lr, |place, value| (place.0, value, place.2)),
     ];
     if !fixed_decay {
-        axes.push((&grids.weight_decay, of.weight_decay, |place, value| (place.0, place.1, value)));
+        axes.push((&grid.weight_decay, of.weight_decay, |place, value| (place.0, place.1, value)));
     }
     let mut found = Certificate::default();
     for (grid, value, moved) in axes {
+        if let [only] = grid
+            && same(*only, value)
+        {
+            // An axis with one value is not searched.
+            continue;
+        }
         let Some(index) = grid.iter().position(|&step| same(step, value)) else {
             found.off_grid += 1;
             continue;

@@ -166,11 +166,11 @@ impl Fitted {
     }
 
     /// The asymptote as a point over another axis, with its interval as the error bar.
-    pub(super) fn asymptote_point(&self, x: f64, hollow: bool) -> Point {
+    pub(super) fn asymptote_point(&self, x: f64) -> Point {
         let y = self.asymptote();
         let (low, high) = ends(self.fit.asymptote.profile);
         let error = Some((low.unwrap_or(f64::NAN), high.unwrap_or(f64::NAN)));
-        Point { x, y, error, ring: false, hollow, records: self.records.clone() }
+        Point { x, y, error, records: self.records.clone(), ..Point::default() }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::report::palette::Paint;
 /// More curves in a panel cannot be told apart.
 const CURVES_MAX: usize = 8;
 /// More sizes and budgets in one figure are not read.
-const CELLS_MAX: usize = 6;
+const CELLS_MAX: usize = 4;
 
 const PAINTS: [Paint; 8] = [
     Paint::Blue,
@@ -36,7 +36,9 @@ fn cells<'s>(scope: &'s Scope) -> Vec<(f64, f64, Vec<&'s Members>)> {
             None => cells.push((set.n, set.d, vec![set])),
         }
     }
-    cells.sort_by_key(|(_, _, sets)| std::cmp::Reverse(sets.len()));
+    // Of as many sets, those at the budget that other figures show.
+    let main = scope.budget().unwrap_or(f64::NAN);
+    cells.sort_by_key(|(_, d, sets)| (std::cmp::Reverse(sets.len()), !same(*d, main)));
     cells
 }
 
@@ -80,7 +82,7 @@ pub(super) fn curves(scope: &Scope) -> Part {
     }
     let mut panels = Vec::new();
     let mut findings = Vec::new();
-    for (n, d, sets) in cells.iter().take(CELLS_MAX) {
+    for (n, d, sets) in &cells {
         let title = format!("{}, D = {}", scope.size_name(*n), amount(*d));
         let k_scale = Scale::logarithmic("members K").with_ticks(k_ticks(scope));
         let mut panel = Panel::new(title.clone(), k_scale, scope.loss_scale());
@@ -96,6 +98,9 @@ pub(super) fn curves(scope: &Scope) -> Part {
             }
         }
         findings.extend(choices(scope, (*n, *d), &fitted));
+        if panels.len() >= CELLS_MAX {
+            continue;
+        }
         fitted.sort_by(|a, b| a.1.asymptote().total_cmp(&b.1.asymptote()));
         let law_of = |set: &Members| fitted.iter().position(|(own, _)| std::ptr::eq(*own, set));
         let mut shown: Vec<&Members> = sets.clone();
@@ -118,14 +123,17 @@ pub(super) fn curves(scope: &Scope) -> Part {
             }
             panel.series.push(series);
         }
-        panel.height = 200.0;
+        panel.height = 180.0;
         panels.push(Block::Panels(vec![panel]));
     }
     let caption = format!(
         "Ensembles over K for every setting (epochs / lr / weight decay), {} averaged; the {} \
-         lowest asymptotes of each size and budget, bands for the lowest two. {}",
+         lowest asymptotes of each size and budget, bands for the lowest two; {} of {} sizes and \
+         budgets. {}",
         scope.options.averaging.name(),
         CURVES_MAX,
+        panels.len(),
+        cells.len(),
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "Ensembles over their members", caption);
@@ -153,7 +161,7 @@ pub(super) fn heat_maps(scope: &Scope) -> Part {
     for (n, d, sets) in cells(scope) {
         for lr in ascending(sets.iter().map(|set| set.lr)) {
             let own: Vec<&Members> = sets.iter().copied().filter(|set| same(set.lr, lr)).collect();
-            if own.len() < 2 || blocks.len() >= CELLS_MAX {
+            if own.len() < 2 || blocks.len() >= 2 * CELLS_MAX {
                 continue;
             }
             let place = format!("{}, D = {}, lr {lr}", scope.size_name(n), amount(d));
@@ -187,8 +195,9 @@ pub(super) fn heat_maps(scope: &Scope) -> Part {
             for set in &own {
                 asymptote_cell(scope, set, &place, &mut findings);
             }
+            blocks.push(Block::Heading(place.clone()));
             blocks.push(Block::Heats(vec![
-                map(format!("One model: {place}"), "loss of one member", &single),
+                map("One member".to_owned(), "loss of one member", &single),
                 map("K to infinity".to_owned(), "asymptote in K", &limit),
             ]));
         }

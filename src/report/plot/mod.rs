@@ -27,12 +27,13 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use certificate::{Certificate, Grids};
+pub use certificate::Certificate;
 
 use super::chart::{Figure, Sheet};
 use super::runs::{Averaging, Runs};
 use crate::error::suggest;
 use crate::laws::{Claim, Noise};
+use crate::study::Grid;
 use crate::{Error, Result};
 use scope::Scope;
 
@@ -80,8 +81,8 @@ pub struct Options {
     pub averaging: Averaging,
     /// The budget of figures that show one; default: the one with most ensembles, then runs.
     pub budget_tokens: Option<f64>,
-    /// The steps of a search, for certificates.
-    pub grids: Grids,
+    /// The grid whose neighborhoods make certificates.
+    pub grid: Grid,
 }
 
 impl Default for Options {
@@ -93,7 +94,7 @@ impl Default for Options {
             standard_weight_decay: 0.1,
             averaging: Averaging::Logits,
             budget_tokens: None,
-            grids: Grids::default(),
+            grid: Grid::paper(),
         }
     }
 }
@@ -231,9 +232,13 @@ impl Plots {
         ))
     }
 
-    fn add(&mut self, part: Part) {
+    fn add(&mut self, part: Part, mixed: bool) {
         match part {
-            Ok((sheet, findings)) => {
+            Ok((mut sheet, findings)) => {
+                // Hollow marks tell imported runs from records; alone, they are drawn as any.
+                if !mixed {
+                    sheet.fill_marks();
+                }
                 self.figures.push(sheet.finish());
                 for finding in findings {
                     if !self.findings.contains(&finding) {
@@ -266,6 +271,7 @@ impl Finding {
 pub fn draw(mode: Mode, runs: &Runs, options: &Options) -> Result<Plots> {
     let scope = Scope::new(runs, options);
     let mut plots = Plots::default();
+    let mixed = runs.kinds() == (true, true);
     let parts: &[fn(&Scope) -> Part] = match mode {
         Mode::InfiniteModelScaling => &[
             parameters::by_budget,
@@ -301,7 +307,7 @@ pub fn draw(mode: Mode, runs: &Runs, options: &Options) -> Result<Plots> {
         Mode::DataScalingLaws => &[tokens::by_size, tokens::asymptotes_by_size],
     };
     for part in parts {
-        plots.add(part(&scope));
+        plots.add(part(&scope), mixed);
     }
     let remarks = runs.remarks();
     for figure in &mut plots.figures {

@@ -6,8 +6,10 @@
 //! mean; a single lucky seed therefore never competes with a mean, and members of an ensemble are
 //! compared within their own setting only (B14).
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+use super::laws::Fitted;
 use super::{Finding, Lack, Options};
 use crate::laws;
 use crate::report::chart::{Point, Scale, Shape, Ticks};
@@ -65,6 +67,8 @@ pub(super) struct Members {
     pub(super) weight_decay: f64,
     /// Loss over K, ascending, unique.
     pub(super) points: Vec<Point>,
+    /// The law in K, fitted when it is first asked for: several figures show it.
+    pub(super) law: OnceCell<Result<Fitted, String>>,
 }
 
 impl Unit {
@@ -216,8 +220,8 @@ impl<'r> Scope<'r> {
 
     /// The horizontal axis of parameters.
     pub(super) fn n_scale(&self) -> Scale {
-        let kind = if self.runs.nominal { "nominal" } else { "all, embeddings included" };
-        Scale::logarithmic(format!("parameters N ({kind})")).with_ticks(Ticks::Short)
+        let kind = if self.runs.nominal { " (nominal)" } else { "" };
+        Scale::logarithmic(format!("parameters N{kind}")).with_ticks(Ticks::Short)
     }
 
     /// The horizontal axis of budgets.
@@ -236,7 +240,7 @@ impl<'r> Scope<'r> {
         laws::Options {
             noise: self.options.noise,
             level: self.options.level,
-            resamples: 200,
+            resamples: 16,
             ..laws::Options::default()
         }
     }
@@ -348,7 +352,8 @@ fn members(
             points.push(alone.point(1.0));
         }
         points.extend(by_k.into_iter().map(|(k, runs)| mean_point(f64::from(k), &widest(runs))));
-        found.push(Members { n, d, epochs, lr, weight_decay, points });
+        let law = OnceCell::new();
+        found.push(Members { n, d, epochs, lr, weight_decay, points, law });
     }
     found
 }

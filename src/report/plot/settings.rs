@@ -9,13 +9,14 @@ use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::Run;
 
+/// Panels of more sizes and budgets are not read; what they show is found all the same.
+const PANELS_MAX: usize = 6;
+const PAINTS: [Paint; 6] =
+    [Paint::Vermillion, Paint::Blue, Paint::Green, Paint::Purple, Paint::Gold, Paint::Sky];
+
 /// The axis of epochs, with ticks where there were runs.
 fn epoch_scale(epochs: &[f64]) -> Scale {
-    let mut sorted = epochs.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.dedup_by(|a, b| same(*a, *b));
-    let ticks = sorted.iter().map(|&value| (value, value.to_string())).collect();
-    Scale::logarithmic("epochs").with_ticks(Ticks::At(ticks))
+    Scale::logarithmic("epochs").with_ticks(ticks_at(epochs.to_vec()))
 }
 
 /// Settings of one size and budget.
@@ -167,11 +168,15 @@ fn both(
     let held: Vec<Point> = settings.iter().map(|setting| setting.point(x(setting))).collect();
     let train: Vec<Point> =
         settings.iter().filter_map(|setting| setting.train_point(x(setting))).collect();
-    let mut series = Series::new(format!("{name}: held-out"), paint, Shape::Circle, held);
+    let named = |what: &str| match name {
+        "" => what.to_owned(),
+        name => format!("{name}: {what}"),
+    };
+    let mut series = Series::new(named("held-out"), paint, Shape::Circle, held);
     series.line = Some(Line::Solid);
     panel.series.push(series);
     if !train.is_empty() {
-        let mut series = Series::new(format!("{name}: train"), paint, Shape::Triangle, train);
+        let mut series = Series::new(named("train"), paint, Shape::Triangle, train);
         series.line = Some(Line::Dotted);
         panel.series.push(series);
     }
@@ -200,7 +205,7 @@ pub(super) fn best_rate_per_epochs(scope: &Scope) -> Part {
         let title = format!("{}, D = {}", scope.size_name(cell.n), amount(cell.d));
         let mut panel = Panel::new(title.clone(), epoch_scale(&epochs), scope.loss_scale());
         panel.y.name = "loss (nats per token)".to_owned();
-        both(&mut panel, ("best lr", Paint::Vermillion), &best, |setting| setting.epochs);
+        both(&mut panel, ("", Paint::Vermillion), &best, |setting| setting.epochs);
         findings.extend(lowest(format!("{title}, best lr"), "epochs", &panel.series[0].points));
         panels.push(panel);
     }
@@ -208,8 +213,7 @@ pub(super) fn best_rate_per_epochs(scope: &Scope) -> Part {
         let runs = format!("weight decay {decay} at three or more epochs of a size");
         return Err(lack(NAME, runs));
     }
-    let several = panels.len() > 1;
-    panels.iter_mut().filter(|_| several).for_each(|panel| panel.height = Sizes::HALF);
+    half_height_if_several(&mut panels);
     let caption = format!(
         "Standard recipe (weight decay {decay}): for every number of epochs the best lr. Circles: \
          held-out loss, triangles: training loss at the end. {}",
@@ -257,60 +261,71 @@ pub(super) fn sizes_at_fixed_epochs(scope: &Scope) -> Part {
     Ok((sheet, findings))
 }
 
-/// P9: loss over epochs at the standard weight decay, a curve per size.
+/// P9: loss over epochs at the standard weight decay, a panel per budget, a curve per size.
 pub(super) fn epochs(scope: &Scope) -> Part {
     const NAME: &str = "epochs";
     let decay = scope.options.standard_weight_decay;
-    let mut all = Vec::new();
-    let mut panel = Panel::new("", Scale::logarithmic("epochs"), scope.loss_scale());
+    let cells = cells(scope, |setting| scope.is_standard(setting));
+    let mut panels = Vec::new();
     let mut findings = Vec::new();
-    for cell in cells(scope, |setting| scope.is_standard(setting)) {
-        let mut own = at_commonest_rate(&cell.settings);
-        own.sort_by(|a, b| a.epochs.total_cmp(&b.epochs));
-        if own.len() < 2 {
-            continue;
+    for &d in &scope.budgets {
+        let title = format!("D = {} tokens", amount(d));
+        let mut panel = Panel::new(title, Scale::logarithmic("epochs"), scope.loss_scale());
+        let mut all = Vec::new();
+        for (n, name) in &scope.sizes {
+            let cell = cells.iter().find(|cell| same(cell.n, *n) && same(cell.d, d));
+            let Some(cell) = cell else { continue };
+            let mut own = at_commonest_rate(&cell.settings);
+            own.sort_by(|a, b| a.epochs.total_cmp(&b.epochs));
+            if own.len() < 2 {
+                continue;
+            }
+            all.extend(own.iter().map(|setting| setting.epochs));
+            let points: Vec<Point> = own.iter().map(|s| s.point(s.epochs)).collect();
+            let what = format!("{name}, D = {}, lr {}", amount(d), own[0].lr);
+            findings.extend(lowest(what, "epochs", &points));
+            let shape = Shape::numbered(panel.series.len());
+            let mut series = Series::new(name.clone(), scope.size_paint(*n), shape, points);
+            series.line = Some(Line::Solid);
+            panel.series.push(series);
         }
-        let name = curve_name(scope, &cell, &format!("lr {}", own[0].lr));
-        all.extend(own.iter().map(|setting| setting.epochs));
-        let points: Vec<Point> = own.iter().map(|setting| setting.point(setting.epochs)).collect();
-        findings.extend(lowest(name.clone(), "epochs", &points));
-        let paint = scope.size_paint(cell.n);
-        let mut series = Series::new(name, paint, scope.budget_shape(cell.d), points);
-        series.line = Some(Line::Solid);
-        panel.series.push(series);
+        if !panel.series.is_empty() {
+            panel.x = epoch_scale(&all);
+            panels.push(panel);
+        }
     }
-    if panel.series.is_empty() {
+    if panels.is_empty() {
         return Err(lack(NAME, format!("weight decay {decay} at two or more epochs of a size")));
     }
-    panel.x = epoch_scale(&all);
+    half_height_if_several(&mut panels);
     let caption = format!(
         "Loss over epochs at weight decay {decay}, each curve at its commonest lr. {}",
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "Loss over epochs, standard weight decay", caption);
-    sheet.blocks.push(Block::Panels(vec![panel]));
+    sheet.blocks.push(Block::Panels(panels));
     Ok((sheet, findings))
 }
 
-fn curve_name(scope: &Scope, cell: &Cell, more: &str) -> String {
-    let name = scope.size_name(cell.n);
-    match scope.budgets.len() {
-        0 | 1 => format!("{name}, {more}"),
-        _ => format!("{name}, D = {}, {more}", amount(cell.d)),
-    }
+fn half_height_if_several(panels: &mut [Panel]) {
+    let several = panels.len() > 1;
+    panels.iter_mut().filter(|_| several).for_each(|panel| panel.height = Sizes::HALF);
 }
 
-/// P8: loss over weight decay, a curve per size and number of epochs.
+/// P8: loss over weight decay, a panel per size and budget, a curve per number of epochs.
 pub(super) fn weight_decay(scope: &Scope) -> Part {
     const NAME: &str = "weight-decay";
-    let mut panel = Panel::new("", Scale::logarithmic("weight decay"), scope.loss_scale());
+    let mut panels = Vec::new();
     let mut findings = Vec::new();
-    let mut decays = Vec::new();
     for cell in cells(scope, |setting| setting.weight_decay > 0.0) {
+        let place = format!("{}, D = {}", scope.size_name(cell.n), amount(cell.d));
+        let x = Scale::logarithmic("weight decay");
+        let mut panel = Panel::new(place.clone(), x, scope.loss_scale());
         let mut by_epochs: BTreeMap<u64, Vec<&Setting>> = BTreeMap::new();
         for &setting in &cell.settings {
             by_epochs.entry(setting.epochs.to_bits()).or_default().push(setting);
         }
+        let mut decays = Vec::new();
         for (epochs, own) in by_epochs {
             let mut own = at_commonest_rate(&own);
             own.sort_by(|a, b| a.weight_decay.total_cmp(&b.weight_decay));
@@ -318,28 +333,41 @@ pub(super) fn weight_decay(scope: &Scope) -> Part {
                 continue;
             }
             decays.extend(own.iter().map(|setting| setting.weight_decay));
-            let more = format!("{} epochs, lr {}", f64::from_bits(epochs), own[0].lr);
-            let name = curve_name(scope, &cell, &more);
+            let name = format!("{} epochs", f64::from_bits(epochs));
             let points: Vec<Point> = own.iter().map(|s| s.point(s.weight_decay)).collect();
-            findings.extend(lowest(name.clone(), "weight decay", &points));
-            let shape = Shape::numbered(panel.series.len());
-            let mut series = Series::new(name, scope.size_paint(cell.n), shape, points);
+            let what = format!("{place}, {name}, lr {}", own[0].lr);
+            findings.extend(lowest(what, "weight decay", &points));
+            let index = panel.series.len();
+            let paint = PAINTS[index % PAINTS.len()];
+            let mut series = Series::new(name, paint, Shape::numbered(index), points);
             series.line = Some(Line::Solid);
             panel.series.push(series);
         }
+        if panel.series.is_empty() || panels.len() >= PANELS_MAX {
+            continue;
+        }
+        panel.x.ticks = ticks_at(decays);
+        panels.push(panel);
     }
-    if panel.series.is_empty() {
+    if panels.is_empty() {
         return Err(lack(NAME, "three or more weight decays of a size at the same epochs and lr"));
     }
-    keep_longest(&mut panel.series);
-    decays.sort_by(f64::total_cmp);
-    decays.dedup_by(|a, b| same(*a, *b));
-    let ticks = decays.iter().map(|decay| (*decay, decay.to_string())).collect();
-    panel.x.ticks = Ticks::At(ticks);
-    let caption = format!("Loss over weight decay at fixed epochs and lr. {}", scope.bars());
+    half_height_if_several(&mut panels);
+    let caption = format!(
+        "Loss over weight decay at fixed epochs, each curve at its commonest lr; sizes and budgets \
+         with the most settings, at most {PANELS_MAX}. {}",
+        scope.bars()
+    );
     let mut sheet = Sheet::new(NAME, "Loss over weight decay", caption);
-    sheet.blocks.push(Block::Panels(vec![panel]));
+    sheet.blocks.push(Block::Panels(panels));
     Ok((sheet, findings))
+}
+
+/// Ticks where there were runs.
+fn ticks_at(mut values: Vec<f64>) -> Ticks {
+    values.sort_by(f64::total_cmp);
+    values.dedup_by(|a, b| same(*a, *b));
+    Ticks::At(values.into_iter().map(|value| (value, value.to_string())).collect())
 }
 
 /// More curves than can be told apart are left to the table of data of other figures.
@@ -387,9 +415,7 @@ pub(super) fn batch_size(scope: &Scope) -> Part {
         return Err(lack(NAME, "two or more batch sizes with all else equal"));
     }
     keep_longest(&mut panel.series);
-    batches.sort_by(f64::total_cmp);
-    batches.dedup_by(|a, b| same(*a, *b));
-    panel.x.ticks = Ticks::At(batches.iter().map(|b| (*b, b.to_string())).collect());
+    panel.x.ticks = ticks_at(batches);
     let caption = format!("Loss over batch size at equal training tokens. {}", scope.bars());
     let mut sheet = Sheet::new(NAME, "Loss over batch size", caption);
     sheet.blocks.push(Block::Panels(vec![panel]));

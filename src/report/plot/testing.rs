@@ -233,11 +233,16 @@ fn own_run(index: usize, size: usize, d: f64, setting: [f64; 3], seed: u64) -> R
 
 /// A made-up study of own records: grids around the optima, seeds, ensembles, courses.
 pub(super) fn study() -> Runs {
+    study_of(SIZES.len(), BUDGETS.len())
+}
+
+/// The same with fewer sizes and budgets.
+pub(super) fn study_of(sizes: usize, budgets: usize) -> Runs {
     let mut runs = Vec::new();
     let grid_epochs = [2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
     let grid_decays = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2];
-    for size in 0..SIZES.len() {
-        for d in BUDGETS {
+    for size in 0..sizes {
+        for d in BUDGETS.into_iter().take(budgets) {
             for epochs in grid_epochs {
                 for decay in grid_decays {
                     let setting = [epochs, 3e-3, decay];
@@ -247,8 +252,8 @@ pub(super) fn study() -> Runs {
         }
     }
     // More seeds of every tuned setting, and learning rates around some of them.
-    for size in 0..SIZES.len() {
-        for d in BUDGETS {
+    for size in 0..sizes {
+        for d in BUDGETS.into_iter().take(budgets) {
             let best =
                 |run: &&Run| run.parameters == Some(SIZES[size].1) && run.budget_tokens == Some(d);
             let best = runs
@@ -267,7 +272,7 @@ pub(super) fn study() -> Runs {
         }
     }
     add_batches(&mut runs);
-    add_courses(&mut runs);
+    add_courses(&mut runs, sizes - 1);
     add_families(&mut runs);
     Runs { runs, split: "val".to_owned(), nominal: false }
 }
@@ -298,8 +303,8 @@ fn add_batches(runs: &mut Vec<Run>) {
 }
 
 /// Courses of all runs of the largest size at one budget.
-fn add_courses(runs: &mut [Run]) {
-    let n = SIZES[4].1;
+fn add_courses(runs: &mut [Run], size: usize) {
+    let n = SIZES[size].1;
     for run in runs.iter_mut().filter(|run| {
         run.parameters == Some(n) && run.budget_tokens == Some(BUDGETS[0]) && run.ensemble.is_none()
     }) {

@@ -1,6 +1,6 @@
 //! One test per mode on the data that it draws, and the pictures of all of them on odd data.
 
-use super::testing::{BUDGETS, SIZES, benchmarks, chinchilla, paper, study};
+use super::testing::{BUDGETS, SIZES, benchmarks, chinchilla, paper, study, study_of};
 use super::*;
 use crate::report::chart::testing::check_scene;
 use crate::report::runs::{HeldOutLoss, Origin, Run};
@@ -266,7 +266,7 @@ fn no_picture_is_clipped_or_crowded() {
 #[test]
 fn odd_runs_are_drawn_as_well() {
     for (name, offset, factor) in [("tiny", 0.1, 1e-5), ("huge", 0.0, 1e4), ("flat", 3.0, 0.0)] {
-        let mut runs = study();
+        let mut runs = study_of(4, 2);
         for loss in runs.runs.iter_mut().filter_map(|run| run.loss.as_mut()) {
             loss.nats = offset + factor * loss.nats;
         }
@@ -281,7 +281,7 @@ fn odd_runs_are_drawn_as_well() {
     }
     names.nominal = false;
     check_all("names", &names);
-    let mut broken = study();
+    let mut broken = study_of(5, 2);
     for (index, run) in broken.runs.iter_mut().enumerate() {
         match index % 7 {
             0 => run.loss = None,
@@ -293,7 +293,7 @@ fn odd_runs_are_drawn_as_well() {
         }
     }
     check_all("broken", &broken);
-    let mut one = study();
+    let mut one = study_of(1, 1);
     one.runs.truncate(1);
     check_all("one", &one);
     assert!(draw(Mode::PostEnsemble, &one, &Options::default()).is_err());

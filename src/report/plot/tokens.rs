@@ -69,9 +69,7 @@ struct Recipe {
 
 /// The three recipes over budgets, with laws where they can be; used by P1 and P3.
 pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Finding>) {
-    let hollow = scope.runs.kinds() == (true, false);
-    let asymptote =
-        |(d, law): (f64, Fitted)| law.asymptote_point(d, hollow && scope.runs.kinds().1);
+    let asymptote = |(d, law): (f64, Fitted)| law.asymptote_point(d);
     let mut recipes = vec![
         Recipe {
             name: "standard, best size",
@@ -227,7 +225,7 @@ pub(super) fn asymptotes_by_size(scope: &Scope) -> Part {
         Some((*n, law))
     };
     let laws: Vec<(f64, Fitted)> = scope.sizes.iter().filter_map(law).collect();
-    let points = laws.iter().map(|(n, law)| law.asymptote_point(*n, false)).collect();
+    let points = laws.iter().map(|(n, law)| law.asymptote_point(*n)).collect();
     let mut panel = Panel::new("", scope.n_scale(), scope.loss_scale());
     panel.y.name = "asymptote in D (nats per token)".to_owned();
     let findings = asymptotes::with_n_law(

@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, Tick};
 use super::legend::{Entry, Sample};
-use super::panel::{Arrow, Label, LawCurve, Line, Panel, Scale, Series, Ticks};
+use super::panel::{Arrow, Label, LawCurve, Line, Panel, Point, Scale, Series, Swath, Ticks};
 use super::space::{self, Box4, Crowd, Place, Wish};
 use super::{LABEL_SIZE, SMALL_SIZE};
 use crate::report::font;
@@ -289,14 +289,17 @@ fn draw_laws(scene: &mut Scene, panel: &Panel, frame: &Frame) {
         }
     }
     for law in panel.laws.iter().filter(|law| law.band) {
-        let shown = || law.points.iter().filter(|s| panel.x.can_show(s.x) && frame.x.holds(s.x));
         let end = |value: Option<f64>, open: f64| {
             value.filter(|&value| panel.y.can_show(value)).map_or(open, height)
         };
-        let mut outline: Vec<(f64, f64)> =
-            shown().map(|s| (frame.x.place(s.x), end(s.high, top))).collect();
-        let lower: Vec<(f64, f64)> =
-            shown().map(|s| (frame.x.place(s.x), end(s.low, bottom))).collect();
+        let edge = |end: &dyn Fn(&Swath) -> f64| {
+            let shown = law.points.iter().filter(|swath| panel.x.can_show(swath.x));
+            let places: Vec<(f64, f64)> = shown.map(|s| (frame.x.place(s.x), end(s))).collect();
+            let parts = clipped(&places, &[left, top - 1.0, right, bottom + 1.0]);
+            parts.into_iter().flatten().collect::<Vec<(f64, f64)>>()
+        };
+        let mut outline = edge(&|swath| end(swath.high, top));
+        let lower = edge(&|swath| end(swath.low, bottom));
         if lower.len() > 1 {
             outline.extend(lower.into_iter().rev());
             // Many bands on top of each other would hide the points.
@@ -338,14 +341,8 @@ fn draw_series(scene: &mut Scene, panel: &Panel, frame: &Frame) {
     }
     for series in panel.series.iter().filter(|series| series.marked) {
         for point in panel.points(series) {
-            let x = frame.x.place(point.x);
-            if let Some((low, high)) = point.error {
-                let place = |end: f64, open: f64| match panel.y.can_show(end) {
-                    true => frame.y.place(end).clamp(frame.plot[1], frame.plot[3]),
-                    false => open,
-                };
-                let (low, high) = (place(low, frame.plot[3]), place(high, frame.plot[1]));
-                scene.line((x, low), (x, high), Stroke::solid(series.paint, 1.4));
+            if let Some((from, to)) = bar(panel, frame, point) {
+                scene.line(from, to, Stroke::solid(series.paint, 1.4));
             }
         }
     }
@@ -362,6 +359,17 @@ fn draw_series(scene: &mut Scene, panel: &Panel, frame: &Frame) {
             }
         }
     }
+}
+
+/// Both ends of a point's error bar; an open end reaches the frame.
+fn bar(panel: &Panel, frame: &Frame, point: &Point) -> Option<((f64, f64), (f64, f64))> {
+    let (low, high) = point.error?;
+    let x = frame.x.place(point.x);
+    let place = |end: f64, open: f64| match panel.y.can_show(end) {
+        true => frame.y.place(end).clamp(frame.plot[1], frame.plot[3]),
+        false => open,
+    };
+    Some(((x, place(low, frame.plot[3])), (x, place(high, frame.plot[1]))))
 }
 
 fn draw_arrow(scene: &mut Scene, frame: &Frame, arrow: &Arrow) {
@@ -427,6 +435,8 @@ fn draw_labels(scene: &mut Scene, panel: &Panel, frame: &Frame) -> Vec<Entry> {
         if series.marked {
             let owner = wanted.owners;
             wanted.marks.extend(places.iter().map(|&place| (owner, place)));
+            let bars = panel.points(series).filter_map(|point| bar(panel, frame, point));
+            wanted.curves.extend(bars.map(|(from, to)| vec![from, to]));
         }
         if !places.is_empty() {
             wanted.ask(&series.label, sample, anchors(&places));
@@ -439,7 +449,22 @@ fn draw_labels(scene: &mut Scene, panel: &Panel, frame: &Frame) -> Vec<Entry> {
         wanted.curves.extend(own);
     }
     ask_lines(panel, frame, &mut wanted);
-    write_labels(scene, wanted, frame)
+    for arrow in &panel.arrows {
+        let ends = [arrow.from, arrow.to].map(|(x, y)| (frame.x.place(x), frame.y.place(y)));
+        wanted.curves.extend(clipped(&ends, &frame.plot));
+    }
+    let mut legend = write_labels(scene, wanted, frame);
+    // A law in the legend shows the marks of its points, too, and names them.
+    for series in &panel.series {
+        let beginning = format!("{}: ", series.name);
+        let mut named = false;
+        for entry in legend.iter_mut().filter(|entry| entry.text.starts_with(&beginning)) {
+            entry.sample = Sample::Both(series.paint, series.shape, Line::Dashed);
+            named = true;
+        }
+        legend.retain(|entry| !named || entry.text != series.name);
+    }
+    legend
 }
 
 /// Labels of horizontal and vertical lines.

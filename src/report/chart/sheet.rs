@@ -188,13 +188,11 @@ fn draw_table(scene: &mut Scene, title: &str, table: &Table, top: f64) -> f64 {
             texts.map(width).fold(0.0, f64::max)
         })
         .collect();
-    let needed = widths.iter().sum::<f64>();
     let available = room - gap * (count as f64 - 1.0);
-    let factor = if needed > available { available / needed } else { 1.0 };
+    let widths = narrowed(widths, available);
     let mut write = |cells: &[String], paint: Paint, line: f64| {
         let mut left = MARGIN;
         for ((cell, (_, align)), width) in cells.iter().zip(table.columns()).zip(&widths) {
-            let width = width * factor;
             let text = font::fit(&with_true_minus(cell), SMALL_SIZE, width + 0.5);
             let (x, anchor) = match align {
                 Align::Left => (left, Anchor::Start),
@@ -228,6 +226,16 @@ fn draw_heading(scene: &mut Scene, text: &str, top: f64) -> f64 {
     scene.text((MARGIN, baseline), text, style);
     // The gap below is that between blocks; a heading belongs to what follows.
     baseline - GAP / 2.0
+}
+
+/// Takes from the widest columns until all fit.
+fn narrowed(mut widths: Vec<f64>, available: f64) -> Vec<f64> {
+    let mut cap = widths.iter().copied().fold(0.0, f64::max);
+    while cap > 8.0 && widths.iter().map(|width| width.min(cap)).sum::<f64>() > available {
+        cap -= 1.0;
+    }
+    widths.iter_mut().for_each(|width| *width = width.min(cap));
+    widths
 }
 
 /// A sentence over as many lines as it needs.

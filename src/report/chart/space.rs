@@ -13,9 +13,9 @@ const CURVE_MARGIN: f64 = 2.0;
 const MARK_MARGIN: f64 = 5.0;
 /// Costs of covering a mark or another label, of a unit of distance, of standing nearer to a mark
 /// of something else, and of a leading line across another label; a point of a curve costs 1.
-const MARK_COST: f64 = 20.0;
+const MARK_COST: f64 = 40.0;
 const LABEL_COST: f64 = 1000.0;
-const DISTANCE_COST: f64 = 0.25;
+const DISTANCE_COST: f64 = 0.4;
 const DOUBT_COST: f64 = 25.0;
 const CROSSING_COST: f64 = 60.0;
 /// A label at an anchor after the first must be clearer by this much.
@@ -150,7 +150,7 @@ fn best(
                 continue;
             }
             let stranger = |(owner, point): &&(usize, (f64, f64))| {
-                *owner != wish.owner && distance(&area, *point) < far + 2.0
+                *owner != wish.owner && distance(&area, *point) < 1.5 * far + 3.0
             };
             if crowd.marks.iter().any(|mark| stranger(&mark)) {
                 cost += DOUBT_COST;

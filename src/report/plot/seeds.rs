@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::scope::{Scope, Setting, deviation, lack, mean, mean_point, refused};
+use super::scope::{Scope, Setting, deviation, lack, mean_point, refused};
 use super::{Finding, Part};
 use crate::report::chart::{
     Block, Datum, Grid, Label, Level, Line, Panel, Point, Scale, Series, Shape, Sheet,
@@ -32,7 +32,8 @@ pub(super) fn sensitivity(scope: &Scope) -> Part {
         let point = |setting: &&Setting| {
             let mut runs = setting.runs.clone();
             runs.sort_by_key(|run| (run.seeds, run.origin.id()));
-            mean_point(setting.n, &runs[seed..=seed])
+            // The held-out text is the same for all: its error says nothing of seeds.
+            Point { error: None, ..mean_point(setting.n, &runs[seed..=seed]) }
         };
         let points: Vec<Point> = tuned.iter().map(point).collect();
         let paint =
@@ -92,12 +93,10 @@ pub(super) fn spread(scope: &Scope) -> Part {
     let mut table = Table::new(&[
         ("size", Align::Left),
         ("D", Align::Left),
-        ("setting", Align::Left),
+        ("epochs / lr / wd", Align::Left),
         ("differ in", Align::Left),
         ("seeds", Align::Right),
-        ("mean", Align::Right),
         ("sd", Align::Right),
-        ("sd (n)", Align::Right),
     ]);
     let mut several: Vec<&Setting> =
         scope.settings.iter().filter(|setting| setting.losses().len() > 1).collect();
@@ -114,12 +113,10 @@ pub(super) fn spread(scope: &Scope) -> Part {
         table.push([
             size.clone(),
             d.clone(),
-            format!("{}/{}/{}", setting.epochs, setting.lr, setting.weight_decay),
+            format!("{} / {} / {}", setting.epochs, setting.lr, setting.weight_decay),
             kind.to_owned(),
             losses.len().to_string(),
-            format!("{:.4}", mean(&losses)),
             format!("{sd:.4}"),
-            format!("{population:.4}"),
         ]);
         let datum = |what: &str, value: f64| Datum {
             series: format!("{size}, D = {d}, {}, {kind}", setting.text()),
@@ -130,7 +127,11 @@ pub(super) fn spread(scope: &Scope) -> Part {
             ..Datum::default()
         };
         let count = losses.len() as f64;
-        data.extend([datum("standard deviation (n - 1)", sd), datum("seeds", count)]);
+        data.extend([
+            datum("standard deviation (n - 1)", sd),
+            datum("standard deviation (n), the paper's", population),
+            datum("seeds", count),
+        ]);
         points.entry(kind).or_default().push(Point {
             x: setting.n,
             y: sd,
@@ -154,8 +155,8 @@ pub(super) fn spread(scope: &Scope) -> Part {
         panel.series.push(Series::new(kind, paint, Shape::numbered(index), points));
     }
     let caption = format!(
-        "Standard deviation of single losses over seeds, all else equal (epochs / lr / weight \
-         decay); `sd (n)` is the paper's, which divides by n. Pooled: {text}.",
+        "Standard deviation of single losses over seeds, all else equal; the paper's, which divides \
+         by n and not by n - 1, is in the table of data. Pooled: {text}.",
         text = findings[0].text
     );
     let mut sheet = Sheet::new(NAME, "What a seed changes", caption);

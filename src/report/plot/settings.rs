@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::scope::{Scope, Setting, lack, mean_point, same};
 use super::{Finding, Part};
-use crate::report::chart::{Block, Line, Panel, Point, Scale, Series, Shape, Sheet, Sizes, Ticks};
+use crate::report::chart::{
+    Block, Label, Line, Panel, Point, Scale, Series, Shape, Sheet, Sizes, Ticks,
+};
 use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::Run;
@@ -307,9 +309,18 @@ pub(super) fn epochs(scope: &Scope) -> Part {
     Ok((sheet, findings))
 }
 
+/// Several panels stand beside each other and share their legend.
 fn half_height_if_several(panels: &mut [Panel]) {
-    let several = panels.len() > 1;
-    panels.iter_mut().filter(|_| several).for_each(|panel| panel.height = Sizes::HALF);
+    if panels.len() < 2 {
+        return;
+    }
+    for panel in panels {
+        panel.height = Sizes::HALF;
+        // One legend for all: what a mark means must not be looked for in another panel.
+        for series in &mut panel.series {
+            series.label = Label::Legend(series.name.clone());
+        }
+    }
 }
 
 /// P8: loss over weight decay, a panel per size and budget, a curve per number of epochs.

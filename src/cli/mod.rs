@@ -12,6 +12,7 @@ mod fit;
 mod foreign;
 mod import;
 mod options;
+mod plot;
 mod prepare;
 mod print;
 mod progress;
@@ -56,6 +57,8 @@ enum Verb {
     Quickstart(quickstart::QuickstartArgs),
     /// Fit a law to a table of losses, with intervals
     Fit(fit::FitArgs),
+    /// Draw the paper's figures of a store's runs
+    Plot(plot::PlotArgs),
     /// Take in runs of other programs, kept apart from the records
     Import(import::ImportArgs),
     /// List the records of a store
@@ -105,6 +108,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Ensemble(arguments) => ensemble::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),
         Verb::Fit(arguments) => fit::run(&arguments).map(done),
+        Verb::Plot(arguments) => plot::run(&arguments).map(done),
         Verb::Import(arguments) => import::run(&arguments).map(done),
         Verb::Runs(arguments) => runs::list(&arguments).map(done),
         Verb::Show(arguments) => runs::show(&arguments).map(done),

@@ -5,7 +5,6 @@
 //! during training over a logarithmic axis of tokens. Names and values stand in columns of their
 //! own and labels of curves look for free space, so nothing overlaps for any numbers.
 
-mod axis;
 mod dots;
 mod trajectories;
 
@@ -95,29 +94,13 @@ fn text(size: f64, paint: Paint, anchor: Anchor) -> TextStyle {
 mod tests {
     use super::*;
     use crate::eval::statistics::Estimate;
-    use crate::report::palette::Colors;
-    use crate::report::png;
+    use crate::report::chart::testing::check_scene;
     use crate::report::quickstart::{Trajectory, examples};
 
     /// Nothing may leave the picture, and no text may touch another one.
     fn check(name: &str, report: &QuickstartReport) {
         let scene = quickstart(report);
-        let (width, height) = scene.size();
-        let boxes = scene.text_boxes();
-        for (index, (text, [left, top, right, bottom])) in boxes.iter().enumerate() {
-            let inside = *left >= 0.0 && *top >= 0.0 && *right <= width && *bottom <= height;
-            assert!(inside, "{name}: `{text}` leaves the picture: {left} {top} {right} {bottom}");
-            for (other, [l, t, r, b]) in &boxes[..index] {
-                let apart = right <= l || r <= left || bottom <= t || b <= top;
-                assert!(apart, "{name}: `{text}` overlaps `{other}`");
-            }
-        }
-        if let Ok(folder) = std::env::var("SCARCE_FIGURES") {
-            let folder = std::path::Path::new(&folder);
-            std::fs::write(folder.join(format!("{name}.png")), png::encode(&scene)).unwrap();
-            std::fs::write(folder.join(format!("{name}.svg")), scene.to_svg(Colors::Light))
-                .unwrap();
-        }
+        check_scene(name, &scene);
     }
 
     /// A report whose losses are those of `report`, moved and stretched.

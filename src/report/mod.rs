@@ -4,14 +4,18 @@
 //! [`quickstart::QuickstartReport`]; this module turns them into text ([`table`]), a picture
 //! ([`figure`], [`svg`], [`png`]) and one self-contained page ([`page`]).
 
+pub mod chart;
 pub mod figure;
 pub mod font;
 pub mod number;
 pub mod page;
 pub mod palette;
+pub mod pdf;
+pub mod plot;
 pub mod png;
 pub mod quickstart;
 pub mod reading;
+pub mod runs;
 pub mod study;
 pub mod svg;
 pub mod table;

@@ -78,6 +78,16 @@ pub fn short_tokens(tokens: f64) -> String {
     format!("{}{suffix}", (scaled * 1e3).round() / 1e3)
 }
 
+/// A number of tokens or parameters to three digits: "210M", "1.68B", "25.6k".
+#[must_use]
+pub fn amount(value: f64) -> String {
+    if !(value.is_finite() && value > 0.0) {
+        return short_tokens(value);
+    }
+    let unit = 10f64.powf(value.log10().floor() - 2.0);
+    short_tokens((value / unit).round() * unit)
+}
+
 /// A duration: "0.84 s", "42.1 s", "3 min 12 s", "1 h 05 min".
 #[must_use]
 pub fn duration(seconds: f64) -> String {
@@ -142,6 +152,10 @@ mod tests {
             [(500.0, "500"), (25_600.0, "25.6k"), (1e6, "1M"), (2.5e9, "2.5B"), (3e12, "3T")];
         for (value, expected) in cases {
             assert_eq!(short_tokens(value), expected);
+        }
+        let cases = [(209_715_200.0, "210M"), (1_677_721_600.0, "1.68B"), (25_600.0, "25.6k")];
+        for (value, expected) in cases {
+            assert_eq!(amount(value), expected);
         }
     }
 

@@ -24,6 +24,10 @@ pub enum Paint {
     Purple,
     /// Bluish green.
     Green,
+    /// Orange, darkened on white until marks stand out.
+    Gold,
+    /// Sky blue, darkened on white; pale on a dark surface, where [`Paint::Blue`] is sky blue.
+    Sky,
 }
 
 /// Where the colors come from.
@@ -36,7 +40,7 @@ pub enum Colors {
 }
 
 /// All paints with their property name and their light and dark colors.
-const PAINTS: [(Paint, &str, &str, &str); 8] = [
+const PAINTS: [(Paint, &str, &str, &str); 10] = [
     (Paint::Surface, "--surface", "#ffffff", "#15181c"),
     (Paint::Ink, "--ink", "#1f2328", "#e6e8eb"),
     (Paint::Muted, "--muted", "#59636e", "#a3abb3"),
@@ -45,6 +49,8 @@ const PAINTS: [(Paint, &str, &str, &str); 8] = [
     (Paint::Blue, "--blue", "#0072b2", "#56b4e9"),
     (Paint::Purple, "--purple", "#cc79a7", "#cc79a7"),
     (Paint::Green, "--green", "#009e73", "#009e73"),
+    (Paint::Gold, "--gold", "#b07a00", "#e69f00"),
+    (Paint::Sky, "--sky", "#3a98d4", "#b4dcf5"),
 ];
 
 impl Colors {

@@ -24,7 +24,7 @@ pub fn encode(scene: &Scene) -> Vec<u8> {
 }
 
 /// Parses a picture with the committed font as the only one.
-fn tree(svg: &str) -> usvg::Tree {
+pub(super) fn tree(svg: &str) -> usvg::Tree {
     let mut options = usvg::Options { font_family: "DejaVu Sans".into(), ..Default::default() };
     options.fontdb_mut().load_font_data(font::FILE.to_vec());
     usvg::Tree::from_str(svg, &options).expect("a scene is a well-formed picture")

@@ -55,9 +55,29 @@ pub struct TextStyle {
 
 #[derive(Clone, Debug)]
 enum Item {
-    Path { points: Vec<(f64, f64)>, closed: bool, fill: Option<Paint>, stroke: Option<Stroke> },
-    Circle { center: (f64, f64), radius: f64, fill: Option<Paint>, stroke: Option<Stroke> },
-    Text { at: (f64, f64), text: String, style: TextStyle },
+    Path {
+        points: Vec<(f64, f64)>,
+        closed: bool,
+        fill: Option<Paint>,
+        stroke: Option<Stroke>,
+    },
+    /// A polygon that lets through what lies below it.
+    Veil {
+        points: Vec<(f64, f64)>,
+        fill: Paint,
+        opacity: f64,
+    },
+    Circle {
+        center: (f64, f64),
+        radius: f64,
+        fill: Option<Paint>,
+        stroke: Option<Stroke>,
+    },
+    Text {
+        at: (f64, f64),
+        text: String,
+        style: TextStyle,
+    },
 }
 
 /// Width of the rim around text with a halo.
@@ -110,6 +130,11 @@ impl Scene {
         self.items.push(Item::Path { points, closed: true, fill: Some(fill), stroke });
     }
 
+    /// A polygon that lets through what lies below it; `opacity` from 0 to 1.
+    pub fn veil(&mut self, points: Vec<(f64, f64)>, fill: Paint, opacity: f64) {
+        self.items.push(Item::Veil { points, fill, opacity });
+    }
+
     /// A filled rectangle with its top left corner at `at`.
     pub fn rectangle(&mut self, at: (f64, f64), width: f64, height: f64, fill: Paint) {
         let (left, top) = at;
@@ -156,6 +181,28 @@ impl Scene {
             .collect()
     }
 
+    /// The box (left, top, right, bottom) of the centers of all lines and of all corners.
+    #[must_use]
+    pub fn extent(&self) -> [f64; 4] {
+        let mut extent = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
+        let mut add = |(x, y): (f64, f64)| {
+            extent = [extent[0].min(x), extent[1].min(y), extent[2].max(x), extent[3].max(y)];
+        };
+        for item in &self.items {
+            match item {
+                Item::Path { points, .. } | Item::Veil { points, .. } => {
+                    points.iter().for_each(|&point| add(point));
+                }
+                Item::Circle { center: (x, y), radius, .. } => {
+                    add((x - radius, y - radius));
+                    add((x + radius, y + radius));
+                }
+                Item::Text { .. } => {}
+            }
+        }
+        extent
+    }
+
     /// The SVG text: a file of its own for [`Colors::Light`], an element of a page for
     /// [`Colors::Page`].
     #[must_use]
@@ -190,13 +237,13 @@ impl Item {
     fn write(&self, svg: &mut String, colors: Colors) {
         match self {
             Self::Path { points, closed, fill, stroke } => {
-                svg.push_str("<path d=\"");
-                for (index, point) in points.iter().enumerate() {
-                    let command = if index == 0 { 'M' } else { 'L' };
-                    let _ = write!(svg, "{command}{} {}", number(point.0), number(point.1));
-                }
-                svg.push_str(if *closed { "Z\"" } else { "\"" });
+                write_path(svg, points, *closed);
                 write_style(svg, colors, *fill, *stroke);
+            }
+            Self::Veil { points, fill, opacity } => {
+                write_path(svg, points, true);
+                let (fill, opacity) = (colors.css(*fill), number(*opacity));
+                let _ = writeln!(svg, " style=\"fill:{fill};fill-opacity:{opacity}\"/>");
             }
             Self::Circle { center, radius, fill, stroke } => {
                 let (x, y, r) = (number(center.0), number(center.1), number(*radius));
@@ -228,6 +275,15 @@ impl Item {
             }
         }
     }
+}
+
+fn write_path(svg: &mut String, points: &[(f64, f64)], closed: bool) {
+    svg.push_str("<path d=\"");
+    for (index, point) in points.iter().enumerate() {
+        let command = if index == 0 { 'M' } else { 'L' };
+        let _ = write!(svg, "{command}{} {}", number(point.0), number(point.1));
+    }
+    svg.push_str(if closed { "Z\"" } else { "\"" });
 }
 
 fn write_style(svg: &mut String, colors: Colors, fill: Option<Paint>, stroke: Option<Stroke>) {

@@ -27,6 +27,9 @@ mod mixture;
 /// Answers of PyTorch and transformers.
 mod oracle;
 
+/// `scarce plot`.
+mod plot;
+
 /// `scarce prepare`.
 mod prepare;
 

@@ -1,8 +1,8 @@
 //! The upper panel: a row per recipe with its mean, its 95 % interval and the number in words.
 
-use super::axis::Axis;
 use super::{LABEL_SIZE, MARGIN, MARK_RADIUS, SMALL_SIZE, TITLE_SIZE, WIDTH, mark, paint, text};
 use crate::eval::statistics::{Estimate, LEVEL};
+use crate::report::chart::axis::Axis;
 use crate::report::font;
 use crate::report::number;
 use crate::report::palette::Paint;

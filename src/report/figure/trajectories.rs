@@ -3,8 +3,9 @@
 //! Every curve is labeled where it ends. A label tries places around that point, near ones first,
 //! and takes the one that covers the fewest curves and no other label.
 
-use super::axis::Axis;
 use super::{MARGIN, SMALL_SIZE, TITLE_SIZE, WIDTH, mark, paint, text};
+use crate::report::chart::axis::Axis;
+use crate::report::chart::space::{self, Crowd, Place, Wish};
 use crate::report::font;
 use crate::report::number;
 use crate::report::palette::Paint;
@@ -15,14 +16,10 @@ const PLOT_HEIGHT: f64 = 190.0;
 const TICK_SPACING: f64 = 30.0;
 const CURVE_WIDTH: f64 = 1.8;
 const LABEL_WIDTH_MAX: f64 = 110.0;
-const LABEL_HEIGHT: f64 = SMALL_SIZE * 1.15;
 
 /// Share of a run after which its losses must fit into the panel: the first steps of training start
 /// so high that they would press everything else together.
 const SHOWN_FROM_SHARE: f64 = 0.25;
-
-/// A label farther than this from the end of its curve gets a line that leads to it.
-const LEADER_FROM: f64 = 14.0;
 
 /// The plot: both axes and their ends in the picture.
 struct Plot {
@@ -33,9 +30,6 @@ struct Plot {
     top: f64,
     bottom: f64,
 }
-
-/// A box (left, top, right, bottom).
-type Box4 = [f64; 4];
 
 /// Draws the panel from `top` downwards and returns where it ends.
 pub(super) fn draw(scene: &mut Scene, trajectories: &[Trajectory], top: f64) -> f64 {
@@ -67,15 +61,23 @@ pub(super) fn draw(scene: &mut Scene, trajectories: &[Trajectory], top: f64) -> 
         .iter()
         .map(|(trajectory, _)| font::fit(&trajectory.label, SMALL_SIZE, LABEL_WIDTH_MAX))
         .collect();
-    let places = place_labels(&labels, &ends, &paths, &plot);
-    for (end, place) in ends.iter().zip(&places) {
-        if distance(place, *end) > LEADER_FROM {
-            scene.line(*end, nearest(place, *end), Stroke::solid(Paint::Muted, 0.8));
+    let wishes: Vec<Wish> = (labels.into_iter().zip(&ends))
+        .enumerate()
+        .map(|(owner, (text, &end))| Wish { text, anchors: vec![end], owner })
+        .collect();
+    let frame = [plot.left, plot.top, plot.right, plot.bottom];
+    let marks: Vec<(usize, (f64, f64))> = ends.iter().copied().enumerate().collect();
+    let crowd = Crowd { curves: &paths, marks: &marks, frame: &frame, cost_max: f64::INFINITY };
+    let places = space::place(&wishes, SMALL_SIZE, crowd);
+    for Place { area, anchor } in places.iter().flatten() {
+        if space::distance(area, *anchor) > space::LEADER_FROM {
+            scene.line(*anchor, space::nearest(area, *anchor), Stroke::solid(Paint::Muted, 0.8));
         }
     }
     let style = TextStyle { halo: true, ..text(SMALL_SIZE, Paint::Ink, Anchor::Start) };
-    for (label, place) in labels.into_iter().zip(places) {
-        scene.text_beside((place[0], (place[1] + place[3]) / 2.0), label, style);
+    for (wish, place) in wishes.into_iter().zip(places) {
+        let Some(Place { area, .. }) = place else { continue };
+        scene.text_beside((area[0], (area[1] + area[3]) / 2.0), wish.text, style);
     }
     plot.bottom + 36.0
 }
@@ -160,99 +162,4 @@ fn clipped(points: &[(f64, f64)], plot: &Plot) -> Vec<(f64, f64)> {
         }
     }
     path
-}
-
-/// A box for every label, chosen in order and then once more with all others known.
-fn place_labels(
-    labels: &[String],
-    ends: &[(f64, f64)],
-    paths: &[Vec<(f64, f64)>],
-    plot: &Plot,
-) -> Vec<Box4> {
-    let dense: Vec<(f64, f64)> = paths.iter().flat_map(|path| sampled(path)).collect();
-    let mut places: Vec<Option<Box4>> = vec![None; labels.len()];
-    for _ in 0..2 {
-        for index in 0..labels.len() {
-            places[index] = None;
-            let width = font::text_width(&labels[index], SMALL_SIZE);
-            let cost = |place: &Box4| {
-                let covers = |point: &&(f64, f64)| inside(place, **point, 2.0);
-                let curves = dense.iter().filter(covers).count() as f64;
-                let marks = ends.iter().filter(|end| inside(place, **end, 5.0)).count() as f64;
-                let others = places.iter().flatten().filter(|other| overlap(place, other)).count();
-                curves + 20.0 * marks + 1000.0 * others as f64
-            };
-            let mut best: Option<(f64, Box4)> = None;
-            for (distance, place) in candidates(ends[index], width, plot) {
-                let total = cost(&place) + 0.25 * distance;
-                if best.is_none_or(|(lowest, _)| total < lowest) {
-                    best = Some((total, place));
-                }
-            }
-            places[index] = best.map(|(_, place)| place);
-        }
-    }
-    places.into_iter().flatten().collect()
-}
-
-/// Boxes within the panel around the end of a curve, with their distances from it.
-fn candidates(end: (f64, f64), width: f64, plot: &Plot) -> Vec<(f64, Box4)> {
-    let mut found = Vec::new();
-    let steps = (2.0 * PLOT_HEIGHT / LABEL_HEIGHT) as i32;
-    for step in 0..=2 * steps {
-        // 0, +1, -1, +2, -2, ... half lines below and above.
-        let half_lines = if step % 2 == 1 { (step + 1) / 2 } else { -(step / 2) };
-        let middle = end.1 + f64::from(half_lines) * LABEL_HEIGHT / 2.0;
-        for left in [end.0 + 8.0, end.0 - width / 2.0, end.0 - width - 8.0] {
-            let place =
-                [left, middle - LABEL_HEIGHT / 2.0, left + width, middle + LABEL_HEIGHT / 2.0];
-            // A line that leads from above or below would cross the labels in between.
-            let beside = place[0] > end.0 || place[2] < end.0;
-            let fits = (beside || distance(&place, end) <= LEADER_FROM)
-                && place[0] >= plot.left
-                && place[2] <= plot.right
-                && place[1] >= plot.top
-                && place[3] <= plot.bottom;
-            if fits {
-                found.push((distance(&place, end), place));
-            }
-        }
-    }
-    found
-}
-
-/// Points along a path, close enough that no label slips between them.
-fn sampled(path: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let mut points = path.to_vec();
-    for pair in path.windows(2) {
-        let (from, to) = (pair[0], pair[1]);
-        let pieces = ((to.0 - from.0).hypot(to.1 - from.1) / 2.0).ceil() as usize;
-        points.extend((1..pieces).map(|piece| {
-            let share = piece as f64 / pieces as f64;
-            (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1))
-        }));
-    }
-    points
-}
-
-fn inside(place: &Box4, point: (f64, f64), margin: f64) -> bool {
-    point.0 > place[0] - margin
-        && point.0 < place[2] + margin
-        && point.1 > place[1] - margin
-        && point.1 < place[3] + margin
-}
-
-fn overlap(a: &Box4, b: &Box4) -> bool {
-    a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]
-}
-
-/// From a box to a point, zero if it lies within.
-fn distance(place: &Box4, point: (f64, f64)) -> f64 {
-    let (x, y) = nearest(place, point);
-    (x - point.0).hypot(y - point.1)
-}
-
-/// The point of a box that is nearest to another point.
-fn nearest(place: &Box4, point: (f64, f64)) -> (f64, f64) {
-    (point.0.clamp(place[0], place[2]), point.1.clamp(place[1], place[3]))
 }

@@ -4,7 +4,7 @@ use crate::report::font;
 
 /// Maps values to places along one direction of the picture.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Axis {
+pub(in crate::report) struct Axis {
     low: f64,
     high: f64,
     from: f64,
@@ -13,12 +13,12 @@ pub(super) struct Axis {
 }
 
 /// A tick: its value and its label.
-pub(super) type Tick = (f64, String);
+pub(in crate::report) type Tick = (f64, String);
 
 impl Axis {
     /// A linear axis that shows `low` to `high`, widened by `padding` (a share of the range) on
     /// both sides, between the places `from` and `to`. An empty range is given some width.
-    pub(super) fn linear(low: f64, high: f64, padding: f64, from: f64, to: f64) -> Self {
+    pub(in crate::report) fn linear(low: f64, high: f64, padding: f64, from: f64, to: f64) -> Self {
         let range = high - low;
         let range = if range > 0.0 { range } else { (high.abs() * 0.01).max(1e-3) };
         let pad = padding * range;
@@ -28,26 +28,26 @@ impl Axis {
     }
 
     /// A logarithmic axis that shows `low` to `high`, both positive, with a little room.
-    pub(super) fn logarithmic(low: f64, high: f64, from: f64, to: f64) -> Self {
+    pub(in crate::report) fn logarithmic(low: f64, high: f64, from: f64, to: f64) -> Self {
         let (low, high) = (low.ln(), high.ln());
         let pad = (0.03 * (high - low)).max(0.05);
         Self { low: low - pad, high: high + pad, from, to, logarithmic: true }
     }
 
     /// Where a value lies.
-    pub(super) fn place(&self, value: f64) -> f64 {
+    pub(in crate::report) fn place(&self, value: f64) -> f64 {
         let value = if self.logarithmic { value.ln() } else { value };
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
     /// Whether a value lies within the axis.
-    pub(super) fn holds(&self, value: f64) -> bool {
+    pub(in crate::report) fn holds(&self, value: f64) -> bool {
         let value = if self.logarithmic { value.ln() } else { value };
         value >= self.low && value <= self.high
     }
 
     /// Round ticks of a linear axis, no closer to each other than `spacing`.
-    pub(super) fn linear_ticks(&self, spacing: f64) -> Vec<Tick> {
+    pub(in crate::report) fn linear_ticks(&self, spacing: f64) -> Vec<Tick> {
         let length = (self.to - self.from).abs();
         let step_min = (self.high - self.low) * spacing / length;
         let magnitude = 10f64.powf(step_min.log10().floor());
@@ -64,23 +64,59 @@ impl Axis {
     }
 
     /// Whether equal distances are equal ratios.
-    pub(super) fn is_logarithmic(&self) -> bool {
+    pub(in crate::report) fn is_logarithmic(&self) -> bool {
         self.logarithmic
     }
 
+    /// Ticks without labels inside the decades of a logarithmic axis: 2 to 9 times each power of
+    /// ten, or the powers themselves where decades are narrower than this many picture units.
+    pub(in crate::report) fn minor_ticks(&self, decade_min: f64) -> Vec<f64> {
+        let decades = (self.high - self.low) / std::f64::consts::LN_10;
+        if !self.logarithmic || decades > 40.0 {
+            return Vec::new();
+        }
+        let first = (self.low / std::f64::consts::LN_10).floor() as i32;
+        let last = (self.high / std::f64::consts::LN_10).ceil() as i32;
+        let all = (self.to - self.from).abs() / decades >= decade_min;
+        let multiples = if all { 1..=9 } else { 1..=1 };
+        (first..=last)
+            .flat_map(|power| multiples.clone().map(move |m| f64::from(m) * 10f64.powi(power)))
+            .filter(|&value| self.holds(value))
+            .collect()
+    }
+
+    /// Ticks of either kind for a vertical axis, no closer to each other than `spacing`.
+    pub(in crate::report) fn ticks_apart(&self, spacing: f64) -> Vec<Tick> {
+        if !self.logarithmic {
+            return self.linear_ticks(spacing);
+        }
+        // A logarithmic axis of less than an octave reads better with even steps.
+        let (low, high) = (self.low.exp(), self.high.exp());
+        if high < 2.2 * low {
+            let even = Self { low, high, logarithmic: false, ..*self };
+            return even.linear_ticks(spacing);
+        }
+        // Lines of text are as high as `spacing` allows; their widths do not matter here.
+        let ticks = self.logarithmic_ticks(0.0, plain);
+        let close = |pair: &[Tick]| (self.place(pair[1].0) - self.place(pair[0].0)).abs() < spacing;
+        if ticks.windows(2).any(close) {
+            let sparse = ticks.into_iter().filter(|(value, _)| is_power_of_ten(*value));
+            return sparse.collect();
+        }
+        ticks
+    }
+
     /// Round ticks of a horizontal axis of either kind whose labels of a font size stay apart.
-    pub(super) fn ticks_for_labels(&self, size: f64) -> Vec<Tick> {
+    pub(in crate::report) fn ticks_for_labels(&self, size: f64) -> Vec<Tick> {
         if self.logarithmic {
-            // Ticks are 1, 2, 3 or 5 times a power of ten, so that one digit is enough.
-            let decimals = |value: f64| (-(value * 1.000_001).log10().floor()).max(0.0) as usize;
-            self.logarithmic_ticks(size, |value| format!("{value:.*}", decimals(value)))
+            self.logarithmic_ticks(size, plain)
         } else {
             self.linear_ticks_for_labels(size)
         }
     }
 
     /// Round ticks of a horizontal linear axis whose labels of a font size stay apart.
-    pub(super) fn linear_ticks_for_labels(&self, size: f64) -> Vec<Tick> {
+    pub(in crate::report) fn linear_ticks_for_labels(&self, size: f64) -> Vec<Tick> {
         let mut spacing = 3.5 * size;
         loop {
             let ticks = self.linear_ticks(spacing);
@@ -99,7 +135,11 @@ impl Axis {
 
     /// Round ticks of a logarithmic axis, labeled by `label`: the densest of 1-2-5, 1-3 and powers
     /// of ten whose labels of the given font size stay apart.
-    pub(super) fn logarithmic_ticks(&self, size: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
+    pub(in crate::report) fn logarithmic_ticks(
+        &self,
+        size: f64,
+        label: impl Fn(f64) -> String,
+    ) -> Vec<Tick> {
         let decades = |every: i32, multiples: &[f64]| -> Vec<Tick> {
             let first = (self.low / std::f64::consts::LN_10).floor() as i32;
             let last = (self.high / std::f64::consts::LN_10).ceil() as i32;
@@ -121,6 +161,21 @@ impl Axis {
         let mut candidates = sets.into_iter().map(|(every, multiples)| decades(every, multiples));
         candidates.find(apart).unwrap_or_else(|| decades(3, &[1.0]))
     }
+}
+
+/// A tick as a plain number: ticks are 1, 2, 3 or 5 times a power of ten, so that one digit is
+/// enough, and an exponent beyond ten thousand or its inverse.
+fn plain(value: f64) -> String {
+    let power = (value * 1.000_001).log10().floor();
+    if !(-4.0..6.0).contains(&power) {
+        return format!("{:.0}e{power:.0}", value / 10f64.powf(power));
+    }
+    format!("{value:.*}", (-power).max(0.0) as usize)
+}
+
+fn is_power_of_ten(value: f64) -> bool {
+    let power = value.log10();
+    (power - power.round()).abs() < 1e-6
 }
 
 #[cfg(test)]

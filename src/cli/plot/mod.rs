@@ -1,0 +1,230 @@
+//! `scarce plot`: the paper's figures of whatever a store holds.
+
+mod foreign;
+mod own;
+mod print;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::print as out;
+use crate::laws::Noise;
+use crate::report::chart::Figure;
+use crate::report::palette::Colors;
+use crate::report::plot::{Mode, Options, draw};
+use crate::report::runs::{Averaging, Runs};
+use crate::report::{pdf, png};
+use crate::spec::Split;
+use crate::store::{Store, write_atomically};
+use crate::{Error, Result};
+
+/// Arguments of `scarce plot`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every figure becomes NAME.svg, NAME.png, NAME.pdf and NAME.csv, the last with every number that is
+drawn and the records it is from. What a mode finds is printed: laws with their intervals (profile
+likelihood), data efficiency, certificates, and why there is none.")]
+pub(super) struct PlotArgs {
+    /// What to plot; --list shows the modes
+    #[arg(long, value_name = "MODE", required_unless_present = "list")]
+    mode: Option<String>,
+    /// List the modes
+    #[arg(long)]
+    list: bool,
+    /// Directory of the records
+    #[arg(long, default_value = "scarce-store", value_name = "DIR")]
+    store: PathBuf,
+    /// Where the files go
+    #[arg(long, default_value = "scarce-plots", value_name = "DIR")]
+    out: PathBuf,
+    /// Plot imported runs instead of records
+    #[arg(long, conflicts_with = "mixed")]
+    foreign: bool,
+    /// Plot both, with different marks
+    #[arg(long)]
+    mixed: bool,
+    /// Which held-out losses of records are shown
+    #[arg(long, value_enum, default_value = "val")]
+    split: Held,
+    /// Only runs on this data: a corpus' id or its beginning, or what imported runs call theirs
+    #[arg(long, value_name = "DATA")]
+    data: Option<String>,
+    /// Only imported runs with this tag
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// Which average of ensembles is shown
+    #[arg(long, value_enum, default_value = "logits")]
+    averaging: Average,
+    /// The budget D of figures that show one
+    #[arg(long, value_name = "TOKENS")]
+    budget: Option<f64>,
+    /// The weight decay of the standard recipe
+    #[arg(long, value_name = "DECAY", default_value_t = 0.1)]
+    standard_decay: f64,
+    /// Standard deviation of a loss, if it is known, for example over seeds; otherwise the scatter
+    /// around a law is used
+    #[arg(long, value_name = "SD")]
+    noise: Option<f64>,
+    /// Level of the intervals
+    #[arg(long, default_value_t = 0.9)]
+    level: f64,
+    /// Print what was found as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Splits that losses are held out on.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Held {
+    /// What choices are made on
+    Val,
+    /// What is reported
+    Test,
+}
+
+/// Averages by their names.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Average {
+    /// Of logits, the paper's
+    Logits,
+    /// Of probabilities
+    Probabilities,
+}
+
+impl Held {
+    fn split(self) -> Split {
+        match self {
+            Self::Val => Split::Val,
+            Self::Test => Split::Test,
+        }
+    }
+}
+
+pub(super) fn run(arguments: &PlotArgs) -> Result<()> {
+    if arguments.list {
+        out::data(&print::list(arguments.json));
+        return Ok(());
+    }
+    let mode = Mode::parse(arguments.mode.as_deref().unwrap_or_default())?;
+    let options = options(arguments)?;
+    let runs = runs(arguments, mode)?;
+    let plots = draw(mode, &runs, &options)?;
+    std::fs::create_dir_all(&arguments.out)
+        .map_err(|cause| Error::io("create", &arguments.out, &cause))?;
+    let mut files = Vec::new();
+    for figure in &plots.figures {
+        files.extend(write(&arguments.out, figure)?);
+    }
+    if arguments.json {
+        out::json(&print::json(mode, &plots, &files));
+    } else {
+        out::data(&print::text(&plots, &files));
+    }
+    for remark in runs.remarks() {
+        out::note(&remark);
+    }
+    for lack in &plots.lacks {
+        out::note(&format!("not drawn: {} needs {}", lack.figure, lack.needs));
+    }
+    Ok(())
+}
+
+fn options(arguments: &PlotArgs) -> Result<Options> {
+    if !(arguments.level > 0.0 && arguments.level < 1.0) {
+        return Err(Error::usage(format!("--level: {} does not lie in (0, 1)", arguments.level)));
+    }
+    let noise = match arguments.noise {
+        None => Noise::Residuals,
+        Some(deviation) if deviation > 0.0 && deviation.is_finite() => Noise::Known { deviation },
+        Some(deviation) => {
+            return Err(Error::usage(format!("--noise: {deviation} is no standard deviation")));
+        }
+    };
+    Ok(Options {
+        noise,
+        level: arguments.level,
+        standard_weight_decay: arguments.standard_decay,
+        averaging: match arguments.averaging {
+            Average::Logits => Averaging::Logits,
+            Average::Probabilities => Averaging::Probabilities,
+        },
+        budget_tokens: arguments.budget,
+        ..Options::default()
+    })
+}
+
+/// The runs that were asked for: own and foreign ones are never mixed unless that is asked for.
+fn runs(arguments: &PlotArgs, mode: Mode) -> Result<Runs> {
+    if !arguments.store.join("format").is_file() {
+        return Err(Error::usage(format!("there is no store at `{}`", arguments.store.display()))
+            .hint(
+                "name it with --store DIR; `scarce train` makes one, `scarce import runs`, too",
+            ));
+    }
+    let store = Store::open(&arguments.store)?;
+    let split = arguments.split.split();
+    let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
+    if !arguments.foreign {
+        runs.runs.extend(own::runs(&store, split, mode.needs_trajectories())?);
+    }
+    if arguments.foreign || arguments.mixed {
+        let foreign = foreign::runs(&store, arguments.tag.as_deref(), mode.needs_trajectories())?;
+        // Nominal sizes and exact counts are not the same axis: mixed plots use exact counts.
+        runs.nominal = arguments.foreign && foreign.nominal;
+        runs.runs.extend(if arguments.mixed { foreign.exact } else { foreign.runs });
+        if arguments.foreign {
+            runs.split = String::new();
+        }
+    }
+    if runs.runs.is_empty() {
+        let error = Error::data(format!("no runs for `{}`: the store has none", mode.name()));
+        return Err(error.hint(match arguments.foreign || arguments.mixed {
+            true => "`scarce import runs FILE` takes them in",
+            false => "`scarce scale` makes them; `--foreign` plots imported runs",
+        }));
+    }
+    one_data(&mut runs, arguments.data.as_deref())?;
+    Ok(runs)
+}
+
+/// Losses on different texts do not compare: a plot shows the runs of one.
+fn one_data(runs: &mut Runs, asked: Option<&str>) -> Result<()> {
+    if let Some(asked) = asked {
+        runs.runs.retain(|run| run.data.as_deref().is_some_and(|data| data.starts_with(asked)));
+        if runs.runs.is_empty() {
+            return Err(Error::usage(format!("--data: no run is on `{asked}`")));
+        }
+    }
+    let mut names: Vec<&str> = runs.runs.iter().filter_map(|run| run.data.as_deref()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() > 1 {
+        let short: Vec<String> =
+            names.iter().take(8).map(|name| name.chars().take(12).collect()).collect();
+        return Err(Error::usage(format!(
+            "the runs are on {} different data: {}",
+            names.len(),
+            short.join(", ")
+        ))
+        .hint("losses on different text do not compare: choose with --data"));
+    }
+    Ok(())
+}
+
+/// Writes the four files of a figure.
+fn write(folder: &Path, figure: &Figure) -> Result<Vec<PathBuf>> {
+    let files: [(&str, Vec<u8>); 4] = [
+        ("svg", figure.scene.to_svg(Colors::Light).into_bytes()),
+        ("png", png::encode(&figure.scene)),
+        ("pdf", pdf::encode(&figure.scene)),
+        ("csv", figure.csv().into_bytes()),
+    ];
+    let mut written = Vec::new();
+    for (ending, bytes) in files {
+        let path = folder.join(format!("{}.{ending}", figure.name));
+        write_atomically(&path, &bytes)?;
+        written.push(path);
+    }
+    Ok(written)
+}

@@ -1,0 +1,188 @@
+//! Records as what figures take in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::report::runs::{
+    Averaging, Ensemble, HeldOutLoss, Moment, Origin, Run, RunSeeds, Taught,
+};
+use crate::spec::preset::PRESETS;
+use crate::spec::{Job, JobId, ModelSpec, OptimSpec, Part, Split, Start, TrainSpec};
+use crate::store::{Loss, Outcome, Record, Store};
+use crate::train::MetricsLine;
+use crate::{Error, Result};
+
+/// Training runs by their ids, as far as ensembles have asked for them.
+type Trained = BTreeMap<JobId, TrainSpec>;
+
+/// All losses on a split that the store's records hold. With `courses`, the courses of single runs
+/// and their training losses are read, too.
+pub(super) fn runs(store: &Store, split: Split, courses: bool) -> Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    let mut trained = Trained::new();
+    let mut evaluations: Vec<(Record, Vec<JobId>)> = Vec::new();
+    let mut measured: BTreeSet<String> = BTreeSet::new();
+    for id in store.ids()? {
+        let Some(record) = store.record(id)? else { continue };
+        match store.job(id)? {
+            Job::Train(spec) => {
+                if let (Outcome::Finished, Some(loss)) =
+                    (&record.outcome, record.loss("model", split))
+                {
+                    let mut run = single(id, &spec, &record.numerics.name());
+                    set_loss(&mut run, loss);
+                    run.flops = Some(record.cost.flops);
+                    if courses {
+                        read_course(store, id, &spec, &mut run)?;
+                    }
+                    measured.insert(id.to_string());
+                    runs.push(run);
+                }
+                trained.insert(id, spec);
+            }
+            Job::Evaluate(spec) if spec.split == Part::Split(split) => {
+                evaluations.push((record, spec.members));
+            }
+            Job::Ensemble(spec) if spec.split == split => evaluations.push((record, spec.members)),
+            Job::Evaluate(_) | Job::Ensemble(_) | Job::Ngram(_) => {}
+        }
+    }
+    for (record, members) in &evaluations {
+        add_evaluation(record, members, split, &trained, (&mut runs, &mut measured));
+    }
+    Ok(runs)
+}
+
+/// A run with everything that its spec says.
+fn single(id: JobId, spec: &TrainSpec, numerics: &str) -> Run {
+    let OptimSpec::Adamw { lr, weight_decay, batch_sequences, .. } = &spec.optim;
+    let mut run = Run::new(Origin::Record(id.to_string()), label(&spec.model));
+    run.parameters = Some(spec.model.parameters() as f64);
+    run.data = Some(spec.data.corpus.to_string());
+    run.budget_tokens = Some(spec.data.budget_tokens as f64);
+    run.epochs = Some(spec.data.epochs);
+    run.lr = Some(*lr);
+    run.weight_decay = Some(*weight_decay);
+    run.batch_sequences = Some(f64::from(*batch_sequences));
+    run.sequence_tokens = Some(f64::from(spec.data.sequence_tokens));
+    run.seeds = RunSeeds { init: Some(spec.seeds.init), order: Some(spec.seeds.order) };
+    run.continued = spec.start != Start::Random {};
+    run.taught = spec.data.mixture.first().map(|component| Taught {
+        teacher: component.corpus.short(),
+        weight: Some(spec.data.mixture_share()),
+    });
+    run.numerics = Some(numerics.to_owned());
+    run
+}
+
+fn set_loss(run: &mut Run, loss: &Loss) {
+    let standard_error_nats = loss.standard_error_nats;
+    run.loss = Some(HeldOutLoss { nats: loss.nats, standard_error_nats });
+    run.floor_nats = loss.above_floor.map(|above| above.floor_nats);
+}
+
+/// The preset of this shape, or "3x64": layers by width.
+fn label(model: &ModelSpec) -> String {
+    let shape = |model: &ModelSpec| {
+        let ffn = model.feed_forward_width();
+        (model.layers, model.width, model.heads, model.kv_heads, ffn, model.tied)
+    };
+    let same = |preset: &&crate::spec::preset::Preset| {
+        shape(&preset.model(model.vocabulary)) == shape(model)
+    };
+    PRESETS
+        .iter()
+        .find(same)
+        .map_or_else(|| format!("{}x{}", model.layers, model.width), |p| p.name.to_owned())
+}
+
+/// The losses of an evaluation: members that have no loss on this split yet, and ensembles.
+fn add_evaluation(
+    record: &Record,
+    members: &[JobId],
+    split: Split,
+    trained: &Trained,
+    (runs, measured): (&mut Vec<Run>, &mut BTreeSet<String>),
+) {
+    let numerics = record.numerics.name();
+    for (index, &member) in members.iter().enumerate() {
+        let loss = record.loss(&format!("member-{index}"), split);
+        let (Some(loss), Some(spec)) = (loss, trained.get(&member)) else { continue };
+        if measured.insert(member.to_string()) {
+            let mut run = single(member, spec, &numerics);
+            set_loss(&mut run, loss);
+            runs.push(run);
+        }
+    }
+    let specs: Vec<&TrainSpec> = members.iter().filter_map(|id| trained.get(id)).collect();
+    let [first, rest @ ..] = &specs[..] else { return };
+    // Members of different settings are an ensemble, too, but none that a law in K describes.
+    let alike =
+        specs.len() == members.len() && rest.iter().all(|spec| differ_in_seeds(first, spec));
+    for loss in record.losses.iter().filter(|loss| loss.split == split) {
+        let Some((averaging, k, over_subsets)) = ensemble_of(&loss.name) else { continue };
+        let ids = if over_subsets { members } else { &members[..k.min(members.len())] };
+        let mut run = single(record.id, first, &numerics);
+        set_loss(&mut run, loss);
+        run.seeds = RunSeeds::default();
+        run.ensemble = Some(Ensemble {
+            members: u32::try_from(k).unwrap_or(u32::MAX),
+            averaging: Some(averaging),
+            ids: ids.iter().map(ToString::to_string).collect(),
+            subsets: if over_subsets { subsets(members.len(), k) } else { 1 },
+        });
+        if !alike {
+            "mixed".clone_into(&mut run.model);
+            (run.parameters, run.epochs, run.lr, run.weight_decay) = (None, None, None, None);
+        }
+        runs.push(run);
+    }
+}
+
+/// Whether two runs have the same spec but for their seeds.
+fn differ_in_seeds(a: &TrainSpec, b: &TrainSpec) -> bool {
+    TrainSpec { seeds: a.seeds, ..b.clone() } == *a
+}
+
+/// What a loss of an evaluation is: `logits-3`, `probabilities-3`, and `subsets-logits-3`, the mean
+/// over all ensembles of three members.
+fn ensemble_of(name: &str) -> Option<(Averaging, usize, bool)> {
+    let (name, over_subsets) = match name.strip_prefix("subsets-") {
+        Some(rest) => (rest, true),
+        None => (name, false),
+    };
+    let (averaging, k) = match name.split_once('-')? {
+        ("logits", k) => (Averaging::Logits, k),
+        ("probabilities", k) => (Averaging::Probabilities, k),
+        _ => return None,
+    };
+    Some((averaging, k.parse().ok()?, over_subsets))
+}
+
+/// How many subsets of `k` of `members` there are; at least two, to tell them from single ones.
+fn subsets(members: usize, k: usize) -> u64 {
+    let ways =
+        (0..k).fold(1.0, |ways, i| ways * (members - i.min(members)) as f64 / (i + 1) as f64);
+    (ways.round() as u64).max(2)
+}
+
+/// Reads the course of a run. Its training loss is the mean over the last epoch: single batches
+/// vary by more than recipes do.
+fn read_course(store: &Store, id: JobId, spec: &TrainSpec, run: &mut Run) -> Result<()> {
+    let text = store.read_file(id, "metrics.jsonl")?;
+    let (mut sum, mut count) = (0.0, 0.0);
+    for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        let line: MetricsLine = serde_json::from_slice(line)
+            .map_err(|cause| Error::data(format!("metrics of {}: {cause}", id.short())))?;
+        if line.epoch > spec.data.epochs - 1.0 {
+            sum += line.train_loss_nats;
+            count += 1.0;
+        }
+        run.trajectory.push(Moment {
+            tokens: line.tokens as f64,
+            train_loss_nats: Some(line.train_loss_nats).filter(|loss| loss.is_finite()),
+            loss_nats: line.held_out.first().map(|held| held.loss_nats),
+        });
+    }
+    run.train_loss_nats = (count > 0.0).then(|| sum / count);
+    Ok(())
+}

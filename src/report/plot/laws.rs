@@ -1,0 +1,211 @@
+//! Laws of points, as curves, lines and findings. None is shown without its interval.
+
+use super::Finding;
+use super::scope::{Scope, Unit};
+use crate::laws::{
+    Claim, Curve, End, Estimate, Fit, Interval, Options, Refusal, digits, fit, predictions,
+};
+use crate::report::chart::{Label, LawCurve, Level, Line, Point, Swath};
+use crate::report::palette::Paint;
+
+/// Places at which a curve is drawn.
+const STEPS: usize = 48;
+
+/// A law of some points, with what it was fitted to.
+#[derive(Clone, Debug)]
+pub(super) struct Fitted {
+    pub(super) name: String,
+    pub(super) fit: Fit,
+    curve: Curve,
+    options: Options,
+    /// x of the points is divided by this in the law.
+    unit: Unit,
+    letter: char,
+    records: Vec<String>,
+}
+
+/// K has no unit.
+pub(super) const ONES: Unit = Unit { divisor: 1.0, name: "members" };
+
+/// Fits a law to points over an axis.
+pub(super) fn law(
+    name: impl Into<String>,
+    points: &[Point],
+    (letter, unit): (char, Unit),
+    options: &Options,
+) -> Result<Fitted, String> {
+    let name = name.into();
+    let pairs: Vec<(f64, f64)> = points.iter().map(|p| (p.x / unit.divisor, p.y)).collect();
+    let curve = Curve::new(&pairs).map_err(|error| error.to_string())?;
+    let fit = fit(&curve, options).map_err(|refusal: Refusal| refusal.to_string())?;
+    let mut records: Vec<String> =
+        points.iter().flat_map(|point| point.records.iter().cloned()).collect();
+    records.sort();
+    records.dedup();
+    Ok(Fitted { name, fit, curve, options: *options, unit, letter, records })
+}
+
+/// Both ends of an interval; `None` where open.
+pub(super) fn ends(interval: Interval) -> (Option<f64>, Option<f64>) {
+    (interval.low.value(), interval.high.value())
+}
+
+impl Fitted {
+    pub(super) fn asymptote(&self) -> f64 {
+        self.fit.law.e
+    }
+
+    pub(super) fn claim(&self) -> Claim {
+        self.fit.asymptote.claim()
+    }
+
+    pub(super) fn records(&self) -> &[String] {
+        &self.records
+    }
+
+    pub(super) fn curve(&self) -> &Curve {
+        &self.curve
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// "0.05/N^1.01 + 3.43 (3.39 to 3.46)": two decimals, as in the paper's legends, and the
+    /// interval of the asymptote.
+    pub(super) fn text(&self) -> String {
+        let law = &self.fit.law;
+        let two = |value: f64| match value.abs() {
+            magnitude if (0.01..1000.0).contains(&magnitude) => format!("{value:.2}"),
+            _ => digits(value),
+        };
+        let end = |end: End| end.value().map_or_else(|| "open".to_owned(), |v| format!("{v:.2}"));
+        let Interval { low, high, .. } = self.fit.asymptote.profile;
+        format!(
+            "{}/{}^{} + {} ({} to {})",
+            two(law.a),
+            self.letter,
+            two(law.alpha),
+            two(law.e),
+            end(low),
+            end(high)
+        )
+    }
+
+    /// The asymptote with its interval and, in words, what must be known before believing it.
+    pub(super) fn finding(&self, what: impl Into<String>) -> Finding {
+        let warnings = self.fit.warnings.iter().map(ToString::to_string).collect();
+        let mut finding = Finding::claim(what, self.claim(), warnings);
+        let unit = match self.unit.name {
+            "members" => String::new(),
+            name => format!(", {} in {name}", self.letter),
+        };
+        finding.text = format!("E = {}; {}{unit}", self.claim(), self.text());
+        finding
+    }
+
+    /// The curve with its band, from the first to the last point and `beyond` times further.
+    pub(super) fn layer(&self, paint: Paint, label: Label, beyond: f64) -> LawCurve {
+        let (first, last) = (self.curve.x()[0], self.curve.x()[self.curve.len() - 1]);
+        let (from, to) = (first / 1.05, last * beyond.max(1.05));
+        let places: Vec<f64> = (0..=STEPS)
+            .map(|step| from * libm::pow(to / from, step as f64 / STEPS as f64))
+            .collect();
+        let claims = predictions(&self.curve, &self.options, &places).unwrap_or_default();
+        let points = places.iter().zip(claims).map(|(x, claim)| {
+            let (low, high) = ends(claim.interval);
+            Swath { x: x * self.unit.divisor, y: claim.value, low, high }
+        });
+        LawCurve {
+            name: self.name.clone(),
+            label,
+            paint,
+            points: points.collect(),
+            band: true,
+            parameters: self.parameters(),
+            records: self.records.clone(),
+        }
+    }
+
+    fn parameters(&self) -> Vec<(String, f64, Option<f64>, Option<f64>)> {
+        let of = |name: String, estimate: &Estimate| {
+            let (low, high) = ends(estimate.profile);
+            (name, estimate.value, low, high)
+        };
+        let unit = match self.unit.name {
+            "members" => String::new(),
+            name => format!(" ({} in {name})", self.letter),
+        };
+        vec![
+            of("E (nats per token)".to_owned(), &self.fit.asymptote),
+            of("alpha".to_owned(), &self.fit.exponent),
+            of(format!("A{unit}"), &self.fit.coefficient),
+        ]
+    }
+
+    /// The asymptote as a dotted line with its interval.
+    pub(super) fn level(&self, paint: Paint, what: &str, band: bool) -> Level {
+        let (low, high) = ends(self.fit.asymptote.profile);
+        let text = format!("{what} {}", self.short_claim());
+        Level {
+            name: self.name.clone(),
+            label: Label::Direct(text.trim().to_owned()),
+            y: self.asymptote(),
+            low,
+            high,
+            band,
+            paint,
+            line: Line::Dotted,
+            records: self.records.clone(),
+        }
+    }
+
+    /// "3.429 (3.388 to 3.458)".
+    pub(super) fn short_claim(&self) -> String {
+        short(self.claim())
+    }
+
+    /// The asymptote as a point over another axis, with its interval as the error bar.
+    pub(super) fn asymptote_point(&self, x: f64) -> Point {
+        let y = self.asymptote();
+        let (low, high) = ends(self.fit.asymptote.profile);
+        let error = Some((low.unwrap_or(f64::NAN), high.unwrap_or(f64::NAN)));
+        Point { x, y, error, records: self.records.clone(), ..Point::default() }
+    }
+}
+
+/// A claim with three decimals: "3.429 (3.388 to 3.458)".
+pub(super) fn short(claim: Claim) -> String {
+    let end = |end: End| end.value().map_or_else(|| "open".to_owned(), |v| format!("{v:.3}"));
+    let Interval { low, high, .. } = claim.interval;
+    format!("{:.3} ({} to {})", claim.value, end(low), end(high))
+}
+
+impl Scope<'_> {
+    /// A law in parameters.
+    pub(super) fn n_law(
+        &self,
+        name: impl Into<String>,
+        points: &[Point],
+    ) -> Result<Fitted, String> {
+        law(name, points, ('N', self.n_unit), &self.fitting())
+    }
+
+    /// A law in tokens.
+    pub(super) fn d_law(
+        &self,
+        name: impl Into<String>,
+        points: &[Point],
+    ) -> Result<Fitted, String> {
+        law(name, points, ('D', self.d_unit), &self.fitting())
+    }
+
+    /// A law in members.
+    pub(super) fn k_law(
+        &self,
+        name: impl Into<String>,
+        points: &[Point],
+    ) -> Result<Fitted, String> {
+        law(name, points, ('K', ONES), &self.fitting())
+    }
+}

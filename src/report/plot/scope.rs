@@ -1,0 +1,467 @@
+//! Runs put in order: sizes, budgets, settings with their seeds, ensembles over K.
+//!
+//! Numbers decide what belongs together, never labels: budgets that differ by less than half a
+//! percent are one budget, because a label of rounded tokens and a count of truncated steps mean
+//! the same (B7, B12). Runs that differ in their seeds only are one setting, whose loss is their
+//! mean; a single lucky seed therefore never competes with a mean, and members of an ensemble are
+//! compared within their own setting only (B14).
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use super::laws::Fitted;
+use super::{Finding, Lack, Options};
+use crate::laws;
+use crate::report::chart::{Point, Scale, Shape, Ticks};
+use crate::report::number::amount;
+use crate::report::palette::Paint;
+use crate::report::runs::{Averaging, Run, Runs};
+
+/// Budgets this close are the same.
+const SAME_BUDGET: f64 = 5e-3;
+/// Numbers of a setting this close are the same.
+const SAME: f64 = 1e-6;
+
+/// Everything that figures ask for.
+pub(super) struct Scope<'r> {
+    pub(super) runs: &'r Runs,
+    pub(super) options: &'r Options,
+    /// Sizes N of the settings and ensembles, ascending, with their names.
+    pub(super) sizes: Vec<(f64, String)>,
+    /// Budgets D, ascending.
+    pub(super) budgets: Vec<f64>,
+    /// Single models from scratch at the commonest batch size.
+    pub(super) settings: Vec<Setting<'r>>,
+    /// Ensembles over K.
+    pub(super) members: Vec<Members>,
+    /// Units of the laws.
+    pub(super) n_unit: Unit,
+    pub(super) d_unit: Unit,
+}
+
+/// A unit of an axis in laws.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Unit {
+    pub(super) divisor: f64,
+    pub(super) name: &'static str,
+}
+
+/// Runs that differ in their seeds only.
+#[derive(Clone, Debug)]
+pub(super) struct Setting<'r> {
+    pub(super) n: f64,
+    pub(super) d: f64,
+    pub(super) epochs: f64,
+    pub(super) lr: f64,
+    pub(super) weight_decay: f64,
+    pub(super) runs: Vec<&'r Run>,
+}
+
+/// Ensembles of a setting over K.
+#[derive(Clone, Debug)]
+pub(super) struct Members {
+    pub(super) n: f64,
+    pub(super) d: f64,
+    pub(super) epochs: f64,
+    pub(super) lr: f64,
+    pub(super) weight_decay: f64,
+    /// Loss over K, ascending, unique.
+    pub(super) points: Vec<Point>,
+    /// The law in K, fitted when it is first asked for: several figures show it.
+    pub(super) law: OnceCell<Result<Fitted, String>>,
+}
+
+impl Unit {
+    /// The largest of thousands, millions and billions that the largest value reaches.
+    fn of(values: &[f64]) -> Self {
+        let largest = values.iter().copied().fold(0.0, f64::max);
+        match largest {
+            _ if largest >= 5e8 => Self { divisor: 1e9, name: "billions" },
+            _ if largest >= 1e6 => Self { divisor: 1e6, name: "millions" },
+            _ => Self { divisor: 1e3, name: "thousands" },
+        }
+    }
+}
+
+/// Representatives of groups of values that are the same up to a relative tolerance, ascending.
+fn groups(values: impl Iterator<Item = f64>, tolerance: f64) -> Vec<f64> {
+    let mut sorted: Vec<f64> = values.filter(|v| v.is_finite() && *v > 0.0).collect();
+    sorted.sort_by(f64::total_cmp);
+    let mut groups: Vec<Vec<f64>> = Vec::new();
+    for value in sorted {
+        match groups.last_mut() {
+            Some(group) if value <= group[0] * (1.0 + tolerance) => group.push(value),
+            _ => groups.push(vec![value]),
+        }
+    }
+    let commonest = |group: Vec<f64>| {
+        let count =
+            |value: f64| group.iter().filter(|other| other.to_bits() == value.to_bits()).count();
+        let mut best = group[0];
+        for &value in &group {
+            if count(value) > count(best) {
+                best = value;
+            }
+        }
+        best
+    };
+    // Counting is quadratic in the group, and large groups are of equal values.
+    let thinned = groups.into_iter().map(|mut group| {
+        group.dedup_by_key(|value| value.to_bits());
+        if group.len() > 64 { group[group.len() / 2] } else { commonest(group) }
+    });
+    thinned.collect()
+}
+
+/// The representative that a value belongs to.
+fn nearest(representatives: &[f64], value: f64) -> Option<f64> {
+    let distance = |candidate: f64| (candidate / value - 1.0).abs();
+    representatives.iter().copied().min_by(|a, b| distance(*a).total_cmp(&distance(*b)))
+}
+
+/// Whether two numbers of a setting are the same.
+pub(super) fn same(a: f64, b: f64) -> bool {
+    (a - b).abs() <= SAME * a.abs().max(b.abs())
+}
+
+impl<'r> Scope<'r> {
+    pub(super) fn new(runs: &'r Runs, options: &'r Options) -> Self {
+        let kept = || runs.runs.iter().filter(|run| !run.is_tagged("ignore"));
+        let budgets = groups(kept().filter_map(|run| run.budget_tokens), SAME_BUDGET);
+        let sizes = groups(kept().filter_map(|run| run.parameters), SAME);
+        let n_unit = Unit::of(&sizes);
+        let d_unit = Unit::of(&budgets);
+        let settings = settings(runs, &sizes, &budgets);
+        let members = members(runs, options, &settings, (&sizes, &budgets));
+        let named = |n: f64| (n, size_name(runs, n));
+        let used = |n: &f64| {
+            settings.iter().any(|s| same(s.n, *n)) || members.iter().any(|m| same(m.n, *n))
+        };
+        let sizes: Vec<(f64, String)> = sizes.into_iter().filter(used).map(named).collect();
+        let used = |d: &f64| {
+            settings.iter().any(|s| same(s.d, *d)) || members.iter().any(|m| same(m.d, *d))
+        };
+        let budgets = budgets.into_iter().filter(used).collect();
+        Self { runs, options, sizes, budgets, settings, members, n_unit, d_unit }
+    }
+
+    /// The best setting of each size at a budget among those that `choose` takes, by size.
+    pub(super) fn best(&self, d: f64, choose: impl Fn(&Setting) -> bool) -> Vec<&Setting<'r>> {
+        let of = |n: f64| {
+            let all = self.settings.iter().filter(|s| same(s.n, n) && same(s.d, d) && choose(s));
+            all.min_by(|a, b| a.loss().total_cmp(&b.loss()))
+        };
+        self.sizes.iter().filter_map(|(n, _)| of(*n)).collect()
+    }
+
+    /// Whether a setting is of the standard recipe.
+    pub(super) fn is_standard(&self, setting: &Setting) -> bool {
+        same(setting.weight_decay, self.options.standard_weight_decay)
+    }
+
+    /// The standard recipe's best of each size at a budget.
+    pub(super) fn standard(&self, d: f64) -> Vec<&Setting<'r>> {
+        self.best(d, |setting| self.is_standard(setting))
+    }
+
+    /// The best of each size at a budget, whatever its weight decay.
+    pub(super) fn regularized(&self, d: f64) -> Vec<&Setting<'r>> {
+        self.best(d, |_| true)
+    }
+
+    /// The budget of figures that show one.
+    pub(super) fn budget(&self) -> Option<f64> {
+        if let Some(asked) = self.options.budget_tokens {
+            return nearest(&self.budgets, asked).filter(|d| (d / asked - 1.0).abs() < 0.05);
+        }
+        let count = |d: &f64| {
+            let sets = self.members.iter().filter(|m| same(m.d, *d)).count();
+            (sets, self.settings.iter().filter(|s| same(s.d, *d)).count())
+        };
+        // The first of equals: the smallest budget.
+        self.budgets.iter().copied().rev().max_by_key(count)
+    }
+
+    /// The name of a size.
+    pub(super) fn size_name(&self, n: f64) -> String {
+        let found = self.sizes.iter().find(|(size, _)| same(*size, n));
+        found.map_or_else(|| amount(n), |(_, name)| name.clone())
+    }
+
+    /// The color of a size.
+    pub(super) fn size_paint(&self, n: f64) -> Paint {
+        let paints = [
+            Paint::Blue,
+            Paint::Gold,
+            Paint::Green,
+            Paint::Vermillion,
+            Paint::Purple,
+            Paint::Sky,
+            Paint::Ink,
+            Paint::Muted,
+        ];
+        paints[self.size_index(n) % paints.len()]
+    }
+
+    /// The color of ensembles of a size, apart from those of the recipes.
+    pub(super) fn ensemble_paint(&self, n: f64) -> Paint {
+        let paints = [Paint::Blue, Paint::Green, Paint::Sky, Paint::Ink, Paint::Muted];
+        paints[self.size_index(n) % paints.len()]
+    }
+
+    fn size_index(&self, n: f64) -> usize {
+        self.sizes.iter().position(|(size, _)| same(*size, n)).unwrap_or(0)
+    }
+
+    /// The mark of a budget.
+    pub(super) fn budget_shape(&self, d: f64) -> Shape {
+        Shape::numbered(self.budgets.iter().position(|budget| same(*budget, d)).unwrap_or(0))
+    }
+
+    /// The horizontal axis of parameters.
+    pub(super) fn n_scale(&self) -> Scale {
+        let kind = if self.runs.nominal { " (nominal)" } else { "" };
+        Scale::logarithmic(format!("parameters N{kind}")).with_ticks(Ticks::Short)
+    }
+
+    /// The horizontal axis of budgets.
+    pub(super) fn d_scale(&self) -> Scale {
+        Scale::logarithmic("unique training tokens D").with_ticks(Ticks::Short)
+    }
+
+    /// The vertical axis of losses.
+    pub(super) fn loss_scale(&self) -> Scale {
+        let split = if self.runs.split.is_empty() { "held-out" } else { &self.runs.split };
+        Scale::linear(format!("{split} loss (nats per token)"))
+    }
+
+    /// How laws are fitted; their bootstrap is not shown in figures and kept short.
+    pub(super) fn fitting(&self) -> laws::Options {
+        laws::Options {
+            noise: self.options.noise,
+            level: self.options.level,
+            resamples: 16,
+            ..laws::Options::default()
+        }
+    }
+
+    /// What error bars and intervals are, for captions.
+    pub(super) fn bars(&self) -> String {
+        format!(
+            "Bars: one standard error, over seeds where there are several, else over blocks of \
+             the text. Bands and brackets: {} % profile-likelihood intervals.",
+            100.0 * self.options.level
+        )
+    }
+
+    /// The floor of a built-in corpus, if all runs have the same.
+    pub(super) fn floor(&self) -> Option<(f64, Vec<String>)> {
+        let with = self.runs.runs.iter().filter(|run| run.floor_nats.is_some());
+        let mut floors = with.filter_map(|run| Some((run.floor_nats?, run.origin.id().to_owned())));
+        let (first, id) = floors.next()?;
+        floors.all(|(floor, _)| same(floor, first)).then(|| (first, vec![id]))
+    }
+}
+
+/// The name of a size: the label that all its models share, else the number.
+fn size_name(runs: &Runs, n: f64) -> String {
+    let with = |run: &&Run| run.parameters.is_some_and(|own| same(own, n));
+    let mut labels = runs.runs.iter().filter(with).map(|run| run.model.as_str());
+    let first = labels.next().unwrap_or_default();
+    if runs.nominal || first.is_empty() || !labels.all(|label| label == first) {
+        return amount(n);
+    }
+    first.to_owned()
+}
+
+/// Numbers as keys of a map: positive floats sort as their bits do.
+type Key = [u64; 5];
+
+fn key(run: &Run, sizes: &[f64], budgets: &[f64]) -> Option<Key> {
+    let numbers = [
+        nearest(sizes, run.parameters?)?,
+        nearest(budgets, run.budget_tokens?)?,
+        run.epochs?,
+        run.lr?,
+        run.weight_decay?,
+    ];
+    // Rounded to six digits: the same number may come out of a text or of a division.
+    let rounded = |value: f64| format!("{value:.6e}").parse::<f64>().unwrap_or(value);
+    Some(numbers.map(|value| (rounded(value) + 0.0).to_bits()))
+}
+
+fn settings<'r>(runs: &'r Runs, sizes: &[f64], budgets: &[f64]) -> Vec<Setting<'r>> {
+    let plain = || {
+        let usable = |run: &&Run| run.is_plain() && run.loss.is_some() && !run.is_tagged("ignore");
+        runs.runs.iter().filter(usable)
+    };
+    // Another batch size is another recipe (mode standard-batch-size): the commonest is taken.
+    let mut batches: BTreeMap<u64, usize> = BTreeMap::new();
+    for batch in plain().filter_map(|run| run.batch_sequences) {
+        *batches.entry(batch.to_bits()).or_default() += 1;
+    }
+    let commonest = batches.iter().max_by_key(|(_, count)| **count).map(|(batch, _)| *batch);
+    let mut groups: BTreeMap<Key, Vec<&Run>> = BTreeMap::new();
+    for run in plain() {
+        let other = run.batch_sequences.is_some_and(|own| Some(own.to_bits()) != commonest);
+        if let (false, Some(key)) = (other, key(run, sizes, budgets)) {
+            groups.entry(key).or_default().push(run);
+        }
+    }
+    let setting = |(key, runs): (Key, Vec<&'r Run>)| {
+        let [n, d, epochs, lr, weight_decay] = key.map(f64::from_bits);
+        let (n, d) = (nearest(sizes, n).unwrap_or(n), nearest(budgets, d).unwrap_or(d));
+        Setting { n, d, epochs, lr, weight_decay, runs }
+    };
+    groups.into_iter().map(setting).collect()
+}
+
+fn members(
+    runs: &Runs,
+    options: &Options,
+    settings: &[Setting],
+    (sizes, budgets): (&[f64], &[f64]),
+) -> Vec<Members> {
+    let mut groups: BTreeMap<Key, BTreeMap<u32, Vec<&Run>>> = BTreeMap::new();
+    for run in &runs.runs {
+        let Some(ensemble) = &run.ensemble else { continue };
+        let averaging = ensemble.averaging.unwrap_or(Averaging::Logits);
+        let usable = run.loss.is_some()
+            && run.seed_families.is_empty()
+            && run.taught.is_none()
+            && averaging == options.averaging
+            && ensemble.members > 0
+            && !run.is_tagged("ignore");
+        if let (true, Some(key)) = (usable, key(run, sizes, budgets)) {
+            groups.entry(key).or_default().entry(ensemble.members).or_default().push(run);
+        }
+    }
+    let mut found = Vec::new();
+    for (key, by_k) in groups {
+        let [n, d, epochs, lr, weight_decay] = key.map(f64::from_bits);
+        let (n, d) = (nearest(sizes, n).unwrap_or(n), nearest(budgets, d).unwrap_or(d));
+        let mut points: Vec<Point> = Vec::new();
+        let alone = settings.iter().find(|s| {
+            same(s.n, n)
+                && same(s.d, d)
+                && same(s.epochs, epochs)
+                && same(s.lr, lr)
+                && same(s.weight_decay, weight_decay)
+        });
+        if let (false, Some(alone)) = (by_k.contains_key(&1), alone) {
+            points.push(alone.point(1.0));
+        }
+        points.extend(by_k.into_iter().map(|(k, runs)| mean_point(f64::from(k), &widest(runs))));
+        let law = OnceCell::new();
+        found.push(Members { n, d, epochs, lr, weight_decay, points, law });
+    }
+    found
+}
+
+/// Of the ensembles of one size K those that are means over most subsets.
+fn widest(runs: Vec<&Run>) -> Vec<&Run> {
+    let subsets = |run: &Run| run.ensemble.as_ref().map_or(1, |ensemble| ensemble.subsets);
+    let most = runs.iter().map(|run| subsets(run)).max().unwrap_or(1);
+    let mut kept: Vec<&Run> = runs.into_iter().filter(|run| subsets(run) == most).collect();
+    // Means over subsets share their members: the one over most of them is the best known.
+    if most > 1 {
+        let members = |run: &&Run| run.ensemble.as_ref().map_or(0, |e| e.ids.len());
+        let largest = kept.iter().map(members).max().unwrap_or(0);
+        kept.retain(|run| members(run) == largest);
+        kept.truncate(1);
+    }
+    kept
+}
+
+/// The mean of some runs as a point.
+pub(super) fn mean_point(x: f64, runs: &[&Run]) -> Point {
+    let losses: Vec<f64> = runs.iter().filter_map(|run| Some(run.loss?.nats)).collect();
+    let y = mean(&losses);
+    let single = runs.first().and_then(|run| run.loss?.standard_error_nats);
+    let spread = deviation(&losses).map(|sd| sd / (losses.len() as f64).sqrt());
+    let error = spread.or(single.filter(|_| losses.len() == 1));
+    Point {
+        x,
+        y,
+        error: error.map(|error| (y - error, y + error)),
+        ring: false,
+        hollow: runs.iter().any(|run| run.origin.is_foreign()),
+        records: runs.iter().map(|run| run.origin.id().to_owned()).collect(),
+    }
+}
+
+pub(super) fn mean(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |sum, value| sum + value) / values.len() as f64
+}
+
+/// Standard deviation with n - 1; `None` for fewer than two.
+pub(super) fn deviation(values: &[f64]) -> Option<f64> {
+    let center = mean(values);
+    let squares = values.iter().fold(0.0, |sum, value| sum + (value - center).powi(2));
+    (values.len() > 1).then(|| (squares / (values.len() as f64 - 1.0)).sqrt())
+}
+
+impl Setting<'_> {
+    /// The mean loss over its seeds.
+    pub(super) fn loss(&self) -> f64 {
+        mean(&self.losses())
+    }
+
+    pub(super) fn losses(&self) -> Vec<f64> {
+        self.runs.iter().filter_map(|run| Some(run.loss?.nats)).collect()
+    }
+
+    /// The mean training loss over the seeds that have one.
+    pub(super) fn train_loss(&self) -> Option<f64> {
+        let losses: Vec<f64> = self.runs.iter().filter_map(|run| run.train_loss_nats).collect();
+        (!losses.is_empty()).then(|| mean(&losses))
+    }
+
+    pub(super) fn point(&self, x: f64) -> Point {
+        mean_point(x, &self.runs)
+    }
+
+    /// Its training losses as a point.
+    pub(super) fn train_point(&self, x: f64) -> Option<Point> {
+        let hollow = self.runs.iter().any(|run| run.origin.is_foreign());
+        let y = self.train_loss()?;
+        Some(Point { x, y, hollow, records: self.records(), ..Point::default() })
+    }
+
+    pub(super) fn records(&self) -> Vec<String> {
+        self.runs.iter().map(|run| run.origin.id().to_owned()).collect()
+    }
+
+    /// "16 epochs, lr 0.003, wd 1.6".
+    pub(super) fn text(&self) -> String {
+        setting_text(self.epochs, self.lr, self.weight_decay)
+    }
+}
+
+impl Members {
+    /// "16 epochs, lr 0.003, wd 1.6".
+    pub(super) fn text(&self) -> String {
+        setting_text(self.epochs, self.lr, self.weight_decay)
+    }
+
+    pub(super) fn records(&self) -> Vec<String> {
+        let mut ids: Vec<String> =
+            self.points.iter().flat_map(|point| point.records.iter().cloned()).collect();
+        ids.dedup();
+        ids
+    }
+}
+
+fn setting_text(epochs: f64, lr: f64, weight_decay: f64) -> String {
+    format!("{epochs} epochs, lr {lr}, wd {weight_decay}")
+}
+
+/// A figure that lacks runs.
+pub(super) fn lack(figure: &str, needs: impl Into<String>) -> Lack {
+    Lack { figure: figure.to_owned(), needs: needs.into() }
+}
+
+/// The finding of a law that must not be fitted.
+pub(super) fn refused(what: impl Into<String>, why: impl std::fmt::Display) -> Finding {
+    Finding::text(what, format!("no law: {why}"))
+}

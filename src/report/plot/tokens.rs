@@ -1,0 +1,248 @@
+//! Laws in tokens: recipes over budgets with their data efficiency (P1 d), and a law per size and
+//! of the sizes' asymptotes (P13).
+
+use super::asymptotes::{self, joint};
+use super::laws::Fitted;
+use super::parameters::floor_level;
+use super::scope::{Scope, lack, refused};
+use super::{Finding, Part};
+use crate::laws::{Base, Target, multipliers};
+use crate::report::chart::{Block, Label, Line, Panel, Point, Series, Shape, Sheet};
+use crate::report::number::amount;
+use crate::report::palette::Paint;
+
+/// How far beyond the largest budget a law is drawn.
+const BEYOND: f64 = 2.0;
+
+/// The best standard loss of each budget: the yardstick of data efficiency.
+pub(super) fn standard_points(scope: &Scope) -> Vec<Point> {
+    let best = |&d: &f64| {
+        let all = scope.standard(d).into_iter();
+        let best = all.min_by(|a, b| a.loss().total_cmp(&b.loss()))?;
+        Some(best.point(d))
+    };
+    scope.budgets.iter().filter_map(best).collect()
+}
+
+/// The asymptote of the tuned recipe in N, for the budgets that have one.
+pub(super) fn regularized_asymptotes(scope: &Scope) -> Vec<(f64, Fitted)> {
+    let law = |&d: &f64| {
+        let points = super::parameters::points(&scope.regularized(d));
+        let law = scope.n_law(format!("regularized at D = {}", amount(d)), &points).ok()?;
+        Some((d, law))
+    };
+    scope.budgets.iter().filter_map(law).collect()
+}
+
+/// How many times the data the standard recipe would need for a loss, under three readings.
+pub(super) fn multiplier(
+    scope: &Scope,
+    what: impl Into<String>,
+    loss: f64,
+    base: f64,
+    standard: &Fitted,
+) -> Finding {
+    let what = what.into();
+    let target = Target { loss, deviation: 0.0 };
+    let _ = scope;
+    match multipliers(standard.curve(), standard.options(), target, Base::Loss(base)) {
+        Err(why) => refused(what, why),
+        Ok([law, linear, logarithmic]) => {
+            let text = format!(
+                "law {law}, lines in D {linear}, lines in ln D {logarithmic}; loss {loss:.4} \
+                 against {base:.4}"
+            );
+            let claim = law.claim().ok();
+            let warnings = standard.fit.warnings.iter().map(ToString::to_string).collect();
+            Finding { what, claim, text, warnings }
+        }
+    }
+}
+
+/// A recipe over budgets.
+struct Recipe {
+    name: &'static str,
+    paint: Paint,
+    shape: Shape,
+    points: Vec<Point>,
+}
+
+/// The three recipes over budgets, with laws where they can be; used by P1 and P3.
+pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Finding>) {
+    let asymptote = |(d, law): (f64, Fitted)| law.asymptote_point(d);
+    let mut recipes = vec![
+        Recipe {
+            name: "standard, best size",
+            paint: Paint::Vermillion,
+            shape: Shape::Circle,
+            points: standard_points(scope),
+        },
+        Recipe {
+            name: "regularized, N to infinity",
+            paint: Paint::Purple,
+            shape: Shape::Square,
+            points: regularized_asymptotes(scope).into_iter().map(asymptote).collect(),
+        },
+    ];
+    if with_joint {
+        let joints = scope.budgets.iter().filter_map(|&d| Some((d, joint(scope, d).ok()?)));
+        recipes.push(Recipe {
+            name: "joint, K and N to infinity",
+            paint: Paint::Gold,
+            shape: Shape::Diamond,
+            points: joints.map(asymptote).collect(),
+        });
+    }
+    let mut panel = Panel::new("Recipes over tokens", scope.d_scale(), scope.loss_scale());
+    panel.levels.extend(floor_level(scope));
+    let mut findings = Vec::new();
+    let standard = scope.d_law("standard law in D", &recipes[0].points);
+    for recipe in recipes {
+        if recipe.points.is_empty() {
+            findings.push(refused(format!("{}, law in D", recipe.name), "no point"));
+            continue;
+        }
+        match scope.d_law(format!("{}: law in D", recipe.name), &recipe.points) {
+            Ok(law) => {
+                findings.push(law.finding(format!("{}, D to infinity", recipe.name)));
+                let label = Label::Legend(format!("{}: {}", recipe.name, law.text()));
+                panel.laws.push(law.layer(recipe.paint, label, BEYOND));
+            }
+            Err(why) => findings.push(refused(format!("{}, D to infinity", recipe.name), why)),
+        }
+        if let (Ok(standard), false) = (&standard, recipe.paint == Paint::Vermillion) {
+            findings.extend(per_budget(scope, &recipe, standard));
+        }
+        let mut series = Series::new(recipe.name, recipe.paint, recipe.shape, recipe.points);
+        let lawless = panel.laws.iter().all(|law| law.paint != recipe.paint);
+        series.line = (lawless && series.points.len() > 1).then_some(Line::Solid);
+        panel.series.push(series);
+    }
+    (panel, findings)
+}
+
+/// The multiplier of a recipe at each of its budgets.
+fn per_budget(scope: &Scope, recipe: &Recipe, standard: &Fitted) -> Vec<Finding> {
+    let bases = standard_points(scope);
+    let at = |d: f64| bases.iter().find(|base| base.x.to_bits() == d.to_bits());
+    let of = |point: &Point| {
+        let base = at(point.x)?;
+        let what = format!("data efficiency, {}, D = {}", recipe.name, amount(point.x));
+        Some(multiplier(scope, what, point.y, base.y, standard))
+    };
+    recipe.points.iter().filter_map(of).collect()
+}
+
+/// P1 (d): the standard recipe and the tuned one's asymptotes over budgets.
+pub(super) fn recipes(scope: &Scope) -> Part {
+    const NAME: &str = "data-laws";
+    if standard_points(scope).len() < 2 {
+        let decay = scope.options.standard_weight_decay;
+        return Err(lack(NAME, format!("weight decay {decay} at two or more budgets")));
+    }
+    let (mut panel, mut findings) = recipes_panel(scope, false);
+    panel.title = String::new();
+    if let Some(d) = scope.budget() {
+        findings.extend(largest_single(scope, d));
+    }
+    let caption = format!(
+        "The standard recipe's best loss and the asymptotes of the tuned recipe over unique \
+         tokens. Laws are A/D^alpha + E with D in {} of tokens; in brackets the interval of E. {}",
+        scope.d_unit.name,
+        scope.bars()
+    );
+    let mut sheet = Sheet::new(NAME, "Recipes over unique tokens", caption);
+    sheet.blocks.push(Block::Panels(vec![panel]));
+    Ok((sheet, findings))
+}
+
+/// The data efficiency of the largest tuned single model.
+pub(super) fn largest_single(scope: &Scope, d: f64) -> Option<Finding> {
+    let standard = scope.d_law("standard law in D", &standard_points(scope)).ok()?;
+    let base = standard_points(scope).into_iter().find(|p| p.x.to_bits() == d.to_bits())?;
+    let best = scope.regularized(d);
+    let best = best.iter().min_by(|a, b| a.loss().total_cmp(&b.loss()))?;
+    let name = scope.size_name(best.n);
+    let what = format!("data efficiency, best single model ({name}), D = {}", amount(d));
+    Some(multiplier(scope, what, best.loss(), base.y, &standard))
+}
+
+/// P13: loss over tokens for every size, with laws.
+pub(super) fn by_size(scope: &Scope) -> Part {
+    const NAME: &str = "tokens-by-size";
+    let mut panel = Panel::new("", scope.d_scale(), scope.loss_scale());
+    let mut findings = Vec::new();
+    for (n, name) in &scope.sizes {
+        let shown = size_points(scope, *n);
+        if shown.len() < 2 {
+            continue;
+        }
+        let paint = scope.size_paint(*n);
+        let what = format!("{name}, D to infinity");
+        let mut series = Series::new(name.clone(), paint, Shape::Circle, shown);
+        match scope.d_law(format!("{name}: law in D"), &series.points) {
+            Ok(law) => {
+                let label = Label::Legend(format!("{name}: {}", law.text()));
+                panel.laws.push(law.layer(paint, label, BEYOND));
+                findings.push(law.finding(what));
+            }
+            Err(why) => {
+                findings.push(refused(what, why));
+                series.line = Some(Line::Solid);
+            }
+        }
+        panel.series.push(series);
+    }
+    if panel.series.is_empty() {
+        return Err(lack(NAME, "single models of one size at two or more budgets"));
+    }
+    panel.levels.extend(floor_level(scope));
+    let caption = format!(
+        "Tuned single models of each size over unique tokens. Laws are A/D^alpha + E with D in {} \
+         of tokens; in brackets the interval of E. {}",
+        scope.d_unit.name,
+        scope.bars()
+    );
+    let mut sheet = Sheet::new(NAME, "Loss over unique tokens, per size", caption);
+    sheet.blocks.push(Block::Panels(vec![panel]));
+    Ok((sheet, findings))
+}
+
+fn size_points(scope: &Scope, n: f64) -> Vec<Point> {
+    let best = |&d: &f64| {
+        let all = scope.regularized(d).into_iter();
+        let found = all.into_iter().find(|setting| super::scope::same(setting.n, n))?;
+        Some(found.point(d))
+    };
+    scope.budgets.iter().filter_map(best).collect()
+}
+
+/// P13: the asymptotes of these laws over parameters.
+pub(super) fn asymptotes_by_size(scope: &Scope) -> Part {
+    const NAME: &str = "tokens-asymptotes";
+    let law = |(n, name): &(f64, String)| {
+        let law = scope.d_law(format!("{name}: law in D"), &size_points(scope, *n)).ok()?;
+        Some((*n, law))
+    };
+    let laws: Vec<(f64, Fitted)> = scope.sizes.iter().filter_map(law).collect();
+    let points = laws.iter().map(|(n, law)| law.asymptote_point(*n)).collect();
+    let mut panel = Panel::new("", scope.n_scale(), scope.loss_scale());
+    panel.y.name = "asymptote in D (nats per token)".to_owned();
+    let findings = asymptotes::with_n_law(
+        scope,
+        &mut panel,
+        "asymptotes in D, N to infinity",
+        Series::new("D to infinity", Paint::Purple, Shape::Circle, points),
+    );
+    if laws.is_empty() {
+        return Err(lack(NAME, "a size with four or more budgets, for a law in D"));
+    }
+    let caption = format!(
+        "Asymptotes of the laws in D over parameters; bars are their intervals (open ends reach \
+         the frame). {}",
+        scope.bars()
+    );
+    let mut sheet = Sheet::new(NAME, "Asymptotes in tokens over parameters", caption);
+    sheet.blocks.push(Block::Panels(vec![panel]));
+    Ok((sheet, findings))
+}

@@ -1,0 +1,278 @@
+//! Measured losses as figures take them in: plain data with everything that figures group by.
+//!
+//! A [`Run`] is one measured loss of one model or of one ensemble, and says where it is from, so
+//! that no number of a figure lacks its record. Filling it is the caller's affair: a command reads
+//! a store, a study has its own records at hand.
+
+use std::collections::BTreeMap;
+
+/// Where a number is from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A record of ours, by its id.
+    Record(String),
+    /// An imported run, by its id in the program that made it.
+    Foreign(String),
+}
+
+/// How an ensemble's predictions are averaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Averaging {
+    /// The mean of logits: the paper's ensemble.
+    Logits,
+    /// The mean of probabilities.
+    Probabilities,
+}
+
+/// A loss on held-out text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOutLoss {
+    /// Nats per token.
+    pub nats: f64,
+    /// Its standard error over blocks of the text, in nats per token.
+    pub standard_error_nats: Option<f64>,
+}
+
+/// The seeds of a run, where they are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunSeeds {
+    /// Seed of the initialization.
+    pub init: Option<u64>,
+    /// Seed of the order of the data.
+    pub order: Option<u64>,
+}
+
+/// What makes a run an ensemble.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ensemble {
+    /// K.
+    pub members: u32,
+    /// How predictions are averaged; `None` where the source does not say.
+    pub averaging: Option<Averaging>,
+    /// Ids of the members, where they are known.
+    pub ids: Vec<String>,
+    /// How many ensembles of this size the loss is a mean over; 1 for a single one.
+    pub subsets: u64,
+}
+
+/// Data of a teacher that was mixed in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taught {
+    /// Name of the teacher's data.
+    pub teacher: String,
+    /// Its share of the mixture, from 0 to 1.
+    pub weight: Option<f64>,
+}
+
+/// A moment of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// Training tokens so far, repetitions counted.
+    pub tokens: f64,
+    /// Training loss, nats per token.
+    pub train_loss_nats: Option<f64>,
+    /// Held-out loss, nats per token.
+    pub loss_nats: Option<f64>,
+}
+
+/// A share of right answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    /// From 0 to 1.
+    pub share: f64,
+    /// Its standard error.
+    pub standard_error: Option<f64>,
+}
+
+/// One measured loss of a model or an ensemble. What is not known is `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Where it is from.
+    pub origin: Origin,
+    /// Label of the model's shape, such as `pocket-790k` or `300m4k`.
+    pub model: String,
+    /// N of one member; see [`Runs::nominal`].
+    pub parameters: Option<f64>,
+    /// Name of the data that it was trained and measured on.
+    pub data: Option<String>,
+    /// D, unique training tokens.
+    pub budget_tokens: Option<f64>,
+    /// Passes over them.
+    pub epochs: Option<f64>,
+    /// Peak learning rate.
+    pub lr: Option<f64>,
+    /// Weight decay.
+    pub weight_decay: Option<f64>,
+    /// Sequences of a batch.
+    pub batch_sequences: Option<f64>,
+    /// Tokens of a sequence.
+    pub sequence_tokens: Option<f64>,
+    /// Seeds of a single model.
+    pub seeds: RunSeeds,
+    /// Seed families that the run belongs to by its source: `train`, `data`, `both`.
+    pub seed_families: Vec<String>,
+    /// Set for an ensemble, also for one with a single member.
+    pub ensemble: Option<Ensemble>,
+    /// Set if a teacher's data was mixed in.
+    pub taught: Option<Taught>,
+    /// Whether it starts from the weights of another run.
+    pub continued: bool,
+    /// The held-out loss; `None` for a result that has accuracies only.
+    pub loss: Option<HeldOutLoss>,
+    /// The final training loss, nats per token.
+    pub train_loss_nats: Option<f64>,
+    /// The exact entropy of the measured text, nats per token, where it is known.
+    pub floor_nats: Option<f64>,
+    /// Work of training, FLOP.
+    pub flops: Option<f64>,
+    /// The course of the run, loaded only for figures that show it.
+    pub trajectory: Vec<Moment>,
+    /// Shares of right answers by task.
+    pub accuracies: BTreeMap<String, Accuracy>,
+    /// Tags that people gave it.
+    pub tags: Vec<String>,
+    /// The class of arithmetic of a record of ours.
+    pub numerics: Option<String>,
+}
+
+/// Runs with what holds for all of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Runs {
+    /// The runs.
+    pub runs: Vec<Run>,
+    /// The part of the corpus that the losses were measured on: `val`, `test`, or what a foreign
+    /// source calls it.
+    pub split: String,
+    /// Whether N are the paper's nominal sizes (0.15 billion and so on) and no exact counts.
+    pub nominal: bool,
+}
+
+impl Origin {
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Record(id) | Self::Foreign(id) => id,
+        }
+    }
+
+    /// Whether another program made the run.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(self, Self::Foreign(_))
+    }
+}
+
+impl Averaging {
+    /// "logits" or "probabilities".
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Probabilities => "probabilities",
+        }
+    }
+}
+
+impl Run {
+    /// A run of which nothing is known but where it is from and what its model is called.
+    #[must_use]
+    pub fn new(origin: Origin, model: impl Into<String>) -> Self {
+        Self {
+            origin,
+            model: model.into(),
+            parameters: None,
+            data: None,
+            budget_tokens: None,
+            epochs: None,
+            lr: None,
+            weight_decay: None,
+            batch_sequences: None,
+            sequence_tokens: None,
+            seeds: RunSeeds::default(),
+            seed_families: Vec::new(),
+            ensemble: None,
+            taught: None,
+            continued: false,
+            loss: None,
+            train_loss_nats: None,
+            floor_nats: None,
+            flops: None,
+            trajectory: Vec::new(),
+            accuracies: BTreeMap::new(),
+            tags: Vec::new(),
+            numerics: None,
+        }
+    }
+
+    /// K: 1 for a single model.
+    #[must_use]
+    pub fn members(&self) -> u32 {
+        self.ensemble.as_ref().map_or(1, |ensemble| ensemble.members)
+    }
+
+    /// Whether it has this tag.
+    #[must_use]
+    pub fn is_tagged(&self, tag: &str) -> bool {
+        self.tags.iter().any(|own| own == tag)
+    }
+
+    /// Whether it is one model from scratch on the budget alone: what recipes are compared on.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.ensemble.is_none() && self.taught.is_none() && !self.continued
+    }
+}
+
+impl Runs {
+    /// Whether some of the runs are foreign, and whether some are ours.
+    #[must_use]
+    pub fn kinds(&self) -> (bool, bool) {
+        let foreign = self.runs.iter().any(|run| run.origin.is_foreign());
+        (foreign, self.runs.iter().any(|run| !run.origin.is_foreign()))
+    }
+
+    /// What a reader must know of all figures of these runs: mixtures that look like one thing.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if self.kinds() == (true, true) {
+            remarks.push(
+                "Own records are drawn filled, imported runs hollow: other programs, tokenizers \
+                 and held-out sets may make their losses incomparable."
+                    .to_owned(),
+            );
+        }
+        let mut classes: Vec<&str> =
+            self.runs.iter().filter_map(|run| run.numerics.as_deref()).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        if classes.len() > 1 {
+            remarks.push(format!(
+                "The records come from {} numerics classes ({}).",
+                classes.len(),
+                classes.join(", ")
+            ));
+        }
+        remarks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mixtures_are_said() {
+        let mut runs = Runs::default();
+        assert!(runs.remarks().is_empty());
+        runs.runs.push(Run::new(Origin::Record("ab".into()), "pocket-150k"));
+        runs.runs[0].numerics = Some("cpu/f32/exact/2".into());
+        assert!(runs.remarks().is_empty());
+        runs.runs.push(Run::new(Origin::Foreign("x".into()), "300m4k"));
+        assert!(runs.remarks()[0].starts_with("Own records are drawn filled"));
+        runs.runs.push(Run { numerics: Some("cuda/bf16/fast/2".into()), ..runs.runs[0].clone() });
+        assert!(runs.remarks()[1].contains("2 numerics classes (cpu/f32/exact/2, cuda/"));
+        assert!(runs.runs[0].is_plain() && runs.runs[0].members() == 1);
+    }
+}

@@ -182,7 +182,7 @@ fn draw_table(scene: &mut Scene, title: &str, table: &Table, top: f64) -> f64 {
     let gap = 12.0;
     let widths: Vec<f64> = (0..count)
         .map(|column| {
-            let cells = table.rows()[..shown].iter().map(|row| &row[column]);
+            let cells = table.rows()[..shown].iter().map(|row| &row[column].text);
             let texts = cells.chain([&table.columns()[column].0]);
             let width = |text: &String| font::text_width(&with_true_minus(text), SMALL_SIZE);
             texts.map(width).fold(0.0, f64::max)
@@ -190,7 +190,7 @@ fn draw_table(scene: &mut Scene, title: &str, table: &Table, top: f64) -> f64 {
         .collect();
     let available = room - gap * (count as f64 - 1.0);
     let widths = narrowed(widths, available);
-    let mut write = |cells: &[String], paint: Paint, line: f64| {
+    let mut write = |cells: &[&str], paint: Paint, line: f64| {
         let mut left = MARGIN;
         for ((cell, (_, align)), width) in cells.iter().zip(table.columns()).zip(&widths) {
             let text = font::fit(&with_true_minus(cell), SMALL_SIZE, width + 0.5);
@@ -202,17 +202,18 @@ fn draw_table(scene: &mut Scene, title: &str, table: &Table, top: f64) -> f64 {
             left += width + gap;
         }
     };
-    let head: Vec<String> = table.columns().iter().map(|(name, _)| name.clone()).collect();
+    let head: Vec<&str> = table.columns().iter().map(|(name, _)| name.as_str()).collect();
     write(&head, Paint::Muted, line);
     let rule = line + 5.0;
     for row in &table.rows()[..shown] {
         line += ROW_HEIGHT;
-        write(row, Paint::Ink, line);
+        let texts: Vec<&str> = row.iter().map(|cell| cell.text.as_str()).collect();
+        write(&texts, Paint::Ink, line);
     }
     if table.rows().len() > shown {
         line += ROW_HEIGHT;
         let more = table.rows().len() - shown;
-        write(&[format!("and {more} more")], Paint::Muted, line);
+        write(&[&format!("and {more} more")], Paint::Muted, line);
     }
     scene.line((MARGIN, rule), (WIDTH - MARGIN, rule), Stroke::solid(Paint::Grid, 0.8));
     line + 5.0

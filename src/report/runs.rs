@@ -133,6 +133,9 @@ pub struct Run {
     pub tags: Vec<String>,
     /// The class of arithmetic of a record of ours.
     pub numerics: Option<String>,
+    /// What stands for everything else that its spec says (schedule, initialization, mask and so
+    /// on): runs that differ in it are different recipes. `None` where it is not known.
+    pub variant: Option<String>,
 }
 
 /// Runs with what holds for all of them.
@@ -202,6 +205,7 @@ impl Run {
             accuracies: BTreeMap::new(),
             tags: Vec::new(),
             numerics: None,
+            variant: None,
         }
     }
 
@@ -232,6 +236,18 @@ impl Runs {
         (foreign, self.runs.iter().any(|run| !run.origin.is_foreign()))
     }
 
+    /// The commonest variant of single models, which figures of recipes show.
+    #[must_use]
+    pub fn main_variant(&self) -> Option<&str> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for run in self.runs.iter().filter(|run| run.is_plain()) {
+            if let Some(variant) = &run.variant {
+                *counts.entry(variant).or_default() += 1;
+            }
+        }
+        counts.into_iter().max_by_key(|(_, count)| *count).map(|(variant, _)| variant)
+    }
+
     /// What a reader must know of all figures of these runs: mixtures that look like one thing.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
@@ -254,6 +270,16 @@ impl Runs {
                 classes.join(", ")
             ));
         }
+        let main = self.main_variant();
+        let others =
+            |run: &&Run| run.is_plain() && run.variant.as_deref().is_some_and(|v| Some(v) != main);
+        let others = self.runs.iter().filter(others).count();
+        if others > 0 {
+            remarks.push(format!(
+                "{others} runs are left out: they differ from the others in more than size, budget, \
+                 epochs, lr, weight decay, batch and seeds."
+            ));
+        }
         remarks
     }
 }
@@ -274,5 +300,10 @@ mod tests {
         runs.runs.push(Run { numerics: Some("cuda/bf16/fast/2".into()), ..runs.runs[0].clone() });
         assert!(runs.remarks()[1].contains("2 numerics classes (cpu/f32/exact/2, cuda/"));
         assert!(runs.runs[0].is_plain() && runs.runs[0].members() == 1);
+        for (run, variant) in runs.runs.iter_mut().zip(["a", "b", "a"]) {
+            run.variant = Some(variant.to_owned());
+        }
+        assert_eq!(runs.main_variant(), Some("a"));
+        assert!(runs.remarks()[2].starts_with("1 runs are left out"), "{:?}", runs.remarks());
     }
 }

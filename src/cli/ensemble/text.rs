@@ -12,7 +12,8 @@ use crate::study::ensemble::{Average, Curve, FamilyOutcome, Law, Outcome, Point}
 pub(super) fn page(outcome: &Outcome, base: &TrainSpec) -> String {
     let Some(first) = outcome.families.first() else { return String::new() };
     let mut page = format!(
-        "{} members of {} parameters on {}, {} tokens predicted; ± is one standard error over text\n",
+        "{} members of {} parameters on {}, {} tokens predicted; ± is one standard error over \
+         text\n",
         first.members.len(),
         grouped(base.model.parameters()),
         outcome.split,

@@ -1,7 +1,7 @@
 //! `scarce plot`: the paper's figures of whatever a store holds.
 
 mod foreign;
-mod own;
+pub(super) mod own;
 mod print;
 
 use std::path::{Path, PathBuf};
@@ -166,7 +166,7 @@ fn runs(arguments: &PlotArgs, mode: Mode) -> Result<Runs> {
     let split = arguments.split.split();
     let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
     if !arguments.foreign {
-        runs.runs.extend(own::runs(&store, split, mode.needs_trajectories())?);
+        runs.runs.extend(own::runs(&store, split, mode.needs_trajectories(), None)?);
     }
     if arguments.foreign || arguments.mixed {
         let foreign = foreign::runs(&store, arguments.tag.as_deref(), mode.needs_trajectories())?;
@@ -212,8 +212,8 @@ fn one_data(runs: &mut Runs, asked: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Writes the four files of a figure.
-fn write(folder: &Path, figure: &Figure) -> Result<Vec<PathBuf>> {
+/// Writes the four files of a figure and returns their paths.
+pub(super) fn write(folder: &Path, figure: &Figure) -> Result<Vec<PathBuf>> {
     let files: [(&str, Vec<u8>); 4] = [
         ("svg", figure.scene.to_svg(Colors::Light).into_bytes()),
         ("png", png::encode(&figure.scene)),

@@ -6,7 +6,9 @@ use crate::report::runs::{
     Averaging, Ensemble, HeldOutLoss, Moment, Origin, Run, RunSeeds, Taught,
 };
 use crate::spec::preset::PRESETS;
-use crate::spec::{Job, JobId, ModelSpec, OptimSpec, Part, Split, Start, TrainSpec};
+use crate::spec::{
+    Evaluation, FeedForward, Job, JobId, ModelSpec, OptimSpec, Part, Seeds, Split, Start, TrainSpec,
+};
 use crate::store::{Loss, Outcome, Record, Store};
 use crate::train::MetricsLine;
 use crate::{Error, Result};
@@ -14,14 +16,22 @@ use crate::{Error, Result};
 /// Training runs by their ids, as far as ensembles have asked for them.
 type Trained = BTreeMap<JobId, TrainSpec>;
 
-/// All losses on a split that the store's records hold. With `courses`, the courses of single runs
-/// and their training losses are read, too.
-pub(super) fn runs(store: &Store, split: Split, courses: bool) -> Result<Vec<Run>> {
+/// All losses on a split that the store's records hold, or those of `only` some records. With
+/// `courses`, the courses of single runs and their training losses are read, too.
+pub(in crate::cli) fn runs(
+    store: &Store,
+    split: Split,
+    courses: bool,
+    only: Option<&BTreeSet<JobId>>,
+) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     let mut trained = Trained::new();
     let mut evaluations: Vec<(Record, Vec<JobId>)> = Vec::new();
     let mut measured: BTreeSet<String> = BTreeSet::new();
     for id in store.ids()? {
+        if only.is_some_and(|only| !only.contains(&id)) {
+            continue;
+        }
         let Some(record) = store.record(id)? else { continue };
         match store.job(id)? {
             Job::Train(spec) => {
@@ -71,7 +81,25 @@ fn single(id: JobId, spec: &TrainSpec, numerics: &str) -> Run {
         weight: Some(spec.data.mixture_share()),
     });
     run.numerics = Some(numerics.to_owned());
+    run.variant = Some(variant(spec));
     run
+}
+
+/// What is left of a spec without everything that figures group by, as a short hash.
+fn variant(spec: &TrainSpec) -> String {
+    let mut rest = spec.clone();
+    rest.start = Start::Random {};
+    rest.data.budget_tokens = u64::from(rest.data.sequence_tokens);
+    rest.data.epochs = 1.0;
+    rest.data.mixture = Vec::new();
+    let OptimSpec::Adamw { lr, weight_decay, batch_sequences, .. } = &mut rest.optim;
+    (*lr, *weight_decay, *batch_sequences) = (1.0, 0.0, 1);
+    rest.seeds = Seeds { init: 0, order: 0 };
+    rest.evaluation = Evaluation { points: 1, sample_tokens: 0 };
+    let model = &mut rest.model;
+    (model.layers, model.width, model.heads, model.kv_heads) = (1, 1, 1, 1);
+    model.feed_forward = FeedForward::Swiglu { width: 1 };
+    Job::Train(rest).id().short()
 }
 
 fn set_loss(run: &mut Run, loss: &Loss) {

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use super::parameters::points;
 use super::scope::{Scope, lack, mean_point, refused};
 use super::{Finding, Part};
-use crate::laws::{Parameter, Sample, Shape as Surface, digits, fit_surface};
-use crate::report::chart::{Block, Label, Line, Panel, Point, Scale, Series, Shape, Sheet, Ticks};
+use crate::laws::{Parameter, Sample, Shape as Surface, SurfaceFit, digits, fit_surface};
+use crate::report::chart::{
+    Block, Label, LawCurve, Line, Panel, Point, Scale, Series, Shape, Sheet, Swath, Ticks,
+};
 use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::Run;
@@ -80,9 +82,7 @@ pub(super) fn equal_work(scope: &Scope) -> Part {
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
         let name = format!("{work:.0e} FLOP");
         let paint = PAINTS[index % PAINTS.len()];
-        let mut series = Series::new(name, paint, Shape::numbered(index), points);
-        series.line = Some(Line::Solid);
-        panel.series.push(series);
+        panel.series.push(Series::new(name, paint, Shape::numbered(index), points));
     }
     let mut findings = Vec::new();
     let what = "L = E + A/N^alpha + B/D^beta, N and D in billions";
@@ -91,6 +91,9 @@ pub(super) fn equal_work(scope: &Scope) -> Part {
     match fit_surface(&samples, Surface::Chinchilla, &options) {
         Err(why) => findings.push(refused(what, why)),
         Ok(fit) => {
+            for (index, (_, group)) in groups.iter().enumerate() {
+                panel.laws.push(curve_of(&fit, group, PAINTS[index % PAINTS.len()]));
+            }
             for (parameter, estimate) in &fit.estimates {
                 let warnings = fit.warnings.iter().map(ToString::to_string).collect();
                 let name = format!("{what}: {}", parameter.name());
@@ -110,12 +113,38 @@ pub(super) fn equal_work(scope: &Scope) -> Part {
         }
     }
     let caption = format!(
-        "Single runs at equal work over parameters, the best of each pair of N and D. {}",
+        "Single runs at equal work over parameters, the best of each pair of N and D. Dashed: the \
+         law in N and D of all of them. {}",
         scope.bars()
     );
     let mut sheet = Sheet::new(NAME, "Runs at equal work", caption);
     sheet.blocks.push(Block::Panels(vec![panel]));
     Ok((sheet, findings))
+}
+
+/// The law along the runs of one amount of work, where N times D is the same for all. It is drawn
+/// without a band: the intervals of its parameters are printed.
+fn curve_of(fit: &SurfaceFit, group: &[(&Run, f64, f64)], paint: Paint) -> LawCurve {
+    let products: Vec<f64> = group.iter().map(|(_, n, d)| (n * d).ln()).collect();
+    let product = super::scope::mean(&products).exp();
+    let sizes = group.iter().map(|(_, n, _)| *n);
+    let (low, high) = sizes.fold((f64::INFINITY, 0.0_f64), |(l, h), n| (l.min(n), h.max(n)));
+    let value = |parameter| fit.get(parameter).map_or(0.0, |estimate| estimate.value);
+    let swath = |step: i32| {
+        let n = low * libm::pow(high / low, f64::from(step) / 32.0);
+        let of_size = value(Parameter::A) / libm::pow(n / 1e9, value(Parameter::Alpha));
+        let of_data = value(Parameter::B) / libm::pow(product / n / 1e9, value(Parameter::Beta));
+        Swath { x: n, y: value(Parameter::E) + of_size + of_data, low: None, high: None }
+    };
+    LawCurve {
+        name: "law in N and D".to_owned(),
+        label: Label::None,
+        paint,
+        points: (0..=32).map(swath).collect(),
+        band: false,
+        parameters: Vec::new(),
+        records: group.iter().map(|(run, ..)| run.origin.id().to_owned()).collect(),
+    }
 }
 
 /// P11: loss over the learning rate, a curve per size and tokens.

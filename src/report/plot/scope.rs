@@ -290,9 +290,16 @@ fn key(run: &Run, sizes: &[f64], budgets: &[f64]) -> Option<Key> {
     Some(numbers.map(|value| (rounded(value) + 0.0).to_bits()))
 }
 
+/// Whether a run is of the recipe family that figures show, and not set aside by its people.
+pub(super) fn is_main(run: &Run, main: Option<&str>) -> bool {
+    let same = run.variant.as_deref().is_none_or(|own| Some(own) == main);
+    same && !run.is_tagged("ignore")
+}
+
 fn settings<'r>(runs: &'r Runs, sizes: &[f64], budgets: &[f64]) -> Vec<Setting<'r>> {
+    let main = runs.main_variant();
     let plain = || {
-        let usable = |run: &&Run| run.is_plain() && run.loss.is_some() && !run.is_tagged("ignore");
+        let usable = |run: &&Run| run.is_plain() && run.loss.is_some() && is_main(run, main);
         runs.runs.iter().filter(usable)
     };
     // Another batch size is another recipe (mode standard-batch-size): the commonest is taken.
@@ -323,6 +330,7 @@ fn members(
     (sizes, budgets): (&[f64], &[f64]),
 ) -> Vec<Members> {
     let mut groups: BTreeMap<Key, BTreeMap<u32, Vec<&Run>>> = BTreeMap::new();
+    let main = runs.main_variant();
     for run in &runs.runs {
         let Some(ensemble) = &run.ensemble else { continue };
         let averaging = ensemble.averaging.unwrap_or(Averaging::Logits);
@@ -331,7 +339,7 @@ fn members(
             && run.taught.is_none()
             && averaging == options.averaging
             && ensemble.members > 0
-            && !run.is_tagged("ignore");
+            && is_main(run, main);
         if let (true, Some(key)) = (usable, key(run, sizes, budgets)) {
             groups.entry(key).or_default().entry(ensemble.members).or_default().push(run);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::scope::{Scope, Setting, lack, mean_point, same};
+use super::scope::{Scope, Setting, is_main, lack, mean_point, same};
 use super::{Finding, Part};
 use crate::report::chart::{
     Block, Label, Line, Panel, Point, Scale, Series, Shape, Sheet, Sizes, Ticks,
@@ -394,7 +394,9 @@ type BatchKey = ([u64; 5], u64);
 pub(super) fn batch_size(scope: &Scope) -> Part {
     const NAME: &str = "batch-size";
     let mut groups: BTreeMap<BatchKey, Vec<&Run>> = BTreeMap::new();
-    for run in scope.runs.runs.iter().filter(|run| run.is_plain() && run.loss.is_some()) {
+    let main = scope.runs.main_variant();
+    let usable = |run: &&Run| run.is_plain() && run.loss.is_some() && is_main(run, main);
+    for run in scope.runs.runs.iter().filter(usable) {
         let numbers = [run.parameters, run.budget_tokens, run.epochs, run.lr, run.weight_decay];
         let known: Vec<u64> = numbers.iter().flatten().map(|number| number.to_bits()).collect();
         if let (Ok(fixed), Some(batch)) = (<[u64; 5]>::try_from(known), run.batch_sequences) {

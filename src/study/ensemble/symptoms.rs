@@ -63,8 +63,8 @@ fn soups(family: &FamilyOutcome, vocabulary: u32) -> Option<Message> {
     let share = (soup.loss.nats - single) / (chance - single);
     let state = if share >= CHANCE_SHARE { "is at chance" } else { "is worse than one model" };
     let seen = format!(
-        "The average of the weights of {} members ({}) {state}: {:.4} nats/token, a member {single:.4}, \
-         guessing {chance:.4}",
+        "The average of the weights of {} members ({}) {state}: {:.4} nats/token, a member \
+         {single:.4}, guessing {chance:.4}",
         soup.members, family.family, soup.loss.nats
     );
     let remedy = "Average predictions, not weights, of runs that do not share a start";

@@ -34,9 +34,9 @@ impl FakeLab {
         self.e + self.a / k + subset.iter().map(|&i| self.effects[i]).sum::<f64>() / k
     }
 
-    fn mean(&self, subsets: &Subsets, mut places: impl Iterator<Item = usize>) -> f64 {
+    fn mean(&self, subsets: &Subsets, places: impl Iterator<Item = usize>) -> f64 {
         let (mut sum, mut count) = (0.0, 0.0);
-        while let Some(place) = places.next() {
+        for place in places {
             (sum, count) = (sum + self.nats(&subsets.list()[place]), count + 1.0);
         }
         sum / count

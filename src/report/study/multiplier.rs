@@ -28,7 +28,7 @@ impl From<&DataEfficiency> for MultiplierRow {
             budget_tokens: row.budget_tokens,
             what: row.what.clone(),
             loss: format!("{:.4}", row.loss_nats),
-            multipliers: row.multipliers.clone(),
+            multipliers: row.multipliers,
             records: Vec::new(),
         }
     }

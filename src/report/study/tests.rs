@@ -275,8 +275,16 @@ fn all_tables_fit_on_a_page() {
         law("standard, 51,712 tokens", Err(Refusal::NoDecrease)),
     ];
     let published = vec![difference(0.05, 0.01); 3];
+    let finding = |answer, budget_tokens| Finding {
+        question: "Does the joint limit lie below the limit in parameters?",
+        budget_tokens,
+        answer,
+        evidence: "joint 3.1690 (3.1412 to 3.1893), regularized 3.4294 (3.3882 to 3.4581)".into(),
+    };
+    let answers = [finding(Answer::Shown, Some(51_712)), finding(Answer::NotShown, None)];
     let parts = [
         ("What was seen", "seen", messages(&[message])),
+        ("Findings", "findings", vec![findings(&answers)]),
         (
             "The certificate",
             "certificate",
@@ -289,6 +297,9 @@ fn all_tables_fit_on_a_page() {
     }
     let html = page.to_html();
     assert!(html.contains("<p class=\"note\">Overfitting was seen at 32 epochs. Raise weight"));
+    let shown = "<td class=\"number\">51,712</td><td>yes</td><td>joint 3.1690";
+    let not = "<td class=\"number\">-</td><td>does not show at this scale</td><td>joint";
+    assert!(html.contains(shown) && html.contains(not), "{html}");
     assert!(html.contains("records behind"), "scores of several seeds lead to a set");
     if let Ok(folder) = std::env::var("SCARCE_FIGURES") {
         std::fs::write(std::path::Path::new(&folder).join("study.html"), &html).unwrap();

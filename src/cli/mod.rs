@@ -17,6 +17,7 @@ mod prepare;
 mod print;
 mod progress;
 mod quickstart;
+mod report;
 mod runs;
 mod scale;
 mod signals;
@@ -49,6 +50,8 @@ enum Verb {
     Tune(tune::TuneArgs),
     /// Fit the laws of a grid of models and budgets, to their joint asymptote
     Scale(scale::ScaleArgs),
+    /// Make one self-contained page of a study: answers, figures, provenance
+    Report(report::ReportArgs),
     /// Measure trained models, alone and as an ensemble
     Eval(eval::EvalArgs),
     /// Train members over seeds and measure what their averages give, up to the law in K
@@ -104,6 +107,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Tune(arguments) => tune::run(&arguments).map(done),
         Verb::Scale(arguments) => scale::run(&arguments).map(done),
+        Verb::Report(arguments) => report::run(&arguments).map(done),
         Verb::Eval(arguments) => eval::run(&arguments).map(done),
         Verb::Ensemble(arguments) => ensemble::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),

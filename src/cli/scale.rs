@@ -8,11 +8,10 @@ use super::study::{Study, StudyArgs, messages_json, tell};
 use super::tune::trial_json;
 use crate::lab::Lab;
 use crate::laws::{Fit, Interval, Multiplier, Refusal};
-use crate::report::number;
 use crate::report::study::{
-    LawRow, MultiplierRow, doubts_table, laws_table, multipliers_table, warnings_table,
+    LawRow, MultiplierRow, all_laws, cells_table, doubts_table, laws_table, multipliers_table,
+    warnings_table,
 };
-use crate::report::table::{Align, Table};
 use crate::store::Loss;
 use crate::study::scale::{
     self, Answer, CellResult, DataEfficiency, LawOf, Options, Outcome, Single,
@@ -61,7 +60,7 @@ fn options(study: &Study) -> Result<&Options> {
 
 /// The result for people.
 fn text(outcome: &Outcome) -> String {
-    let mut text = cells(outcome).to_text();
+    let mut text = cells_table(outcome).to_text();
     text += "\nlosses on test in nats/token, means over seeds ± one standard error over blocks of \
              text\n\n";
     let laws: Vec<LawRow> = all_laws(outcome).into_iter().map(LawRow::from).collect();
@@ -87,67 +86,6 @@ fn text(outcome: &Outcome) -> String {
         text += &format!("{}{at}\n  {answer}: {}\n", finding.question, finding.evidence);
     }
     text
-}
-
-fn cells(outcome: &Outcome) -> Table {
-    let mut table = Table::new(&[
-        ("tokens", Align::Right),
-        ("model", Align::Left),
-        ("parameters", Align::Right),
-        ("standard", Align::Right),
-        ("setting", Align::Left),
-        ("regularized", Align::Right),
-        ("setting", Align::Left),
-        ("ensemble", Align::Right),
-        ("members", Align::Left),
-    ]);
-    let setting = |single: &Single| {
-        let at = single.certificate.centre.setting;
-        let edge = if single.certificate.edges.is_empty() { "" } else { " (edge)" };
-        format!("{} / {} / {}{edge}", at.epochs, at.lr, at.weight_decay)
-    };
-    for cell in &outcome.cells {
-        let recipe = |single: Option<&Single>| match single {
-            Some(single) => [single.loss.text(), setting(single)],
-            None => ["-".to_owned(), String::new()],
-        };
-        let mut row = vec![
-            number::grouped(cell.budget_tokens),
-            cell.model.clone(),
-            number::grouped(cell.parameters),
-        ];
-        row.extend(recipe(cell.standard.as_ref()));
-        row.extend(recipe(cell.regularized.as_ref()));
-        match cell.chosen() {
-            Some(ensemble) => {
-                let at = ensemble.setting;
-                row.push(ensemble.test.all().text());
-                row.push(format!(
-                    "{} of {} / {} / {}",
-                    ensemble.members.len(),
-                    at.epochs,
-                    at.lr,
-                    at.weight_decay
-                ));
-            }
-            None => row.extend(["-".to_owned(), String::new()]),
-        }
-        table.push(row);
-    }
-    table
-}
-
-/// Every law of a study in the order in which it is told.
-fn all_laws(outcome: &Outcome) -> Vec<&LawOf> {
-    let laws = &outcome.laws;
-    let mut all: Vec<&LawOf> = Vec::new();
-    for budget in &laws.budgets {
-        all.extend(&budget.regularized);
-        all.extend(&budget.ensembles);
-        all.extend(&budget.joint);
-    }
-    all.extend([&laws.standard, &laws.regularized, &laws.joint].into_iter().flatten());
-    all
 }
 
 fn as_json(outcome: &Outcome) -> Result<Value> {

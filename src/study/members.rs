@@ -1,9 +1,10 @@
 //! Losses of ensembles over their number of members.
 
 use super::cell::{Cell, column};
+use super::ensemble::{Average, over_members};
 use crate::Result;
 use crate::lab::Lab;
-use crate::laws::{Curve, Fit, Options, Refusal, fit};
+use crate::laws::{Claim, Curve, Fit, Options, Refusal, fit};
 use crate::spec::{JobId, Split};
 use crate::store::{Loss, Record};
 
@@ -53,6 +54,18 @@ impl MembersCurve {
     /// If the losses are none; inside, a [`Refusal`] where there is no law.
     pub fn law(&self, options: &Options) -> Result<std::result::Result<Fit, Refusal>> {
         Ok(fit(&Curve::new(&self.points())?, options))
+    }
+
+    /// The asymptote of a law of this curve, with the interval over the choice of members where
+    /// there are five or more: the points share their members, so that their scatter around the
+    /// law says nothing about others. Otherwise with the law's own interval.
+    #[must_use]
+    pub fn asymptote(&self, fit: &Fit) -> Claim {
+        let members = (Average::Logits, self.losses.len());
+        match over_members(&self.evaluation, members, fit) {
+            Some(over) => Claim { value: fit.law.e, interval: over.interval },
+            None => fit.asymptote.claim(),
+        }
     }
 
     /// Loss of all members together, nats per token.

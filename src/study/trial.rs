@@ -36,7 +36,7 @@ pub enum Score {
     },
     /// Loss of infinitely many members (mission R5).
     Asymptote {
-        /// With its profile interval.
+        /// With its interval over the choice of members, else the law's.
         claim: Claim,
         /// Loss of all members that there are.
         measured: f64,
@@ -78,7 +78,7 @@ pub enum Basis {
 pub struct Difference {
     /// Score of the point minus score of the centre, in nats per token.
     pub mean: f64,
-    /// Interval of level 95 % (of asymptotes: that of their laws); absent where it is unknown.
+    /// Interval of level 95 % (of asymptotes: what their own leave); absent where it is unknown.
     pub interval: Option<Interval>,
     /// What the interval covers.
     pub basis: Basis,

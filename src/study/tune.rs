@@ -362,7 +362,7 @@ impl<'a> Planner<'a> {
         let evaluation = curve.evaluation.id;
         let law = curve.law(&laws::Options { resamples: RESAMPLES, ..Default::default() })?;
         let score = match law {
-            Ok(fit) => Score::Asymptote { claim: fit.asymptote.claim(), measured, evaluation },
+            Ok(fit) => Score::Asymptote { claim: curve.asymptote(&fit), measured, evaluation },
             Err(refusal) => Score::NoLaw { refusal, measured, evaluation },
         };
         self.records.insert(evaluation, curve.evaluation);

@@ -125,7 +125,7 @@ pub fn basis(difference: Option<Difference>) -> String {
         Some(Basis::Text) => "95 % intervals over blocks of val, for this one seed: what chance \
                               in seeds does is not in them (--certificate-seeds 3 measures it)"
             .to_owned(),
-        Some(Basis::Asymptotes) => "90 % intervals of the asymptotes, from each law's scatter; \
+        Some(Basis::Asymptotes) => "90 % intervals of the asymptotes over the choice of members; \
                                     points differ where these do not touch"
             .to_owned(),
         None => "the grid has one point".to_owned(),

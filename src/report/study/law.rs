@@ -1,7 +1,7 @@
 //! Laws with everything that says how far to trust them.
 
 use super::ids;
-use crate::laws::{Candidate, Estimate, Fit, HeldOut, Refusal, digits};
+use crate::laws::{Candidate, Claim, Estimate, Fit, HeldOut, Interval, Refusal, digits};
 use crate::report::number::{MISSING, signed};
 use crate::report::page::Block;
 use crate::report::table::{Align, Cell, Table};
@@ -18,6 +18,8 @@ pub struct LawRow {
     pub points: usize,
     /// The fit.
     pub fit: Result<Fit, Refusal>,
+    /// Of laws in K: the interval of E over the choice of members, shown instead of the law's own.
+    pub over_members: Option<Interval>,
     /// Full ids of the records of its points.
     pub records: Vec<String>,
 }
@@ -30,6 +32,7 @@ impl From<&LawOf> for LawRow {
             axis: law.axis.to_string(),
             points: law.points.len(),
             fit: law.fit.clone(),
+            over_members: law.over_members,
             records: ids(law.points.iter().filter_map(|(_, _, record)| record.as_ref())),
         }
     }
@@ -42,7 +45,8 @@ pub fn laws(rows: &[LawRow]) -> Vec<Block> {
     let level = level.map_or(90.0, |fit| 100.0 * fit.asymptote.profile.level);
     let caption = format!(
         "L = A / x^alpha + E by least squares; in brackets {level} % profile-likelihood intervals, \
-         \"open\" where the data close no end."
+         \"open\" where the data close no end. E of a law in K has the interval over the choice of \
+         its members: its points share them, and scatter too little."
     );
     let mut blocks = vec![Block::table(laws_table(rows), caption)];
     if rows.iter().any(|row| row.fit.is_ok()) {
@@ -77,7 +81,9 @@ pub fn laws_table(rows: &[LawRow]) -> Table {
         cells.push(row.points.to_string().into());
         match &row.fit {
             Ok(fit) => {
-                cells.push(Cell::of(fit.asymptote.claim().to_string(), &row.records));
+                let interval = row.over_members.unwrap_or(fit.asymptote.profile);
+                let claim = Claim { value: fit.law.e, interval };
+                cells.push(Cell::of(claim.to_string(), &row.records));
                 cells.push(fit.exponent.claim().to_string().into());
                 cells.push(fit.coefficient.claim().to_string().into());
                 cells.push(format!("{:.5}", fit.r_squared).into());

@@ -7,8 +7,10 @@ mod certificate;
 mod law;
 mod members;
 mod multiplier;
+mod scaling;
 #[cfg(test)]
 mod tests;
+mod tuning;
 
 pub use certificate::{
     basis, certificate, certificate_table, edges_sentence, flat_sentence, score,
@@ -16,6 +18,10 @@ pub use certificate::{
 pub use law::{LawRow, doubts_table, held_out, laws, laws_table, left_out, shapes, warnings_table};
 pub use members::{MembersRow, members, members_table};
 pub use multiplier::{MultiplierRow, multipliers, multipliers_table, times};
+pub use scaling::{
+    all_laws, cells_table, excess_table, scaling, scaling_headline, transfers_table,
+};
+pub use tuning::{points_table, tuning, tuning_headline};
 
 use super::number::{MISSING, grouped};
 use super::page::Block;

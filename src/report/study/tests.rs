@@ -148,6 +148,7 @@ fn laws_never_show_an_asymptote_without_its_interval() {
         axis: "N".into(),
         points,
         fit,
+        over_members: None,
         records: records.clone(),
     };
     let refusal = Refusal::TooFewPoints { points: 3, needed: 4 };
@@ -268,6 +269,7 @@ fn all_tables_fit_on_a_page() {
         axis: "N".into(),
         points: 4,
         fit,
+        over_members: None,
         records: records[..4].to_vec(),
     };
     let rows = [

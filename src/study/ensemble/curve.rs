@@ -186,7 +186,7 @@ impl Reader<'_> {
         let losses = law_points(&points)?;
         let options = laws::Options::default();
         let law = laws::fit(&losses, &options).map(|fit| {
-            let over_members = self.over_members(average, &fit);
+            let over_members = over_members(self.record, (average, self.members), &fit);
             Law { fit, over_members }
         });
         let first_four =
@@ -202,47 +202,12 @@ impl Reader<'_> {
             subsets: self.needed(&format!("subsets_{members}_count"))? as usize,
             loss: self.loss(&column)?,
             deviation_nats: self.measured(&format!("subsets_{name}_{members}_sd_nats")),
-            member_error_nats: self.jackknife(&|i| self.without(i, average, members)),
+            member_error_nats: jackknife(self.members, &|i| {
+                without(self.record, i, average, members)
+            }),
             gain: self.ledger.difference(&column, self.ledger, &single)?,
             prefix: self.loss(&format!("{name}-{members}"))?,
         })
-    }
-
-    /// Mean loss of the subsets that do without a member.
-    fn without(&self, member: usize, average: Average, size: usize) -> Option<f64> {
-        self.measured(&format!("without_{member}_{}_{size}_nats", average.name()))
-    }
-
-    /// Standard error of a number from its values without each member in turn.
-    fn jackknife(&self, without: &dyn Fn(usize) -> Option<f64>) -> Option<f64> {
-        let values: Vec<f64> = (0..self.members).map(without).collect::<Option<_>>()?;
-        let count = values.len() as f64;
-        let mean = values.iter().fold(0.0, |sum, value| sum + value) / count;
-        let squares = values.iter().fold(0.0, |sum, value| sum + (value - mean).powi(2));
-        (count > 1.0).then(|| ((count - 1.0) / count * squares).sqrt())
-    }
-
-    /// The asymptote without each member in turn. Those laws have a point less, and say something
-    /// only if they have more points than parameters.
-    fn over_members(&self, average: Average, fit: &Fit) -> Option<OverMembers> {
-        if self.members - 1 <= Shape::Power.parameters() {
-            return None;
-        }
-        let without = |member| {
-            let point = |k| Some((k as f64, self.without(member, average, k)?));
-            let points: Vec<(f64, f64)> = (1..self.members).map(point).collect::<Option<_>>()?;
-            let law = PowerLaw::least_squares(&laws::Curve::new(&points).ok()?, Shape::Power);
-            (law.a > 0.0).then_some(law.e)
-        };
-        let standard_error_nats = self.jackknife(&without)?;
-        let level = fit.asymptote.profile.level;
-        let half = standard_error_nats * two_sided_t(level, self.members - 1);
-        let (low, high) = ((fit.law.e - half).max(0.0), fit.law.e + half);
-        let range = (0..self.members)
-            .filter_map(without)
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), e| (low.min(e), high.max(e)));
-        let interval = Interval::closed(low, high, level);
-        Some(OverMembers { standard_error_nats, interval, range })
     }
 
     fn soups(&self) -> Result<Vec<Soup>> {
@@ -256,6 +221,49 @@ impl Reader<'_> {
         }
         Ok(soups)
     }
+}
+
+/// Mean loss of the subsets that do without a member.
+fn without(record: &Record, member: usize, average: Average, size: usize) -> Option<f64> {
+    let name = format!("without_{member}_{}_{size}_nats", average.name());
+    record.measured.iter().find(|measured| measured.name == name).map(|measured| measured.value)
+}
+
+/// Standard error of a number from its values without each member in turn.
+fn jackknife(members: usize, without: &dyn Fn(usize) -> Option<f64>) -> Option<f64> {
+    let values: Vec<f64> = (0..members).map(without).collect::<Option<_>>()?;
+    let count = values.len() as f64;
+    let mean = values.iter().fold(0.0, |sum, value| sum + value) / count;
+    let squares = values.iter().fold(0.0, |sum, value| sum + (value - mean).powi(2));
+    (count > 1.0).then(|| ((count - 1.0) / count * squares).sqrt())
+}
+
+/// The doubt of a law's asymptote from the choice of members, out of the record of their ensembles.
+/// Laws without a member have a point less, and say something only if they have more points than
+/// parameters: `None` for fewer than five members.
+pub(in crate::study) fn over_members(
+    record: &Record,
+    (average, members): (Average, usize),
+    fit: &Fit,
+) -> Option<OverMembers> {
+    if members <= Shape::Power.parameters() + 1 {
+        return None;
+    }
+    let asymptote = |member| {
+        let point = |k| Some((k as f64, without(record, member, average, k)?));
+        let points: Vec<(f64, f64)> = (1..members).map(point).collect::<Option<_>>()?;
+        let law = PowerLaw::least_squares(&laws::Curve::new(&points).ok()?, Shape::Power);
+        (law.a > 0.0).then_some(law.e)
+    };
+    let standard_error_nats = jackknife(members, &asymptote)?;
+    let level = fit.asymptote.profile.level;
+    let half = standard_error_nats * two_sided_t(level, members - 1);
+    let (low, high) = ((fit.law.e - half).max(0.0), fit.law.e + half);
+    let range = (0..members)
+        .filter_map(asymptote)
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), e| (low.min(e), high.max(e)));
+    let interval = Interval::closed(low, high, level);
+    Some(OverMembers { standard_error_nats, interval, range })
 }
 
 fn law_points(points: &[Point]) -> Result<laws::Curve> {

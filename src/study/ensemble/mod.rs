@@ -24,6 +24,7 @@ use crate::spec::{EnsembleSpec, Job, JobId, Split, TrainSpec};
 use crate::store::{Loss, Outcome as Ended, Record};
 use crate::{Error, Result};
 
+pub(super) use curve::over_members;
 pub use curve::{Average, Curve, Law, OverMembers, Point};
 
 /// The most members of a family: an ensemble job takes no more.

@@ -8,8 +8,8 @@ use super::{CellResult, Options};
 use crate::Result;
 use crate::laws;
 use crate::laws::{
-    Base, Cell, Claim, Curve, Fit, JointFit, Multiplier, Refusal, Sample, Shape, SurfaceFit,
-    Target, fit, fit_joint, fit_surface, multipliers,
+    Base, Cell, Claim, Curve, Fit, Interval, JointFit, Multiplier, Refusal, Sample, Shape,
+    SurfaceFit, Target, fit, fit_joint, fit_surface, multipliers,
 };
 use crate::spec::JobId;
 
@@ -25,6 +25,8 @@ pub struct LawOf {
     pub points: Vec<(f64, f64, Option<JobId>)>,
     /// The law, or why there is none.
     pub fit: std::result::Result<Fit, Refusal>,
+    /// The interval of E over the choice of members, for laws in K that have one.
+    pub over_members: Option<Interval>,
 }
 
 /// Laws of one budget.
@@ -77,10 +79,12 @@ pub struct Laws {
 }
 
 impl LawOf {
-    /// The asymptote with its interval.
+    /// The asymptote with its interval: over members where that is known, else the law's profile.
     #[must_use]
     pub fn asymptote(&self) -> Option<Claim> {
-        self.fit.as_ref().ok().map(|fit| fit.asymptote.claim())
+        let fit = self.fit.as_ref().ok()?;
+        let interval = self.over_members.unwrap_or(fit.asymptote.profile);
+        Some(Claim { value: fit.law.e, interval })
     }
 
     fn new(
@@ -94,7 +98,7 @@ impl LawOf {
         }
         let pairs: Vec<(f64, f64)> = points.iter().map(|&(x, y, _)| (x, y)).collect();
         let fit = fit(&Curve::new(&pairs)?, options);
-        Ok(Some(Self { name, axis, points, fit }))
+        Ok(Some(Self { name, axis, points, fit, over_members: None }))
     }
 }
 
@@ -158,7 +162,10 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
             let record = Some(ensemble.test.evaluation.id);
             let points = ensemble.test.points().into_iter().map(|(k, loss)| (k, loss, record));
             let name = at(&format!("ensembles of {}", cell.model));
-            let law = LawOf::new(name, 'K', points.collect(), &options)?;
+            let mut law = LawOf::new(name, 'K', points.collect(), &options)?;
+            if let Some(LawOf { fit: Ok(fit), over_members, .. }) = &mut law {
+                *over_members = Some(ensemble.test.asymptote(fit).interval);
+            }
             if index == 0 {
                 tuned_alone.extend(law.clone());
             }

@@ -1,0 +1,165 @@
+//! `scarce report`: a study as one page, from records alone.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::options::{Places, facts};
+use super::plot::{own, write};
+use super::print;
+use super::study::read_study;
+use crate::data::Corpus;
+use crate::lab::{Corpora, StoredLab};
+use crate::report::chart;
+use crate::report::page::{Block, Figure, Page, Section, Source, Spot};
+use crate::report::plot::{Mode, Options, draw};
+use crate::report::runs::Runs;
+use crate::report::study::{scaling, scaling_headline, tuning, tuning_headline};
+use crate::spec::{JobId, Request, Split};
+use crate::store::{Record, Store, write_atomically};
+use crate::study::{Cell, Plan, StudyFile, scale, tune};
+use crate::{Error, Result};
+
+/// Arguments of `scarce report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The page holds no number that is not in a record: it runs the study's planner over what the store
+has, and says which records are missing if the study is not complete.")]
+pub(super) struct ReportArgs {
+    /// Study file in TOML, as it was run
+    #[arg(value_name = "STUDY.toml")]
+    study: PathBuf,
+    /// Overrides of the base, as they were given to the study
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    #[command(flatten)]
+    places: Places,
+    /// Where the page and its figures go
+    #[arg(long, default_value = "scarce-report", value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// What a study gave, as its page shows it.
+struct Told {
+    headline: String,
+    sections: Box<dyn FnOnce(Vec<Block>) -> Vec<Section>>,
+    records: Vec<Record>,
+    /// Plotting modes with the split that their losses are from.
+    modes: &'static [(Mode, Split)],
+}
+
+/// Figures of a scaling study: what is published comes from `test`, single runs from `val`.
+const OF_SCALING: [(Mode, Split); 4] = [
+    (Mode::PostEnsemble, Split::Test),
+    (Mode::InfiniteModelScaling, Split::Test),
+    (Mode::DataScalingLaws, Split::Test),
+    (Mode::StandardEpochOverfitting, Split::Val),
+];
+
+/// Figures of a search.
+const OF_TUNING: [(Mode, Split); 2] =
+    [(Mode::StandardWeightDecay, Split::Val), (Mode::StandardEpochOverfitting, Split::Val)];
+
+pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
+    let file = read_study(&arguments.study)?;
+    let corpora = arguments.places.open_corpora()?;
+    let root = &arguments.places.store;
+    if !root.join("format").is_file() {
+        return Err(Error::usage(format!("there is no store at `{}`", root.display()))
+            .hint(format!("run `scarce {}` first, or name its --store", file.plan.verb())));
+    }
+    let store = Store::open(root)?;
+    let told = tell(&file, &arguments.set, (&store, &corpora))?;
+    let corpus = corpora.get(facts(&corpora)?.id)?;
+    let ids: BTreeSet<JobId> = told.records.iter().map(|record| record.id).collect();
+    let figures = figures(&arguments.out, (&store, told.modes), &ids)?;
+    let name = arguments.study.file_stem().unwrap_or_default().to_string_lossy();
+    let mut page = Page::new(format!("Study {name}"), subject(&file, corpus));
+    page.headline = told.headline;
+    page.sections = (told.sections)(figures);
+    for record in &told.records {
+        page.sources.push(Source::of_record(record, &store.job(record.id)?, true));
+    }
+    page.test_reads = store.test_reads()?;
+    page.test_reads.retain(|read| read.corpus == corpus.id());
+    let path = arguments.out.join("report.html");
+    write_atomically(&path, page.to_html().as_bytes())?;
+    print::data(&format!("{}\n", path.display()));
+    Ok(())
+}
+
+/// Follows the study's planner over the records that there are.
+fn tell(file: &StudyFile, sets: &[String], (store, corpora): (&Store, &Corpora)) -> Result<Told> {
+    let request: Request<'_> = file.request(sets);
+    let facts = facts(corpora)?;
+    let mut lab = StoredLab::new(store.clone());
+    Ok(match &file.plan {
+        Plan::Tune(options) => {
+            let cell = Cell::new(&request, &facts, options.seed)?;
+            let outcome = tune::run(&mut lab, &cell, options)?;
+            Told {
+                headline: tuning_headline(&outcome),
+                records: outcome.records.clone(),
+                sections: Box::new(move |figures| tuning(&outcome, figures)),
+                modes: &OF_TUNING,
+            }
+        }
+        Plan::Scale(options) => {
+            let outcome = scale::run(&mut lab, (&request, &facts), options)?;
+            Told {
+                headline: scaling_headline(&outcome),
+                records: outcome.records.clone(),
+                sections: Box::new(move |figures| scaling(&outcome, figures)),
+                modes: &OF_SCALING,
+            }
+        }
+    })
+}
+
+/// What was studied on what.
+fn subject(file: &StudyFile, corpus: &Corpus) -> String {
+    let text = match &corpus.manifest().synthetic {
+        Some(synthetic) => format!("built-in language `{}`", synthetic.name),
+        None => {
+            let name = corpus.directory().file_name().unwrap_or_default();
+            format!("corpus {} ({})", name.to_string_lossy(), corpus.id().short())
+        }
+    };
+    format!("scarce {}, {text}", file.plan.verb())
+}
+
+/// Draws what the records show, writes the files and returns the blocks.
+fn figures(
+    out: &Path,
+    (store, modes): (&Store, &[(Mode, Split)]),
+    records: &BTreeSet<JobId>,
+) -> Result<Vec<Block>> {
+    let folder = out.join("figures");
+    std::fs::create_dir_all(&folder).map_err(|cause| Error::io("create", &folder, &cause))?;
+    let mut blocks = Vec::new();
+    for &(mode, split) in modes {
+        let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
+        runs.runs = own::runs(store, split, mode.needs_trajectories(), Some(records))?;
+        for figure in draw(mode, &runs, &Options::default())?.figures {
+            let files = write(&folder, &figure)?;
+            blocks.push(Block::Figure(shown(figure, &files)));
+        }
+    }
+    Ok(blocks)
+}
+
+/// A figure as the page takes it.
+fn shown(figure: chart::Figure, files: &[PathBuf]) -> Figure {
+    let path = |path: &PathBuf| {
+        format!("figures/{}", path.file_name().unwrap_or_default().to_string_lossy())
+    };
+    let spots: Vec<Spot> = Vec::new();
+    Figure {
+        name: figure.name,
+        caption: format!("{}. {}", figure.title, figure.caption),
+        scene: figure.scene,
+        files: files.iter().map(path).collect(),
+        spots,
+    }
+}

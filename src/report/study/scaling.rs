@@ -1,0 +1,295 @@
+//! A scaling study as tables and sections of a page.
+
+use super::{
+    LawRow, MembersRow, MultiplierRow, certificate, findings, ids, laws, members, messages,
+    multipliers,
+};
+use crate::report::number::{MISSING, grouped, interval, signed};
+use crate::report::page::{Block, Section};
+use crate::report::table::{Align, Cell, Table};
+use crate::store::Loss;
+use crate::study::scale::{Answer, CellResult, LawOf, Outcome, Single};
+use crate::study::tune::Mode;
+
+/// Every cell with what the recipes reached on `test`, and where.
+#[must_use]
+pub fn cells_table(outcome: &Outcome) -> Table {
+    let mut table = Table::new(&[
+        ("budget (tokens)", Align::Right),
+        ("model", Align::Left),
+        ("parameters", Align::Right),
+        ("standard", Align::Right),
+        ("setting", Align::Left),
+        ("regularized", Align::Right),
+        ("setting", Align::Left),
+        ("ensemble", Align::Right),
+        ("members", Align::Left),
+    ]);
+    for cell in &outcome.cells {
+        let mut row = vec![
+            Cell::from(grouped(cell.budget_tokens)),
+            cell.model.as_str().into(),
+            grouped(cell.parameters).into(),
+        ];
+        row.extend(single_cells(cell.standard.as_ref()));
+        row.extend(single_cells(cell.regularized.as_ref()));
+        match cell.chosen() {
+            Some(ensemble) => {
+                let at = ensemble.setting;
+                let record = ids([&ensemble.test.evaluation.id]);
+                row.push(Cell::of(ensemble.test.all().text(), &record));
+                row.push(
+                    format!(
+                        "{} of {} / {} / {}",
+                        ensemble.members.len(),
+                        at.epochs,
+                        at.lr,
+                        at.weight_decay
+                    )
+                    .into(),
+                );
+            }
+            None => row.extend([MISSING.into(), Cell::default()]),
+        }
+        table.push(row);
+    }
+    table
+}
+
+/// Loss and setting of a single model.
+fn single_cells(single: Option<&Single>) -> [Cell; 2] {
+    let Some(single) = single else { return [MISSING.into(), Cell::default()] };
+    let at = single.certificate.centre.setting;
+    let edge = if single.certificate.edges.is_empty() { "" } else { " (edge)" };
+    let loss = Cell::of(single.loss.text(), &ids([&single.evaluation]));
+    [loss, format!("{} / {} / {}{edge}", at.epochs, at.lr, at.weight_decay).into()]
+}
+
+/// How far every recipe lies above the exact entropy of the text; empty where nobody knows that.
+#[must_use]
+pub fn excess_table(outcome: &Outcome) -> Table {
+    let mut table = Table::new(&[
+        ("budget (tokens)", Align::Right),
+        ("model", Align::Left),
+        ("standard", Align::Right),
+        ("regularized", Align::Right),
+        ("ensemble", Align::Right),
+        ("floor (nats/token)", Align::Right),
+    ]);
+    for cell in &outcome.cells {
+        let standard = cell.standard.as_ref().map(|single| (&single.loss, single.evaluation));
+        let regularized = cell.regularized.as_ref().map(|single| (&single.loss, single.evaluation));
+        let ensemble = cell.chosen().map(|e| (e.test.all(), e.test.evaluation.id));
+        let all = [standard, regularized, ensemble];
+        let floor = all.iter().flatten().find_map(|(loss, _)| loss.above_floor);
+        let Some(floor) = floor else { continue };
+        let excess = |measured: &Option<(&Loss, crate::spec::JobId)>| match measured {
+            Some((Loss { above_floor: Some(above), .. }, id)) => Cell::of(above.text(), &ids([id])),
+            _ => MISSING.into(),
+        };
+        let mut row = vec![Cell::from(grouped(cell.budget_tokens)), cell.model.as_str().into()];
+        row.extend(all.iter().map(excess));
+        row.push(format!("{:.4}", floor.floor_nats).into());
+        table.push(row);
+    }
+    table
+}
+
+/// What the smallest model's hyper-parameters cost the larger ones.
+#[must_use]
+pub fn transfers_table(outcome: &Outcome) -> Table {
+    let mut table = Table::new(&[
+        ("model", Align::Left),
+        ("carried from the smallest", Align::Left),
+        ("setting", Align::Left),
+        ("minus its own optimum", Align::Right),
+        ("interval", Align::Right),
+        ("verdict", Align::Left),
+    ]);
+    for transfer in &outcome.transfers {
+        let difference = &transfer.difference;
+        table.push([
+            Cell::from(transfer.model.as_str()),
+            transfer.carried.into(),
+            transfer.setting.to_string().into(),
+            Cell::of(signed(difference.mean), &ids([&transfer.run])),
+            interval(difference.interval).into(),
+            difference.verdict().to_string().into(),
+        ]);
+    }
+    table
+}
+
+/// Every law of a study in the order in which it is told.
+#[must_use]
+pub fn all_laws(outcome: &Outcome) -> Vec<&LawOf> {
+    let laws = &outcome.laws;
+    let mut all: Vec<&LawOf> = Vec::new();
+    for budget in &laws.budgets {
+        all.extend(&budget.regularized);
+        all.extend(&budget.ensembles);
+        all.extend(&budget.joint);
+    }
+    all.extend([&laws.standard, &laws.regularized, &laws.joint].into_iter().flatten());
+    all
+}
+
+/// The study in a few sentences, each as strong as its interval allows.
+#[must_use]
+pub fn scaling_headline(outcome: &Outcome) -> String {
+    let mut questions: Vec<&str> = Vec::new();
+    for finding in &outcome.findings {
+        if !questions.contains(&finding.question) {
+            questions.push(finding.question);
+        }
+    }
+    let sentence = |question: &&str| {
+        let asked = outcome.findings.iter().filter(|finding| finding.question == *question);
+        let (yes, all) = asked.fold((0, 0), |(yes, all), finding| {
+            (yes + usize::from(finding.answer == Answer::Shown), all + 1)
+        });
+        match yes {
+            0 => format!("{question} It does not show at this scale."),
+            yes if yes == all => format!("{question} Yes, in all {all} cases."),
+            yes => format!("{question} Yes in {yes} of {all} cases."),
+        }
+    };
+    let asked = questions.iter().filter(|question| !question.starts_with("How much"));
+    asked.map(sentence).collect::<Vec<_>>().join(" ")
+}
+
+/// The sections of a scaling study's page; figures are put where they belong.
+#[must_use]
+pub fn scaling(outcome: &Outcome, figures: Vec<Block>) -> Vec<Section> {
+    let mut sections = vec![answers(outcome), losses(outcome)];
+    if !figures.is_empty() {
+        let mut section = Section::new("Figures", "figures");
+        section.blocks = figures;
+        sections.push(section);
+    }
+    sections.push(laws_of(outcome));
+    sections.push(curves(outcome));
+    if !outcome.transfers.is_empty() {
+        let mut section = Section::new("Do hyper-parameters transfer?", "transfer");
+        section.blocks.push(Block::table(
+            transfers_table(outcome),
+            "Loss on val of one run with the same seed as the model's own optimum, minus its loss; \
+             95 % intervals over blocks of text. The optimum was chosen on val, the transfer was \
+             not.",
+        ));
+        sections.push(section);
+    }
+    sections.push(certificates(outcome));
+    sections
+}
+
+fn answers(outcome: &Outcome) -> Section {
+    let mut section = Section::new("What the study says", "answers");
+    section.blocks.push(findings(&outcome.findings));
+    if !outcome.laws.efficiency.is_empty() {
+        let rows: Vec<MultiplierRow> =
+            outcome.laws.efficiency.iter().map(MultiplierRow::from).collect();
+        section.blocks.push(multipliers(&rows, "the standard recipe"));
+    }
+    section.blocks.extend(messages(&outcome.messages));
+    section
+}
+
+fn losses(outcome: &Outcome) -> Section {
+    let mut section = Section::new("What every recipe reached", "losses");
+    section.blocks.push(Block::table(
+        cells_table(outcome),
+        "Loss on test in nats per token, the mean over seeds ± one standard error over blocks of \
+         text. Settings are epochs / learning rate / weight decay, chosen on val.",
+    ));
+    let excess = excess_table(outcome);
+    if !excess.rows().is_empty() {
+        section.blocks.push(Block::table(
+            excess,
+            "Loss on test minus the exact entropy of the same text, in nats per token ± one \
+             standard error of the paired difference.",
+        ));
+    }
+    section
+}
+
+fn laws_of(outcome: &Outcome) -> Section {
+    let mut section = Section::new("Laws", "laws");
+    let rows: Vec<LawRow> = all_laws(outcome).into_iter().map(LawRow::from).collect();
+    section.blocks = laws(&rows);
+    for budget in &outcome.laws.budgets {
+        let Some(both) = &budget.both_orders else { continue };
+        let told = |limit: &Result<crate::laws::Limit, crate::laws::NoLimit>| match limit {
+            Ok(limit) => limit.law.asymptote.claim().to_string(),
+            Err(why) => why.to_string(),
+        };
+        section.blocks.push(Block::Text(format!(
+            "Both orders of the limits at {} tokens: K to infinity, then N: {}; N to infinity, then \
+             K: {}.",
+            grouped(budget.budget_tokens),
+            told(&both.members_first),
+            told(&both.parameters_first)
+        )));
+        let of_seeds = &budget.of_seeds;
+        let asymptotes: Vec<f64> =
+            of_seeds.iter().filter_map(|law| Some(law.asymptote()?.value)).collect();
+        let low = asymptotes.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = asymptotes.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let refused = of_seeds.len() - asymptotes.len();
+        if !asymptotes.is_empty() {
+            section.blocks.push(Block::Text(format!(
+                "With one seed at a time the regularized asymptote at {} tokens lies between \
+                 {low:.4} and {high:.4} over {} seeds; {refused} of them give no law.",
+                grouped(budget.budget_tokens),
+                of_seeds.len()
+            )));
+        }
+    }
+    section
+}
+
+fn curves(outcome: &Outcome) -> Section {
+    let mut section = Section::new("Ensembles over their members", "ensembles");
+    for cell in &outcome.cells {
+        for ensemble in &cell.ensembles {
+            let budget = &outcome.laws.budgets;
+            let budget = budget.iter().find(|laws| laws.budget_tokens == cell.budget_tokens);
+            let law = budget.and_then(|laws| {
+                let all = laws.ensembles.iter().chain(&laws.tuned_alone);
+                let record = ensemble.test.evaluation.id;
+                all.into_iter().find(|law| law.points.first().is_some_and(|p| p.2 == Some(record)))
+            });
+            let Some(law) = law else { continue };
+            let chosen = if ensemble.chosen { ", chosen on val" } else { "" };
+            section.blocks.push(Block::Text(format!(
+                "{} at {} tokens, members at {}{chosen}",
+                cell.model,
+                grouped(cell.budget_tokens),
+                ensemble.setting
+            )));
+            let rows = MembersRow::of_curve(&ensemble.test);
+            section.blocks.push(members(&rows, &law.fit, ensemble.test.evaluation.id, "test"));
+        }
+    }
+    section
+}
+
+fn certificates(outcome: &Outcome) -> Section {
+    let mut section = Section::new("Certificates", "certificates");
+    for cell in &outcome.cells {
+        let recipes: [(&str, Mode, fn(&CellResult) -> Option<&Single>); 2] = [
+            ("standard", Mode::Standard, |cell| cell.standard.as_ref()),
+            ("regularized", Mode::Regularized, |cell| cell.regularized.as_ref()),
+        ];
+        for (name, mode, of) in recipes {
+            let Some(single) = of(cell) else { continue };
+            section.blocks.push(Block::Text(format!(
+                "{name} recipe, {} at {} tokens",
+                cell.model,
+                grouped(cell.budget_tokens)
+            )));
+            section.blocks.extend(certificate(mode, &single.certificate, None));
+        }
+    }
+    section
+}

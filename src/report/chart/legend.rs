@@ -8,7 +8,7 @@ use crate::report::palette::Paint;
 use crate::report::svg::{Anchor, Scene, Stroke, TextStyle};
 
 /// Room for the sample before a text.
-const SAMPLE_WIDTH: f64 = 26.0;
+const SAMPLE_WIDTH: f64 = 38.0;
 const LINE_HEIGHT: f64 = 18.0;
 /// Between two entries of a line.
 const GAP: f64 = 16.0;

@@ -133,8 +133,9 @@ pub(super) fn overview(scope: &Scope) -> Part {
         panel.series.push(ensemble_series(scope, stage.members, paint, name));
     }
     let students = super::distillation::student_points(scope, d);
-    for (name, point) in students {
-        panel.series.push(Series::new(name, Paint::Ink, Shape::Star, vec![point]));
+    for (index, (name, point)) in students.into_iter().enumerate() {
+        let paint = super::distillation::student_paint(index);
+        panel.series.push(Series::new(name, paint, Shape::Star, vec![point]));
     }
     panel.levels.extend(floor_level(scope));
     panel.height = 260.0;

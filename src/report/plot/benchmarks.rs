@@ -89,10 +89,15 @@ pub(super) fn errors(scope: &Scope) -> Part {
         let name = format!("ensembles of {}", amount(n));
         push(&name, paint, Shape::Triangle, by_k.into_values().collect());
     }
-    for run in all().filter(|run| run.taught.is_some()) {
+    for (index, run) in all().filter(|run| run.taught.is_some()).enumerate() {
         let teacher = run.taught.as_ref().map_or("", |taught| &taught.teacher);
         let star = run.parameters.and_then(|n| point(n, run));
-        push(&format!("student of {teacher}"), Paint::Ink, Shape::Star, star.into_iter().collect());
+        push(
+            &format!("student of {teacher}"),
+            super::distillation::student_paint(index),
+            Shape::Star,
+            star.into_iter().collect(),
+        );
     }
     if panel.series.is_empty() {
         return Err(lack(NAME, "benchmark results (JSON of the reference): `scarce import runs`"));

@@ -34,6 +34,11 @@ pub(super) fn student_points(scope: &Scope, d: f64) -> Vec<(String, Point)> {
     best.into_iter().map(|(name, _, point)| (name, point)).collect()
 }
 
+/// The color of student number `index`; all are stars.
+pub(super) fn student_paint(index: usize) -> Paint {
+    [Paint::Ink, Paint::Gold, Paint::Sky, Paint::Vermillion][index % 4]
+}
+
 pub(super) fn students(scope: &Scope) -> Part {
     const NAME: &str = "distillation";
     let needs = || lack(NAME, "runs with a teacher's data mixed in (students)");
@@ -62,24 +67,24 @@ pub(super) fn students(scope: &Scope) -> Part {
         let total = |point: &Point| Point { x: point.x * set.n, ..point.clone() };
         let shown: Vec<Point> = set.points.iter().map(total).collect();
         teacher = shown.last().cloned();
+        let name = format!("ensembles of {}", scope.size_name(set.n));
         if let Ok(law) = k_law(scope, set) {
-            findings.push(
-                law.finding(format!("ensembles of {}, K to infinity", scope.size_name(set.n))),
-            );
-            let mut curve = law.layer(Paint::Blue, Label::Legend(law.text()), 1.5);
+            findings.push(law.finding(format!("{name}, K to infinity")));
+            let mut curve =
+                law.layer(Paint::Blue, Label::Legend(format!("{name}: {}", law.text())), 1.5);
             curve.points.iter_mut().for_each(|swath| swath.x *= set.n);
             panel.laws.push(curve);
         }
-        let name = format!("ensembles of {}", scope.size_name(set.n));
         panel.series.push(Series::new(name, Paint::Blue, Shape::Circle, shown));
     }
-    for (name, point) in students {
+    for (index, (name, point)) in students.into_iter().enumerate() {
         if let Some(teacher) = &teacher {
             let from = (teacher.x, teacher.y);
             panel.arrows.push(Arrow { from, to: (point.x, point.y), paint: Paint::Muted });
             findings.push(retained(scope, &name, teacher, &point, d));
         }
-        panel.series.push(Series::new(name, Paint::Ink, Shape::Star, vec![point]));
+        let paint = student_paint(index);
+        panel.series.push(Series::new(name, paint, Shape::Star, vec![point]));
     }
     panel.uprights.push(Upright { label: format!("N = {}", amount(n)), x: n });
     let caption = format!(

@@ -3,7 +3,7 @@
 use super::Finding;
 use super::scope::{Scope, Unit};
 use crate::laws::{
-    Claim, Curve, End, Estimate, Fit, Interval, Options, Refusal, digits, fit, predictions,
+    Claim, Curve, End, Estimate, Fit, Interval, Options, Refusal, Warning, digits, fit, predictions,
 };
 use crate::report::chart::{Label, LawCurve, Level, Line, Point, Swath};
 use crate::report::palette::Paint;
@@ -81,8 +81,9 @@ impl Fitted {
         };
         let end = |end: End| end.value().map_or_else(|| "open".to_owned(), |v| format!("{v:.2}"));
         let Interval { low, high, .. } = self.fit.asymptote.profile;
+        let doubt = if self.is_doubtful() { ", doubtful" } else { "" };
         format!(
-            "{}/{}^{} + {} ({} to {})",
+            "{}/{}^{} + {} ({} to {}){doubt}",
             two(law.a),
             self.letter,
             two(law.alpha),
@@ -90,6 +91,21 @@ impl Fitted {
             end(low),
             end(high)
         )
+    }
+
+    /// Whether a warning says that the points hardly show a law at all. All warnings are printed;
+    /// these are marked in the pictures, too.
+    fn is_doubtful(&self) -> bool {
+        self.fit.warnings.iter().any(|warning| {
+            matches!(
+                warning,
+                Warning::ExponentAtBound { .. }
+                    | Warning::ImplausibleExponent { .. }
+                    | Warning::AsymptoteAtBound
+                    | Warning::NoiseExceedsSignal { .. }
+                    | Warning::ConstantNotExcluded
+            )
+        })
     }
 
     /// The asymptote with its interval and, in words, what must be known before believing it.

@@ -107,7 +107,7 @@ pub(super) fn curves(scope: &Scope) -> Part {
         shown.sort_by_key(|set| law_of(set).unwrap_or(usize::MAX));
         for (index, set) in shown.into_iter().take(CURVES_MAX).enumerate() {
             let (paint, shape) = (PAINTS[index], Shape::numbered(index));
-            let mut series = Series::new(set.text(), paint, shape, set.points.clone());
+            let mut series = Series::new(brief(set), paint, shape, set.points.clone());
             series.label = Label::None;
             match law_of(set).map(|at| &fitted[at].1) {
                 Some(law) => {

@@ -249,7 +249,8 @@ impl<'r> Scope<'r> {
     pub(super) fn bars(&self) -> String {
         format!(
             "Bars: one standard error, over seeds where there are several, else over blocks of \
-             the text. Bands and brackets: {} % profile-likelihood intervals.",
+             the text. Bands and brackets: {} % profile-likelihood intervals; a law is marked \
+             doubtful where the points hardly show it, and its warnings are printed.",
             100.0 * self.options.level
         )
     }

@@ -1,8 +1,8 @@
 //! The lab turns specs into records: from memory where it can, else by running them.
 //!
 //! Studies know only the trait [`Lab`]. [`LocalLab`] runs what is missing in worker processes on
-//! this machine, [`StoredLab`] runs nothing; [`work`] is what a worker does with one job, and also the plain form of one run.
-//! Nothing here prints: progress goes to whoever asked.
+//! this machine, [`StoredLab`] runs nothing; [`work`] is what a worker does with one job, and also
+//! the plain form of one run. Nothing here prints: progress goes to whoever asked.
 
 mod context;
 mod ensemble;

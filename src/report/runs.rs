@@ -276,8 +276,8 @@ impl Runs {
         let others = self.runs.iter().filter(others).count();
         if others > 0 {
             remarks.push(format!(
-                "{others} runs are left out: they differ from the others in more than size, budget, \
-                 epochs, lr, weight decay, batch and seeds."
+                "{others} runs are left out: they differ from the others in more than size, \
+                 budget, epochs, lr, weight decay, batch and seeds."
             ));
         }
         remarks

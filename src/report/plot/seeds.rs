@@ -155,8 +155,8 @@ pub(super) fn spread(scope: &Scope) -> Part {
         panel.series.push(Series::new(kind, paint, Shape::numbered(index), points));
     }
     let caption = format!(
-        "Standard deviation of single losses over seeds, all else equal; the paper's, which divides \
-         by n and not by n - 1, is in the table of data. Pooled: {text}.",
+        "Standard deviation of single losses over seeds, all else equal; the paper's, which \
+         divides by n and not by n - 1, is in the table of data. Pooled: {text}.",
         text = findings[0].text
     );
     let mut sheet = Sheet::new(NAME, "What a seed changes", caption);

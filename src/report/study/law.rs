@@ -52,8 +52,8 @@ pub fn laws(rows: &[LawRow]) -> Vec<Block> {
     if rows.iter().any(|row| row.fit.is_ok()) {
         blocks.push(Block::table(
             doubts_table(rows),
-            "The bootstrap draws losses from the fitted law. An exclamation mark: leaving one point \
-             out moves E beyond its interval. Shapes are compared by Akaike's corrected criterion, \
+            "The bootstrap draws losses from the fitted law. An exclamation mark: leaving one \
+             point out moves E beyond its interval. Shapes are compared by Akaike's corrected criterion, \
              as differences to the best; a question mark where the points are too few for it.",
         ));
     }

@@ -224,8 +224,8 @@ fn laws_of(outcome: &Outcome) -> Section {
             Err(why) => why.to_string(),
         };
         section.blocks.push(Block::Text(format!(
-            "Both orders of the limits at {} tokens: K to infinity, then N: {}; N to infinity, then \
-             K: {}.",
+            "Both orders of the limits at {} tokens: K to infinity, then N: {}; N to infinity, \
+             then K: {}.",
             grouped(budget.budget_tokens),
             told(&both.members_first),
             told(&both.parameters_first)

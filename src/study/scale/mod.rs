@@ -1,9 +1,9 @@
 //! Scaling (mission R1, R2, R4, R5, R6, L1 to L10): a grid of models N and budgets D with the three
 //! recipes in every cell, and the laws that their losses follow.
 //!
-//! In each cell the standard recipe is tuned over epochs and learning rate, the regularized one over
-//! weight decay, too, and K members are trained at settings that follow from the regularized optimum
-//! by stated rules. A cell's search starts at the optimum of the next smaller model of the same
+//! In each cell the standard recipe is tuned over epochs and learning rate, the regularized one
+//! over weight decay, too, and K members are trained at settings that follow from the regularized
+//! optimum by stated rules. A cell's search starts at the optimum of the next smaller model of the same
 //! budget, else of the next smaller budget, and goes on until no neighbor is better: the optimum
 //! is carried, and every cell checks it with a certificate of its own.
 //!

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::cell::{Cell, column};
-use super::super::grid::{Grid, Setting};
-use super::super::members::MembersCurve;
-use super::super::trial::differences;
-use super::super::tune::{self, Method, Mode, STANDARD_DECAY};
+use crate::study::cell::{Cell, column};
+use crate::study::grid::{Grid, Setting};
+use crate::study::members::MembersCurve;
+use crate::study::trial::differences;
+use crate::study::tune::{self, Method, Mode, STANDARD_DECAY};
 use super::{CellResult, Ensemble, MemberRule, Options, Outcome, Single, Transfer};
 use crate::lab::Lab;
 use crate::laws;
@@ -46,7 +46,7 @@ struct Planner<'a> {
     corpus: &'a CorpusFacts,
     options: &'a Options,
     records: BTreeMap<JobId, Record>,
-    messages: Vec<super::super::message::Message>,
+    messages: Vec<crate::study::message::Message>,
 }
 
 impl Planner<'_> {
@@ -184,7 +184,7 @@ impl Planner<'_> {
                 }
             }
             let values: Vec<f64> = ensembles.iter().map(|e| asymptote(&e.val)).collect();
-            let best = super::super::search::lowest(&values);
+            let best = crate::study::search::lowest(&values);
             ensembles[best].chosen = true;
             cell.ensembles = ensembles;
         }

@@ -1,6 +1,6 @@
 //! The paper's questions, answered by intervals, and the failure modes that a scaling study shows.
 
-use super::super::message::Message;
+use crate::study::message::Message;
 use super::laws::{LawOf, Laws};
 use super::{CellResult, Single, Transfer};
 use crate::Result;

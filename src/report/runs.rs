@@ -271,13 +271,15 @@ impl Runs {
             ));
         }
         let main = self.main_variant();
-        let others =
-            |run: &&Run| run.is_plain() && run.variant.as_deref().is_some_and(|v| Some(v) != main);
+        let others = |run: &&Run| {
+            let differs = |own: &str| Some(own) != main;
+            run.is_plain() && run.variant.as_deref().is_some_and(differs)
+        };
         let others = self.runs.iter().filter(others).count();
         if others > 0 {
             remarks.push(format!(
-                "{others} runs are left out: they differ from the others in more than size, budget, \
-                 epochs, lr, weight decay, batch and seeds."
+                "{others} runs are left out: they differ from the others in more than size, \
+                 budget, epochs, lr, weight decay, batch and seeds."
             ));
         }
         remarks

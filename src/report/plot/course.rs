@@ -19,7 +19,8 @@ pub(super) fn trajectories(scope: &Scope) -> Part {
     let needs = || {
         lack(
             NAME,
-            "the course of a run at the standard weight decay and of the tuned run of the same size and budget",
+            "the course of a run at the standard weight decay and of the tuned run of the same \
+             size and budget",
         )
     };
     let with_course = |setting: &&Setting| course(setting).is_some();

@@ -271,8 +271,10 @@ impl Runs {
             ));
         }
         let main = self.main_variant();
-        let others =
-            |run: &&Run| run.is_plain() && run.variant.as_deref().is_some_and(|v| Some(v) != main);
+        let others = |run: &&Run| {
+            let differs = |own: &str| Some(own) != main;
+            run.is_plain() && run.variant.as_deref().is_some_and(differs)
+        };
         let others = self.runs.iter().filter(others).count();
         if others > 0 {
             remarks.push(format!(

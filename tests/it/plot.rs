@@ -76,9 +76,13 @@ fn imported_runs_become_the_papers_figures() {
     let (code, errors) = failure(line.split_whitespace());
     assert!(code == 3 && errors.contains("the store has none") && errors.contains("--foreign"));
     // A mode without its runs says which ones it needs.
-    let line = format!("plot --mode post-ensemble-analysis --foreign --store {store} --out {out}");
+    let line =
+        format!("plot --mode varying-hparams-experiment --foreign --store {store} --out {out}");
     let (code, errors) = failure(line.split_whitespace());
-    assert!(code == 3 && errors.contains("figure-1 needs ensembles with K >= 4"), "{errors}");
+    assert!(
+        code == 3 && errors.contains("members needs ensembles of a setting with K >= 3"),
+        "{errors}"
+    );
     // Losses on different text do not compare.
     fs::write(
         path("more.csv"),

@@ -50,6 +50,37 @@ fn lowest<'r>(runs: impl Iterator<Item = &'r Run>) -> Vec<Point> {
     best.into_values().collect()
 }
 
+/// Ensembles of each size over K, with their color.
+fn ensembles(runs: &[Run]) -> Vec<(String, Paint, Vec<Point>)> {
+    let mut ensembles: BTreeMap<u64, BTreeMap<u32, Point>> = BTreeMap::new();
+    for run in runs.iter().filter(|run| run.ensemble.is_some() && run.taught.is_none()) {
+        let Some(n) = run.parameters else { continue };
+        let k = run.members();
+        let Some(found) = point(n * f64::from(k), run) else { continue };
+        ensembles.entry(n.to_bits()).or_default().entry(k).or_insert(found);
+    }
+    let paints = [Paint::Blue, Paint::Green, Paint::Sky, Paint::Gold];
+    let series = |(index, (n, by_k)): (usize, (u64, BTreeMap<u32, Point>))| {
+        let name = format!("ensembles of {}", amount(f64::from_bits(n)));
+        (name, paints[index % 4], by_k.into_values().collect())
+    };
+    ensembles.into_iter().enumerate().map(series).collect()
+}
+
+/// What is drawn lowest.
+fn lowest_error(panel: &Panel) -> Vec<Finding> {
+    let all = panel.series.iter().flat_map(|series| series.points.iter().map(move |p| (series, p)));
+    let best = all.min_by(|a, b| a.1.y.total_cmp(&b.1.y));
+    let found = best.map(|(series, point)| {
+        let bar = point
+            .error
+            .map_or_else(String::new, |(low, high)| format!(" ± {:.4}", (high - low) / 2.0));
+        let by = format!("by {} with {} parameters", series.name, amount(point.x));
+        Finding::text("lowest mean error", format!("{:.4}{bar} {by}", point.y))
+    });
+    found.into_iter().collect()
+}
+
 pub(super) fn errors(scope: &Scope) -> Part {
     const NAME: &str = "benchmarks";
     let all = || scope.runs.runs.iter().filter(|run| !run.accuracies.is_empty());
@@ -72,22 +103,8 @@ pub(super) fn errors(scope: &Scope) -> Part {
     let tuned = lowest(singles().filter(|run| !is_standard(run)));
     push("standard", Paint::Vermillion, Shape::Circle, standard);
     push("regularized", Paint::Purple, Shape::Circle, tuned);
-    let mut ensembles: BTreeMap<u64, BTreeMap<u32, Point>> = BTreeMap::new();
-    for run in all().filter(|run| run.ensemble.is_some() && run.taught.is_none()) {
-        let Some(n) = run.parameters else { continue };
-        let k = run.members();
-        let Some(found) = point(n * f64::from(k), run) else { continue };
-        ensembles.entry(n.to_bits()).or_default().entry(k).or_insert(found);
-    }
-    for (n, by_k) in ensembles {
-        let n = f64::from_bits(n);
-        let index = all().filter_map(|run| run.parameters).filter(|other| *other < n);
-        let mut smaller: Vec<u64> = index.map(f64::to_bits).collect();
-        smaller.sort_unstable();
-        smaller.dedup();
-        let paint = [Paint::Blue, Paint::Green, Paint::Sky, Paint::Gold][smaller.len() % 4];
-        let name = format!("ensembles of {}", amount(n));
-        push(&name, paint, Shape::Triangle, by_k.into_values().collect());
+    for (name, paint, points) in ensembles(&scope.runs.runs) {
+        push(&name, paint, Shape::Triangle, points);
     }
     for (index, run) in all().filter(|run| run.taught.is_some()).enumerate() {
         let teacher = run.taught.as_ref().map_or("", |taught| &taught.teacher);
@@ -106,24 +123,7 @@ pub(super) fn errors(scope: &Scope) -> Part {
         all().flat_map(|run| run.accuracies.keys().map(String::as_str)).collect();
     tasks.sort_unstable();
     tasks.dedup();
-    let best =
-        panel.series.iter().flat_map(|series| series.points.iter().map(move |p| (series, p)));
-    let best = best.min_by(|a, b| a.1.y.total_cmp(&b.1.y));
-    let findings = best
-        .map(|(series, point)| {
-            let bar = point
-                .error
-                .map_or_else(String::new, |(low, high)| format!(" ± {:.4}", (high - low) / 2.0));
-            let text = format!(
-                "{:.4}{bar} by {} with {} parameters",
-                point.y,
-                series.name,
-                amount(point.x)
-            );
-            Finding::text("lowest mean error", text)
-        })
-        .into_iter()
-        .collect();
+    let findings = lowest_error(&panel);
     let caption = format!(
         "Mean of 1 - accuracy over {} (plain mean of the tasks). Bars: one standard error over \
          items. Lines only guide the eye.",

@@ -81,6 +81,8 @@ pub struct Options {
     pub averaging: Averaging,
     /// The budget of figures that show one; default: the one with most ensembles, then runs.
     pub budget_tokens: Option<f64>,
+    /// Resamples of the bootstrap behind multipliers that are read off lines.
+    pub resamples: usize,
     /// The grid whose neighborhoods make certificates.
     pub grid: Grid,
 }
@@ -94,6 +96,7 @@ impl Default for Options {
             standard_weight_decay: 0.1,
             averaging: Averaging::Logits,
             budget_tokens: None,
+            resamples: 500,
             grid: Grid::paper(),
         }
     }

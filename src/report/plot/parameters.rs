@@ -33,6 +33,18 @@ fn tuned_law(scope: &Scope, d: f64, points: &[Point]) -> (Option<Fitted>, Findin
     }
 }
 
+/// Columns of the table of optima.
+const OPTIMA: [(&str, Align); 8] = [
+    ("tokens D", Align::Left),
+    ("size", Align::Left),
+    ("epochs", Align::Right),
+    ("lr", Align::Right),
+    ("wd", Align::Right),
+    ("loss", Align::Right),
+    ("seeds", Align::Right),
+    ("certificate", Align::Left),
+];
+
 /// (a) A panel per budget: the best run of each size, its law, a ring where no certificate is.
 pub(super) fn by_budget(scope: &Scope) -> Part {
     const NAME: &str = "parameters-by-budget";
@@ -43,16 +55,7 @@ pub(super) fn by_budget(scope: &Scope) -> Part {
     }
     let mut panels = Vec::new();
     let mut findings = Vec::new();
-    let mut table = Table::new(&[
-        ("tokens D", Align::Left),
-        ("size", Align::Left),
-        ("epochs", Align::Right),
-        ("lr", Align::Right),
-        ("wd", Align::Right),
-        ("loss", Align::Right),
-        ("seeds", Align::Right),
-        ("certificate", Align::Left),
-    ]);
+    let mut table = Table::new(&OPTIMA);
     let mut data = Vec::new();
     for &d in &budgets {
         let best = scope.regularized(d);

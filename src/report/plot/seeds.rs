@@ -87,37 +87,32 @@ fn family(runs: &[&Run]) -> &'static str {
     }
 }
 
-/// P1 (h): the spread of single losses over seeds.
-pub(super) fn spread(scope: &Scope) -> Part {
-    const NAME: &str = "seed-spread";
-    let mut table = Table::new(&[
-        ("size", Align::Left),
-        ("D", Align::Left),
-        ("epochs / lr / wd", Align::Left),
-        ("differ in", Align::Left),
-        ("seeds", Align::Right),
-        ("sd", Align::Right),
-    ]);
-    let mut several: Vec<&Setting> =
-        scope.settings.iter().filter(|setting| setting.losses().len() > 1).collect();
-    several.sort_by_key(|setting| std::cmp::Reverse(setting.losses().len()));
-    let mut data = Vec::new();
-    let mut points: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
-    let (mut squares, mut degrees) = (0.0, 0);
-    for setting in &several {
+/// The spread of a setting's losses over its seeds.
+struct Spread {
+    /// Standard deviation with n - 1.
+    deviation: f64,
+    seeds: usize,
+    kind: &'static str,
+    point: Point,
+    row: [String; 6],
+    data: [Datum; 3],
+}
+
+impl Spread {
+    fn of(scope: &Scope, setting: &Setting) -> Option<Self> {
         let losses = setting.losses();
-        let Some(sd) = deviation(&losses) else { continue };
-        let population = sd * ((losses.len() as f64 - 1.0) / losses.len() as f64).sqrt();
+        let deviation = deviation(&losses)?;
+        let count = losses.len() as f64;
         let kind = family(&setting.runs);
         let (size, d) = (scope.size_name(setting.n), amount(setting.d));
-        table.push([
+        let row = [
             size.clone(),
             d.clone(),
             format!("{} / {} / {}", setting.epochs, setting.lr, setting.weight_decay),
             kind.to_owned(),
             losses.len().to_string(),
-            format!("{sd:.4}"),
-        ]);
+            format!("{deviation:.4}"),
+        ];
         let datum = |what: &str, value: f64| Datum {
             series: format!("{size}, D = {d}, {}, {kind}", setting.text()),
             kind: "text",
@@ -126,27 +121,47 @@ pub(super) fn spread(scope: &Scope) -> Part {
             records: setting.records(),
             ..Datum::default()
         };
-        let count = losses.len() as f64;
-        data.extend([
-            datum("standard deviation (n - 1)", sd),
+        let population = deviation * ((count - 1.0) / count).sqrt();
+        let data = [
+            datum("standard deviation (n - 1)", deviation),
             datum("standard deviation (n), the paper's", population),
             datum("seeds", count),
-        ]);
-        points.entry(kind).or_default().push(Point {
-            x: setting.n,
-            y: sd,
-            records: setting.records(),
-            ..Point::default()
-        });
-        squares += sd * sd * (count - 1.0);
-        degrees += losses.len() - 1;
+        ];
+        let records = setting.records();
+        let point = Point { x: setting.n, y: deviation, records, ..Point::default() };
+        Some(Self { deviation, seeds: losses.len(), kind, point, row, data })
     }
-    if degrees == 0 {
+}
+
+/// P1 (h): the spread of single losses over seeds.
+pub(super) fn spread(scope: &Scope) -> Part {
+    const NAME: &str = "seed-spread";
+    let mut spreads: Vec<Spread> =
+        scope.settings.iter().filter_map(|setting| Spread::of(scope, setting)).collect();
+    spreads.sort_by_key(|spread| std::cmp::Reverse(spread.seeds));
+    if spreads.is_empty() {
         return Err(lack(NAME, "settings with two or more seeds"));
     }
+    let degrees: usize = spreads.iter().map(|spread| spread.seeds - 1).sum();
+    let square = |spread: &Spread| spread.deviation.powi(2) * (spread.seeds as f64 - 1.0);
+    let squares = spreads.iter().fold(0.0, |sum, spread| sum + square(spread));
     let pooled = (squares / degrees as f64).sqrt();
     let text = format!("{pooled:.4} nats per token with {degrees} degrees of freedom");
-    let findings = vec![Finding::text("standard deviation over seeds, pooled", text)];
+    let mut table = Table::new(&[
+        ("size", Align::Left),
+        ("D", Align::Left),
+        ("epochs / lr / wd", Align::Left),
+        ("differ in", Align::Left),
+        ("seeds", Align::Right),
+        ("sd", Align::Right),
+    ]);
+    let mut data = Vec::new();
+    let mut points: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
+    for spread in spreads {
+        table.push(spread.row);
+        data.extend(spread.data);
+        points.entry(spread.kind).or_default().push(spread.point);
+    }
     let y = Scale::linear("standard deviation over seeds (nats per token)");
     let mut panel = Panel::new("", scope.n_scale(), y);
     panel.y.include = vec![0.0];
@@ -156,9 +171,9 @@ pub(super) fn spread(scope: &Scope) -> Part {
     }
     let caption = format!(
         "Standard deviation of single losses over seeds, all else equal; the paper's, which \
-         divides by n and not by n - 1, is in the table of data. Pooled: {text}.",
-        text = findings[0].text
+         divides by n and not by n - 1, is in the table of data. Pooled: {text}."
     );
+    let findings = vec![Finding::text("standard deviation over seeds, pooled", text)];
     let mut sheet = Sheet::new(NAME, "What a seed changes", caption);
     sheet.blocks.push(Block::Panels(vec![panel]));
     sheet.blocks.push(Block::Table(String::new(), Grid { table, data }));
@@ -167,6 +182,24 @@ pub(super) fn spread(scope: &Scope) -> Part {
 
 /// The tag of the reference's seed study.
 const SEED_STUDY: &str = "seed-science-8-7";
+
+/// Ensembles over K of a seed family.
+fn family_points(runs: &[Run], family: &str) -> Vec<Point> {
+    let mut by_k: BTreeMap<u32, Vec<&Run>> = BTreeMap::new();
+    for run in runs {
+        let member = run.seed_families.iter().any(|own| own == family);
+        if member && run.loss.is_some() {
+            by_k.entry(run.members()).or_default().push(run);
+        }
+    }
+    // Of several settings the tagged one is meant; without tags, all are of one study.
+    for runs in by_k.values_mut() {
+        if runs.iter().any(|run| run.is_tagged(SEED_STUDY)) {
+            runs.retain(|run| run.is_tagged(SEED_STUDY));
+        }
+    }
+    by_k.iter().map(|(k, runs)| mean_point(f64::from(*k), runs)).collect()
+}
 
 /// P4: ensembles over K whose members differ in the init seed, in the order seed, or in both.
 pub(super) fn families(scope: &Scope) -> Part {
@@ -181,21 +214,7 @@ pub(super) fn families(scope: &Scope) -> Part {
     ];
     let mut single: Option<Point> = None;
     for (family, name, paint, shape) in shown {
-        let mut by_k: BTreeMap<u32, Vec<&Run>> = BTreeMap::new();
-        for run in &scope.runs.runs {
-            let member = run.seed_families.iter().any(|own| own == family);
-            if member && run.loss.is_some() {
-                by_k.entry(run.members()).or_default().push(run);
-            }
-        }
-        // Of several settings the tagged one is meant; without tags, all are of one study.
-        for runs in by_k.values_mut() {
-            if runs.iter().any(|run| run.is_tagged(SEED_STUDY)) {
-                runs.retain(|run| run.is_tagged(SEED_STUDY));
-            }
-        }
-        let points: Vec<Point> =
-            by_k.iter().map(|(k, runs)| mean_point(f64::from(*k), runs)).collect();
+        let points = family_points(&scope.runs.runs, family);
         if points.is_empty() {
             continue;
         }

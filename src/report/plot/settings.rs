@@ -87,6 +87,15 @@ fn error_point(setting: &Setting, runs: &[Run]) -> Option<Point> {
     })
 }
 
+/// How many numbers of epochs the standard recipe, or all else, was run for.
+fn epoch_count(scope: &Scope, cell: &Cell, standard: bool) -> usize {
+    let own = cell.settings.iter().filter(|s| scope.is_standard(s) == standard);
+    let mut epochs: Vec<u64> = own.map(|s| s.epochs.to_bits()).collect();
+    epochs.sort_unstable();
+    epochs.dedup();
+    epochs.len()
+}
+
 /// P1 (e): the standard recipe overfits over epochs, a stronger weight decay does not.
 pub(super) fn overfitting(scope: &Scope) -> Part {
     const NAME: &str = "overfitting";
@@ -96,16 +105,7 @@ pub(super) fn overfitting(scope: &Scope) -> Part {
         lack(NAME, runs)
     };
     let cells = cells(scope, |_| true);
-    let count = |cell: &Cell| {
-        let of = |standard: bool| {
-            let own = cell.settings.iter().filter(|s| scope.is_standard(s) == standard);
-            let mut epochs: Vec<u64> = own.map(|s| s.epochs.to_bits()).collect();
-            epochs.sort_unstable();
-            epochs.dedup();
-            epochs.len()
-        };
-        (of(true), of(false))
-    };
+    let count = |cell: &Cell| (epoch_count(scope, cell, true), epoch_count(scope, cell, false));
     let cell = cells.iter().filter(|cell| count(cell).0 >= 3).max_by_key(|cell| {
         let (standard, others) = count(cell);
         (others.min(standard), standard)
@@ -245,13 +245,15 @@ pub(super) fn sizes_at_fixed_epochs(scope: &Scope) -> Part {
     both(&mut panel, ("tuned epochs", Paint::Vermillion), &tuned, |setting| setting.n);
     let name = format!("{fixed} epochs");
     both(&mut panel, (&name, Paint::Blue), &at(fixed), |setting| setting.n);
-    let findings = vec![
-        super::parameters::monotone("standard, tuned epochs".to_owned(), &panel.series[0].points),
-        super::parameters::monotone(
-            "standard, tuned epochs, training loss".to_owned(),
-            panel.series.get(1).map_or(&[], |series| &series.points[..]),
-        ),
-    ];
+    let mut findings = vec![super::parameters::monotone(
+        "standard, tuned epochs".to_owned(),
+        &panel.series[0].points,
+    )];
+    let train = panel.series.iter().find(|series| series.name == "tuned epochs: train");
+    findings.extend(train.map(|series| {
+        let what = "standard, tuned epochs, training loss".to_owned();
+        super::parameters::monotone(what, &series.points)
+    }));
     let caption = format!(
         "Standard recipe (weight decay {decay}) over parameters at D = {}. Circles: held-out loss, \
          triangles: training loss. {}",

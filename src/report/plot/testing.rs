@@ -113,6 +113,12 @@ pub(super) fn paper() -> Runs {
             ));
         }
     }
+    add_paper_ensembles(&mut runs);
+    add_paper_students(&mut runs);
+    Runs { runs, split: String::new(), nominal: true }
+}
+
+fn add_paper_ensembles(runs: &mut Vec<Run>) {
     for row in rows(golden!("laws/joint_asymptotes.csv")) {
         let is_tuned = row["member_recipe"] == "ensemble_tuned";
         let recipe = if is_tuned { "ensemble_member" } else { "regularized" };
@@ -133,6 +139,10 @@ pub(super) fn paper() -> Runs {
             runs.push(ensemble(run, k));
         }
     }
+}
+
+fn add_paper_students(runs: &mut Vec<Run>) {
+    let d = LABELS[0].1;
     for row in rows(golden!("plot/distillation.csv")) {
         let (Some(weight), Some(decay)) =
             (number(&row, "teacher_weight"), number(&row, "weight_decay"))
@@ -147,7 +157,6 @@ pub(super) fn paper() -> Runs {
             runs.push(run);
         }
     }
-    Runs { runs, split: String::new(), nominal: true }
 }
 
 /// The paper's benchmark results.

@@ -6,7 +6,12 @@ use crate::report::chart::testing::check_scene;
 use crate::report::runs::{HeldOutLoss, Origin, Run};
 
 fn plots(mode: Mode, runs: &Runs) -> Plots {
-    draw(mode, runs, &Options::default()).unwrap()
+    draw(mode, runs, &quick()).unwrap()
+}
+
+/// Without a costly bootstrap.
+fn quick() -> Options {
+    Options { resamples: 8, ..Options::default() }
 }
 
 fn figure<'p>(plots: &'p Plots, name: &str) -> &'p Figure {
@@ -242,7 +247,7 @@ fn p1_settings_seeds_and_courses_of_a_study() {
 fn check_all(name: &str, runs: &Runs) -> usize {
     let mut count = 0;
     for mode in Mode::ALL {
-        let Ok(plots) = draw(mode, runs, &Options::default()) else { continue };
+        let Ok(plots) = draw(mode, runs, &quick()) else { continue };
         for figure in &plots.figures {
             check_scene(&format!("{name}-{}-{}", mode.name(), figure.name), &figure.scene);
             count += 1;
@@ -296,10 +301,10 @@ fn odd_runs_are_drawn_as_well() {
     let mut one = study_of(1, 1);
     one.runs.truncate(1);
     check_all("one", &one);
-    assert!(draw(Mode::PostEnsemble, &one, &Options::default()).is_err());
+    assert!(draw(Mode::PostEnsemble, &one, &quick()).is_err());
     let nothing = Runs::default();
     for mode in Mode::ALL {
-        let error = draw(mode, &nothing, &Options::default()).unwrap_err();
+        let error = draw(mode, &nothing, &quick()).unwrap_err();
         assert_eq!(error.exit_code(), 3);
         assert!(error.to_string().contains(" needs "), "{error}");
     }

@@ -6,7 +6,7 @@ use super::laws::Fitted;
 use super::parameters::floor_level;
 use super::scope::{Scope, lack, refused};
 use super::{Finding, Part};
-use crate::laws::{Base, Target, multipliers};
+use crate::laws::{self, Base, Target, multipliers};
 use crate::report::chart::{Block, Label, Line, Panel, Point, Series, Shape, Sheet};
 use crate::report::number::amount;
 use crate::report::palette::Paint;
@@ -44,8 +44,8 @@ pub(super) fn multiplier(
 ) -> Finding {
     let what = what.into();
     let target = Target { loss, deviation: 0.0 };
-    let _ = scope;
-    match multipliers(standard.curve(), standard.options(), target, Base::Loss(base)) {
+    let options = laws::Options { resamples: scope.options.resamples, ..*standard.options() };
+    match multipliers(standard.curve(), &options, target, Base::Loss(base)) {
         Err(why) => refused(what, why),
         Ok([law, linear, logarithmic]) => {
             let text = format!(
@@ -53,8 +53,8 @@ pub(super) fn multiplier(
                  against {base:.4}"
             );
             let claim = law.claim().ok();
-            let warnings = standard.fit.warnings.iter().map(ToString::to_string).collect();
-            Finding { what, claim, text, warnings }
+            // The law's own warnings stand beside its asymptote.
+            Finding { what, claim, text, warnings: Vec::new() }
         }
     }
 }

@@ -16,6 +16,18 @@ pub struct Scene {
     height: f64,
     description: String,
     items: Vec<Item>,
+    spots: Vec<Spot>,
+}
+
+/// A point of a picture that leads to records. Files do not show it; a page makes a link of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spot {
+    /// Its center.
+    pub at: (f64, f64),
+    /// What it is and how large, for people who rest the mouse on it or cannot see it.
+    pub label: String,
+    /// Full ids of the records behind it, at least one.
+    pub records: Vec<String>,
 }
 
 /// The line around a shape or along a path.
@@ -101,7 +113,13 @@ impl Scene {
     /// An empty picture; `description` is what a person who cannot see it should be told.
     #[must_use]
     pub fn new(width: f64, height: f64, description: impl Into<String>) -> Self {
-        Self { width, height, description: description.into(), items: Vec::new() }
+        Self {
+            width,
+            height,
+            description: description.into(),
+            items: Vec::new(),
+            spots: Vec::new(),
+        }
     }
 
     /// Width and height.
@@ -157,6 +175,19 @@ impl Scene {
     pub fn text_beside(&mut self, at: (f64, f64), text: impl Into<String>, style: TextStyle) {
         let baseline = at.1 + style.size * font::CAP_HEIGHT / 2.0;
         self.text((at.0, baseline), text, style);
+    }
+
+    /// Says which records are behind a point; does nothing without records.
+    pub fn spot(&mut self, at: (f64, f64), label: impl Into<String>, records: &[String]) {
+        if !records.is_empty() {
+            self.spots.push(Spot { at, label: label.into(), records: records.to_vec() });
+        }
+    }
+
+    /// The points that lead to records, in the order of drawing.
+    #[must_use]
+    pub fn spots(&self) -> &[Spot] {
+        &self.spots
     }
 
     /// Boxes (left, top, right, bottom) of all texts, as wide as the font makes them; for checks

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use scarce::report::page::{Block, Cost, Figure, MeasuredLoss, Page, Section, Source, Spot};
+use scarce::report::page::{Block, Cost, Figure, MeasuredLoss, Page, Section, Source};
 use scarce::report::palette::{Colors, Paint};
 use scarce::report::svg::Scene;
 use scarce::report::table::{Align, Cell, Table};
@@ -141,6 +141,7 @@ fn write_example(folder: &Path) -> std::path::PathBuf {
     }
     let mut scene = Scene::new(480.0, 200.0, "one point");
     scene.circle((240.0, 100.0), 4.0, Paint::Blue, None);
+    scene.spot((240.0, 100.0), "2.7157 ± 0.0088 nats/token", &ids[3..4]);
     let file = "figures/a point.svg";
     std::fs::create_dir(folder.join("figures")).unwrap();
     std::fs::write(folder.join(file), scene.to_svg(Colors::Light)).unwrap();
@@ -150,11 +151,6 @@ fn write_example(folder: &Path) -> std::path::PathBuf {
         caption: "A point.".into(),
         scene,
         files: vec![file.into()],
-        spots: vec![Spot {
-            at: (240.0, 100.0),
-            label: "2.7157 ± 0.0088 nats/token".into(),
-            records: vec![ids[3].clone()],
-        }],
     }));
     let path = folder.join("report.html");
     std::fs::write(&path, page.to_html()).unwrap();

@@ -350,6 +350,7 @@ fn draw_series(scene: &mut Scene, panel: &Panel, frame: &Frame) {
         for point in panel.points(series) {
             let center = (frame.x.place(point.x), frame.y.place(point.y));
             series.shape.draw(scene, center, series.paint, point.hollow);
+            scene.spot(center, point.in_words(&series.name, &panel.y.name), &point.records);
             if point.ring {
                 let ring = (0..=24).map(|step| {
                     let angle = std::f64::consts::TAU * f64::from(step) / 24.0;

@@ -119,6 +119,8 @@ impl HeatMap {
                 }
                 let paint = if value.is_some() { Paint::Ink } else { Paint::Muted };
                 let text = font::fit(&text(value.as_ref()), SMALL_SIZE, cell - 3.0);
+                let records = value.as_ref().map_or(&[][..], |value| &value.records);
+                scene.spot((center(column), middle), text.as_str(), records);
                 scene.text_beside((center(column), middle), text, style(paint, Anchor::Middle));
             }
         }

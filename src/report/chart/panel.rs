@@ -1,6 +1,7 @@
 //! What a panel shows, as data. Everything else about it follows.
 
 use super::marks::Shape;
+use crate::laws::digits;
 use crate::report::palette::Paint;
 
 /// A pair of axes with what is drawn between them.
@@ -212,6 +213,14 @@ pub struct RightTick {
 /// Sizes of panels.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes;
+
+impl Point {
+    /// "regularized: 3.4620 (3.4501 to 3.4712) nats per token".
+    pub(super) fn in_words(&self, series: &str, unit: &str) -> String {
+        let range = self.error.map(|(low, high)| format!(" ({} to {})", digits(low), digits(high)));
+        format!("{series}: {}{} {unit}", digits(self.y), range.unwrap_or_default())
+    }
+}
 
 impl Sizes {
     /// Height of the plot of a panel as wide as the figure.

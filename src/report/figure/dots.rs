@@ -218,4 +218,6 @@ fn draw_value(
         scene.line((low, y), (high, y), Stroke::solid(paint(row.family), BAR_WIDTH));
     }
     mark(scene, (x, y), row.family);
+    let label = format!("{}: {value} nats per token", row.name);
+    scene.spot((x, y), label, std::slice::from_ref(&row.evaluation));
 }

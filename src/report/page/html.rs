@@ -151,7 +151,7 @@ fn write_figure(body: &mut String, figure: &Figure, anchors: &Anchors) {
     let picture = svg.trim_end().strip_suffix("</svg>").expect("a scene ends with its element");
     body.push_str("<figure>\n");
     body.push_str(picture);
-    for spot in &figure.spots {
+    for spot in figure.scene.spots() {
         let link = anchors.of_number(&spot.records).expect("a spot leads to records");
         let ((x, y), label) = (spot.at, phrase(&spot.label));
         let _ = writeln!(

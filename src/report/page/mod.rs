@@ -17,6 +17,7 @@ mod tests;
 
 pub use source::{Cost, MeasuredLoss, Source};
 
+use super::chart;
 use super::svg::Scene;
 use super::table::Table;
 use crate::store::TestRead;
@@ -81,23 +82,10 @@ pub struct Figure {
     pub name: String,
     /// What it shows, in a sentence or two.
     pub caption: String,
-    /// The picture.
+    /// The picture; its spots become links.
     pub scene: Scene,
     /// Paths of its files from the page, such as `figures/laws.svg`; offered for download.
     pub files: Vec<String>,
-    /// Its points that lead to records; may be empty.
-    pub spots: Vec<Spot>,
-}
-
-/// A point of a picture that leads to records.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Spot {
-    /// Its center, in units of the picture.
-    pub at: (f64, f64),
-    /// What it is and how large: shown by the browser when the mouse rests on it.
-    pub label: String,
-    /// Full ids of the records behind it, at least one.
-    pub records: Vec<String>,
 }
 
 impl Page {
@@ -125,6 +113,21 @@ impl Page {
     #[must_use]
     pub fn to_html(&self) -> String {
         html::write(self)
+    }
+}
+
+impl Figure {
+    /// A chart whose files (SVG, PNG, PDF and its numbers as CSV) lie in `folder`, a path from the
+    /// page.
+    #[must_use]
+    pub fn of_chart(chart: &chart::Figure, folder: &str) -> Self {
+        let file = |ending| format!("{folder}/{}.{ending}", chart.name);
+        Self {
+            name: chart.name.clone(),
+            caption: chart.caption.clone(),
+            scene: chart.scene.clone(),
+            files: ["svg", "png", "pdf", "csv"].map(file).into(),
+        }
     }
 }
 
@@ -161,7 +164,7 @@ impl Block {
                 cells.map(|cell| (cell.text.as_str(), &cell.records[..])).collect()
             }
             Self::Figure(figure) => {
-                let spots = figure.spots.iter();
+                let spots = figure.scene.spots().iter();
                 spots.map(|spot| (spot.label.as_str(), &spot.records[..])).collect()
             }
         }

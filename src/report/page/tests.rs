@@ -60,6 +60,8 @@ fn example() -> Page {
     first.blocks = vec![Block::Text("Some words.".into()), Block::table(table, "A caption.")];
     let mut scene = Scene::new(100.0, 50.0, "a dot");
     scene.circle((50.0, 25.0), 4.0, Paint::Blue, None);
+    scene.spot((50.0, 25.0), "2.7157 nats", &ids(&["bbbbbbbbbbbb"]));
+    scene.spot((70.0, 25.0), "nothing behind it", &[]);
     let mut second = Section::new("Second", "second");
     second.blocks.push(Block::Warning("Few points.".into()));
     second.blocks.push(Block::Figure(Figure {
@@ -67,11 +69,6 @@ fn example() -> Page {
         caption: "A dot.".into(),
         scene,
         files: ids(&["figures/dots.svg", "figures/a b.csv"]),
-        spots: vec![Spot {
-            at: (50.0, 25.0),
-            label: "2.7157 nats".into(),
-            records: ids(&["bbbbbbbbbbbb"]),
-        }],
     }));
     page.sections = vec![first, second];
     page
@@ -209,7 +206,8 @@ fn hostile_text_stays_text() {
         page.sections.remove(1).blocks.remove(1),
     ];
     let Block::Figure(figure) = &mut section.blocks[2] else { panic!("a figure") };
-    figure.spots[0] = Spot { records: ids(&[HOSTILE]), label: HOSTILE.into(), at: (0.0, 0.0) };
+    figure.scene = Scene::new(10.0, 10.0, HOSTILE);
+    figure.scene.spot((0.0, 0.0), HOSTILE, &ids(&[HOSTILE]));
     figure.files = vec!["javascript:alert(1)".into(), HOSTILE.into()];
     figure.caption = HOSTILE.into();
     figure.name = HOSTILE.into();
@@ -279,4 +277,33 @@ fn anchors_of_the_page_itself_are_taken() {
     let mut page = example();
     page.sections[0].anchor = "cost".into();
     let _ = page.to_html();
+}
+
+#[test]
+fn charts_lead_to_the_records_of_their_points_and_offer_their_files() {
+    use crate::report::chart::{Block as Part, Panel, Point, Scale, Series, Shape, Sheet};
+    let point = |x: f64, y, id: &str| Point {
+        x,
+        y,
+        error: Some((y - 0.01, y + 0.01)),
+        records: ids(&[id]),
+        ..Point::default()
+    };
+    let points = vec![point(1.0, 3.5, "aaaaaaaaaaaa"), point(2.0, 3.462, "eeeeeeeeeeee")];
+    let mut panel = Panel::new("", Scale::linear("x"), Scale::linear("nats per token"));
+    panel.series.push(Series::new("regularized", Paint::Blue, Shape::Circle, points));
+    let mut sheet = Sheet::new("laws", "Laws", "Loss over parameters.");
+    sheet.blocks.push(Part::Panels(vec![panel]));
+    let chart = sheet.finish();
+    let figure = Figure::of_chart(&chart, "figures");
+    assert_eq!(figure.caption, "Loss over parameters.");
+    let mut page = example();
+    page.sections[0].blocks.push(Block::Figure(figure));
+    let (html, _, links) = check(&page);
+    let expected = "regularized: 3.4620 (3.4520 to 3.4720) nats per token";
+    let link = format!("<a href=\"#r-eeeeeeee\" aria-label=\"{expected}\"><title>{expected}<");
+    assert!(html.contains(&link), "{html}");
+    for ending in ["svg", "png", "pdf", "csv"] {
+        assert!(links.contains(&format!("./figures/laws.{ending}")), "{links:?}");
+    }
 }

@@ -44,7 +44,6 @@ impl QuickstartReport {
                 .to_owned(),
             scene: figure::quickstart(self),
             files: files.to_vec(),
-            spots: Vec::new(),
         }));
         section
     }
@@ -90,6 +89,7 @@ mod tests {
                 "took 3 min 12 s",
                 "No difference seen between larger and regularized",
                 "<td>chosen</td>",
+                "<title>ensemble-3: ",
             ];
             for part in parts {
                 assert!(page.contains(part), "{part}");

@@ -12,7 +12,7 @@ use super::study::read_study;
 use crate::data::Corpus;
 use crate::lab::{Corpora, StoredLab};
 use crate::report::chart;
-use crate::report::page::{Block, Figure, Page, Section, Source, Spot};
+use crate::report::page::{Block, Figure, Page, Section, Source};
 use crate::report::plot::{Mode, Options, draw};
 use crate::report::runs::Runs;
 use crate::report::study::{scaling, scaling_headline, tuning, tuning_headline};
@@ -154,12 +154,10 @@ fn shown(figure: chart::Figure, files: &[PathBuf]) -> Figure {
     let path = |path: &PathBuf| {
         format!("figures/{}", path.file_name().unwrap_or_default().to_string_lossy())
     };
-    let spots: Vec<Spot> = Vec::new();
     Figure {
         name: figure.name,
         caption: format!("{}. {}", figure.title, figure.caption),
         scene: figure.scene,
         files: files.iter().map(path).collect(),
-        spots,
     }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::study::cell::{Cell, column};
-use crate::study::grid::{Grid, Setting};
-use crate::study::members::MembersCurve;
-use crate::study::trial::differences;
-use crate::study::tune::{self, Method, Mode, STANDARD_DECAY};
 use super::{CellResult, Ensemble, MemberRule, Options, Outcome, Single, Transfer};
 use crate::lab::Lab;
 use crate::laws;
 use crate::spec::{CorpusFacts, Job, JobId, Request, Split};
 use crate::store::{Outcome as RunOutcome, Record};
+use crate::study::cell::{Cell, column};
+use crate::study::grid::{Grid, Setting};
+use crate::study::members::MembersCurve;
+use crate::study::trial::differences;
+use crate::study::tune::{self, Method, Mode, STANDARD_DECAY};
 use crate::{Error, Result};
 
 /// Runs the study.

@@ -1,6 +1,5 @@
 //! The paper's questions, answered by intervals, and the failure modes that a scaling study shows.
 
-use crate::study::message::Message;
 use super::laws::{LawOf, Laws};
 use super::{CellResult, Single, Transfer};
 use crate::Result;
@@ -8,6 +7,7 @@ use crate::eval::statistics::{Interval, LEVEL, Verdict, over_seeds, two_sided_t}
 use crate::lab::Lab;
 use crate::laws::{Claim, Multiplier};
 use crate::spec::Split;
+use crate::study::message::Message;
 
 /// An ensemble whose whole gain is smaller than this, in nats per token, has members that predict
 /// alike (F12).

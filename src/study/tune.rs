@@ -236,15 +236,16 @@ impl<'a> Planner<'a> {
     fn single(mut self) -> Result<Outcome> {
         let seeds = self.options.seeds;
         let starts = self.starts(&self.options.starts)?;
-        let paths = self.search(&starts, |planner, points| planner.measure(points, seeds))?;
+        let mut paths = self.search(&starts, |planner, points| planner.measure(points, seeds))?;
         let mut best = self.best(&paths);
         let certified = self.options.certificate_seeds.unwrap_or(seeds);
-        let mut paths = paths;
         if certified > seeds {
-            let more =
-                self.search(&[best], |planner, points| planner.measure(points, certified))?;
-            best = self.best(&more);
-            paths.extend(more.into_iter().filter(|path| path.len() > 1));
+            let grid = self.grid.clone();
+            let path = descend(&grid, best, &mut |points| self.measure(points, certified))?;
+            best = path[path.len() - 1];
+            if path.len() > 1 {
+                paths.push(path);
+            }
         }
         let neighbors = self.neighbors(best);
         let compared = self.compare_with(best, &neighbors, Split::Val)?;

@@ -1,6 +1,6 @@
 //! The legend: what had no room beside what it names.
 
-use super::marks::{RADIUS, Shape};
+use super::marks::Shape;
 use super::panel::Line;
 use super::{SMALL_SIZE, draw};
 use crate::report::font;
@@ -80,7 +80,6 @@ fn draw_sample(scene: &mut Scene, sample: Sample, (x, y): (f64, f64)) {
         scene.line((x, y), (x + SAMPLE_WIDTH - 6.0, y), stroke);
     };
     let center = (x + (SAMPLE_WIDTH - 6.0) / 2.0, y);
-    debug_assert!(RADIUS < SAMPLE_WIDTH / 2.0, "a mark fits before its text");
     match sample {
         Sample::Mark(paint, shape, hollow) => shape.draw(scene, center, paint, hollow),
         Sample::Stroke(paint, line) => stroke(paint, line),

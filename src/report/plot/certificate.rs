@@ -50,7 +50,7 @@ impl Certificate {
 pub(super) fn certificate(scope: &Scope, of: &Setting, fixed_decay: bool) -> Certificate {
     let grid = &scope.options.grid;
     let place = (of.epochs, of.lr, of.weight_decay);
-    let mut axes: Vec<(&[f64], f64, fn(Place, f64) -> Place)> = vec![
+    let mut axes: Vec<SearchAxis> = vec![
         (&grid.epochs, of.epochs, |place, value| (value, place.1, place.2)),
         (&grid.lr, of.lr, |place, value| (place.0, value, place.2)),
     ];
@@ -92,6 +92,9 @@ pub(super) fn certificate(scope: &Scope, of: &Setting, fixed_decay: bool) -> Cer
     }
     found
 }
+
+/// An axis of the search: its grid, the setting's value, and how a place moves to another value.
+type SearchAxis<'g> = (&'g [f64], f64, fn(Place, f64) -> Place);
 
 /// Epochs, learning rate, weight decay.
 type Place = (f64, f64, f64);

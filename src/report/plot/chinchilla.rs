@@ -23,6 +23,9 @@ const SAME_WORK: f64 = 0.15;
 /// Largest N of the reference's law, in parameters.
 const PARAMETERS_MAX: f64 = 3e9;
 
+/// A run with its N and D.
+type RunOfSize<'r> = (&'r Run, f64, f64);
+
 /// Single runs with known N, D, work and loss.
 fn runs_with_work<'r>(scope: &Scope<'r>) -> Vec<(&'r Run, f64, f64, f64)> {
     let of = |run: &'r Run| {
@@ -34,10 +37,10 @@ fn runs_with_work<'r>(scope: &Scope<'r>) -> Vec<(&'r Run, f64, f64, f64)> {
 }
 
 /// Runs by their work, ascending; the rest of a group lies within a few percent of the first.
-fn by_work<'r>(scope: &Scope<'r>) -> Vec<(f64, Vec<(&'r Run, f64, f64)>)> {
+fn by_work<'r>(scope: &Scope<'r>) -> Vec<(f64, Vec<RunOfSize<'r>>)> {
     let mut runs = runs_with_work(scope);
     runs.sort_by(|a, b| a.3.total_cmp(&b.3));
-    let mut groups: Vec<(f64, Vec<(&Run, f64, f64)>)> = Vec::new();
+    let mut groups: Vec<(f64, Vec<RunOfSize>)> = Vec::new();
     for (run, n, d, work) in runs {
         match groups.last_mut() {
             Some((first, group)) if work <= *first * (1.0 + SAME_WORK) => group.push((run, n, d)),
@@ -49,8 +52,8 @@ fn by_work<'r>(scope: &Scope<'r>) -> Vec<(f64, Vec<(&'r Run, f64, f64)>)> {
 }
 
 /// The best run of every pair of N and D (mission R11).
-fn best_per_pair<'r>(runs: &[(&'r Run, f64, f64)]) -> Vec<(&'r Run, f64, f64)> {
-    let mut best: BTreeMap<(u64, u64), (&Run, f64, f64)> = BTreeMap::new();
+fn best_per_pair<'r>(runs: &[RunOfSize<'r>]) -> Vec<RunOfSize<'r>> {
+    let mut best: BTreeMap<(u64, u64), RunOfSize> = BTreeMap::new();
     let loss = |run: &Run| run.loss.map_or(f64::INFINITY, |loss| loss.nats);
     for &(run, n, d) in runs {
         let known = best.entry((n.to_bits(), d.to_bits())).or_insert((run, n, d));
@@ -124,7 +127,7 @@ pub(super) fn equal_work(scope: &Scope) -> Part {
 
 /// The law along the runs of one amount of work, where N times D is the same for all. It is drawn
 /// without a band: the intervals of its parameters are printed.
-fn curve_of(fit: &SurfaceFit, group: &[(&Run, f64, f64)], paint: Paint) -> LawCurve {
+fn curve_of(fit: &SurfaceFit, group: &[RunOfSize], paint: Paint) -> LawCurve {
     let products: Vec<f64> = group.iter().map(|(_, n, d)| (n * d).ln()).collect();
     let product = super::scope::mean(&products).exp();
     let sizes = group.iter().map(|(_, n, _)| *n);

@@ -261,10 +261,9 @@ pub(super) fn study_of(sizes: usize, budgets: usize) -> Runs {
         }
     }
     // More seeds of every tuned setting, and learning rates around some of them.
-    for size in 0..sizes {
+    for (size, (_, n)) in SIZES.into_iter().enumerate().take(sizes) {
         for d in BUDGETS.into_iter().take(budgets) {
-            let best =
-                |run: &&Run| run.parameters == Some(SIZES[size].1) && run.budget_tokens == Some(d);
+            let best = |run: &&Run| run.parameters == Some(n) && run.budget_tokens == Some(d);
             let best = runs
                 .iter()
                 .filter(best)

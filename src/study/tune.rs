@@ -227,6 +227,13 @@ struct Planner<'a> {
     records: BTreeMap<JobId, Record>,
 }
 
+/// What the best point was compared with.
+struct Compared {
+    neighbors: Vec<(Axis, Step, Point)>,
+    differences: Vec<Difference>,
+    flat: Vec<Setting>,
+}
+
 impl<'a> Planner<'a> {
     fn new(lab: &'a mut dyn Lab, cell: &'a Cell, options: &'a Options, grid: Grid) -> Self {
         Self { lab, cell, options, grid, trials: BTreeMap::new(), records: BTreeMap::new() }
@@ -252,7 +259,7 @@ impl<'a> Planner<'a> {
         let published =
             if self.options.publish { Some(self.publish(best, &neighbors)?) } else { None };
         let flat = self.flat(best)?;
-        self.finish(paths, best, (neighbors, compared, flat), published)
+        self.finish(paths, best, Compared { neighbors, differences: compared, flat }, published)
     }
 
     /// Ensembles: by asymptote, with the learning rate of the start.
@@ -280,7 +287,7 @@ impl<'a> Planner<'a> {
         let compared: Vec<Difference> = neighbors.iter().map(|(_, _, p)| compare(p)).collect();
         let flat = self.trials.keys().filter(|point| compare(point).verdict() != Verdict::Worse);
         let flat = flat.map(|&point| self.grid.setting(point)).collect();
-        self.finish(paths, best, (neighbors, compared, flat), None)
+        self.finish(paths, best, Compared { neighbors, differences: compared, flat }, None)
     }
 
     /// The points where searches start.
@@ -460,7 +467,7 @@ impl<'a> Planner<'a> {
         self,
         paths: Vec<Vec<Point>>,
         best: Point,
-        (neighbors, compared, flat): (Vec<(Axis, Step, Point)>, Vec<Difference>, Vec<Setting>),
+        compared: Compared,
         published: Option<Vec<Difference>>,
     ) -> Result<Outcome> {
         let neighbor = |((axis, step, point), difference): ((Axis, Step, Point), Difference)| {
@@ -468,9 +475,14 @@ impl<'a> Planner<'a> {
         };
         let certificate = Certificate {
             centre: self.trials[&best].clone(),
-            neighbors: neighbors.into_iter().zip(compared).map(neighbor).collect(),
+            neighbors: compared
+                .neighbors
+                .into_iter()
+                .zip(compared.differences)
+                .map(neighbor)
+                .collect(),
             edges: self.grid.edges(best),
-            flat,
+            flat: compared.flat,
         };
         let setting = |point: Point| self.grid.setting(point);
         let paths: Vec<Vec<Setting>> =

@@ -51,5 +51,8 @@ mod show;
 /// Side sets.
 mod side;
 
+/// `scarce tune`, `scale` and `report`.
+mod study;
+
 /// The rules of the house.
 mod tidy;

@@ -40,6 +40,7 @@ pub(crate) fn check_links(path: &Path) {
 
 /// The page in the browser: nothing in the console, no request, no link without a target, no
 /// sideways scrolling on any screen; numbers lead to their records, and back again.
+#[expect(clippy::print_stderr, reason = "a skipped check is said")]
 pub(crate) fn check_in_browser(path: &Path) {
     check_links(path);
     let Some(program) = browser::find() else {

@@ -8,7 +8,7 @@ use crate::report::number::{MISSING, grouped, interval, signed};
 use crate::report::page::{Block, Section};
 use crate::report::table::{Align, Cell, Table};
 use crate::store::Loss;
-use crate::study::scale::{Answer, CellResult, LawOf, Outcome, Single};
+use crate::study::scale::{Answer, LawOf, Outcome, Single};
 use crate::study::tune::Mode;
 
 /// Every cell with what the recipes reached on `test`, and where.
@@ -33,7 +33,7 @@ pub fn cells_table(outcome: &Outcome) -> Table {
         ];
         row.extend(single_cells(cell.standard.as_ref()));
         row.extend(single_cells(cell.regularized.as_ref()));
-        match cell.chosen() {
+        match cell.best_measured() {
             Some(ensemble) => {
                 let at = ensemble.setting;
                 let record = ids([&ensemble.test.evaluation.id]);
@@ -79,7 +79,7 @@ pub fn excess_table(outcome: &Outcome) -> Table {
     for cell in &outcome.cells {
         let standard = cell.standard.as_ref().map(|single| (&single.loss, single.evaluation));
         let regularized = cell.regularized.as_ref().map(|single| (&single.loss, single.evaluation));
-        let ensemble = cell.chosen().map(|e| (e.test.all(), e.test.evaluation.id));
+        let ensemble = cell.best_measured().map(|e| (e.test.all(), e.test.evaluation.id));
         let all = [standard, regularized, ensemble];
         let floor = all.iter().flatten().find_map(|(loss, _)| loss.above_floor);
         let Some(floor) = floor else { continue };
@@ -200,7 +200,8 @@ fn losses(outcome: &Outcome) -> Section {
     section.blocks.push(Block::table(
         cells_table(outcome),
         "Loss on test in nats per token, the mean over seeds ± one standard error over blocks of \
-         text. Settings are epochs / learning rate / weight decay, chosen on val.",
+         text. Settings are epochs / learning rate / weight decay, chosen on val; the ensemble is \
+         that of all members with the lowest loss there.",
     ));
     let excess = excess_table(outcome);
     if !excess.rows().is_empty() {
@@ -277,12 +278,10 @@ fn curves(outcome: &Outcome) -> Section {
 fn certificates(outcome: &Outcome) -> Section {
     let mut section = Section::new("Certificates", "certificates");
     for cell in &outcome.cells {
-        let recipes: [(&str, Mode, fn(&CellResult) -> Option<&Single>); 2] = [
-            ("standard", Mode::Standard, |cell| cell.standard.as_ref()),
-            ("regularized", Mode::Regularized, |cell| cell.regularized.as_ref()),
-        ];
-        for (name, mode, of) in recipes {
-            let Some(single) = of(cell) else { continue };
+        let standard = cell.standard.as_ref().map(|single| ("standard", Mode::Standard, single));
+        let regularized =
+            cell.regularized.as_ref().map(|single| ("regularized", Mode::Regularized, single));
+        for (name, mode, single) in standard.into_iter().chain(regularized) {
             section.blocks.push(Block::Text(format!(
                 "{name} recipe, {} at {} tokens",
                 cell.model,

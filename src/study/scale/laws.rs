@@ -204,7 +204,7 @@ fn standard(cells: &[CellResult], options: &laws::Options) -> Result<Option<LawO
     let points = best_standard(cells);
     let points =
         points.into_iter().map(|(budget, loss, record)| (budget as f64, loss, Some(record)));
-    LawOf::new("standard, best over N".to_owned(), 'D', points.collect(), &options)
+    LawOf::new("standard, best over N".to_owned(), 'D', points.collect(), options)
 }
 
 /// Budget, loss on `test` and record of the standard model that is best on `val`.
@@ -263,7 +263,7 @@ fn efficiency(
         });
         let ensemble = row
             .iter()
-            .filter_map(|cell| cell.chosen())
+            .filter_map(|cell| cell.best_measured())
             .min_by(|a, b| a.val.all().nats.total_cmp(&b.val.all().nats));
         let lowest = |laws: &[LawOf]| {
             let values = laws.iter().filter_map(|law| Some(law.asymptote()?.value));

@@ -179,6 +179,14 @@ pub struct Transfer {
 }
 
 impl CellResult {
+    /// The ensemble of all members with the lowest loss on `val`: the best that can be had, where
+    /// the chosen one would be better with more members.
+    #[must_use]
+    pub fn best_measured(&self) -> Option<&Ensemble> {
+        let losses = self.ensembles.iter();
+        losses.min_by(|a, b| a.val.all().nats.total_cmp(&b.val.all().nats))
+    }
+
     /// The ensemble that was chosen.
     #[must_use]
     pub fn chosen(&self) -> Option<&Ensemble> {

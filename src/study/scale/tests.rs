@@ -1,5 +1,7 @@
 //! The planner against losses that are known.
 
+#![expect(clippy::float_cmp, reason = "settings are values of the grid, not results")]
+
 use super::*;
 use crate::eval::statistics::Verdict;
 use crate::lab::Lab;

@@ -186,7 +186,7 @@ fn ensemble_beats_larger(
         let value = |single: &Single| single.certificate.centre.score.value();
         value(a.1).total_cmp(&value(b.1))
     });
-    let ensembles = row.iter().filter_map(|cell| Some((&*cell.model, cell.chosen()?)));
+    let ensembles = row.iter().filter_map(|cell| Some((&*cell.model, cell.best_measured()?)));
     let ensemble = ensembles.min_by(|a, b| a.1.val.all().nats.total_cmp(&b.1.val.all().nats));
     let (Some((model, single)), Some((member, ensemble))) = (single, ensemble) else {
         return Ok(None);

@@ -11,7 +11,6 @@ use super::print;
 use super::study::read_study;
 use crate::data::Corpus;
 use crate::lab::{Corpora, StoredLab};
-use crate::report::chart;
 use crate::report::page::{Block, Figure, Page, Section, Source};
 use crate::report::plot::{Mode, Options, draw};
 use crate::report::runs::Runs;
@@ -48,6 +47,9 @@ struct Told {
     /// Plotting modes with the split that their losses are from.
     modes: &'static [(Mode, Split)],
 }
+
+/// Folder of the figures' files, beside the page.
+const FIGURES: &str = "figures";
 
 /// Figures of a scaling study: what is published comes from `test`, single runs from `val`.
 const OF_SCALING: [(Mode, Split); 4] = [
@@ -135,29 +137,16 @@ fn figures(
     (store, modes): (&Store, &[(Mode, Split)]),
     records: &BTreeSet<JobId>,
 ) -> Result<Vec<Block>> {
-    let folder = out.join("figures");
+    let folder = out.join(FIGURES);
     std::fs::create_dir_all(&folder).map_err(|cause| Error::io("create", &folder, &cause))?;
     let mut blocks = Vec::new();
     for &(mode, split) in modes {
         let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
         runs.runs = own::runs(store, split, mode.needs_trajectories(), Some(records))?;
         for figure in draw(mode, &runs, &Options::default())?.figures {
-            let files = write(&folder, &figure)?;
-            blocks.push(Block::Figure(shown(figure, &files)));
+            write(&folder, &figure)?;
+            blocks.push(Block::Figure(Figure::of_chart(&figure, FIGURES)));
         }
     }
     Ok(blocks)
-}
-
-/// A figure as the page takes it.
-fn shown(figure: chart::Figure, files: &[PathBuf]) -> Figure {
-    let path = |path: &PathBuf| {
-        format!("figures/{}", path.file_name().unwrap_or_default().to_string_lossy())
-    };
-    Figure {
-        name: figure.name,
-        caption: format!("{}. {}", figure.title, figure.caption),
-        scene: figure.scene,
-        files: files.iter().map(path).collect(),
-    }
 }

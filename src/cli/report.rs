@@ -12,7 +12,7 @@ use super::study::read_study;
 use crate::data::Corpus;
 use crate::lab::{Corpora, StoredLab};
 use crate::report::page::{Block, Figure, Page, Section, Source};
-use crate::report::plot::{Mode, Options, draw};
+use crate::report::plot::{Mode, Options, Plots, draw};
 use crate::report::runs::Runs;
 use crate::report::study::{scaling, scaling_headline, tuning, tuning_headline};
 use crate::spec::{JobId, Request, Split};
@@ -143,7 +143,12 @@ fn figures(
     for &(mode, split) in modes {
         let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
         runs.runs = own::runs(store, split, mode.needs_trajectories(), Some(records))?;
-        for figure in draw(mode, &runs, &Options::default())?.figures {
+        // A small study lacks what some figures show: the page does without them, and says so.
+        let plots = draw(mode, &runs, &Options::default()).unwrap_or_else(|error| {
+            print::note(&format!("{error}"));
+            Plots::default()
+        });
+        for figure in plots.figures {
             write(&folder, &figure)?;
             blocks.push(Block::Figure(Figure::of_chart(&figure, FIGURES)));
         }

@@ -122,7 +122,7 @@ fn a_scaling_study_is_run_reported_and_remembered() {
     assert!(text.contains("Does the standard recipe get worse with size?"), "{text}");
     assert_eq!(records(&store), before);
     let reads = std::fs::read_to_string(store.join("test-reads.jsonl")).unwrap();
-    assert!(reads.lines().count() >= 8, "every read of `test` is logged");
+    assert!(reads.lines().count() >= 4, "every read of `test` is logged: {reads}");
 
     let out = folder.path().join("report");
     answer(command("report", &file, &store, &format!("--out {}", out.display())));

@@ -53,8 +53,9 @@ pub fn laws(rows: &[LawRow]) -> Vec<Block> {
         blocks.push(Block::table(
             doubts_table(rows),
             "The bootstrap draws losses from the fitted law. An exclamation mark: leaving one \
-             point out moves E beyond its interval. Shapes are compared by Akaike's corrected criterion, \
-             as differences to the best; a question mark where the points are too few for it.",
+             point out moves E beyond its interval. Shapes are compared by Akaike's corrected \
+             criterion, as differences to the best; a question mark where the points are too few \
+             for it.",
         ));
     }
     let warnings = warnings_table(rows);

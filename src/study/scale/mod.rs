@@ -3,9 +3,9 @@
 //!
 //! In each cell the standard recipe is tuned over epochs and learning rate, the regularized one
 //! over weight decay, too, and K members are trained at settings that follow from the regularized
-//! optimum by stated rules. A cell's search starts at the optimum of the next smaller model of the same
-//! budget, else of the next smaller budget, and goes on until no neighbor is better: the optimum
-//! is carried, and every cell checks it with a certificate of its own.
+//! optimum by stated rules. A cell's search starts at the optimum of the next smaller model of the
+//! same budget, else of the next smaller budget, and goes on until no neighbor is better: the
+//! optimum is carried, and every cell checks it with a certificate of its own.
 //!
 //! Choices read `val`. What was chosen is then measured on `test`, and every law, comparison and
 //! multiplier comes from there, so that no choice flatters its own number (trap B16).

@@ -12,6 +12,10 @@ pub(in crate::report) struct Axis {
     logarithmic: bool,
 }
 
+/// Sets of round ticks, densest first: which powers of ten, and which multiples of them.
+const SETS: [(i32, &[f64]); 4] =
+    [(1, &[1.0, 2.0, 5.0]), (1, &[1.0, 3.0]), (1, &[1.0]), (2, &[1.0])];
+
 /// A tick: its value and its label.
 pub(in crate::report) type Tick = (f64, String);
 
@@ -96,14 +100,13 @@ impl Axis {
             let even = Self { low, high, logarithmic: false, ..*self };
             return even.linear_ticks(spacing);
         }
-        // Lines of text are as high as `spacing` allows; their widths do not matter here.
-        let ticks = self.logarithmic_ticks(0.0, plain);
-        let close = |pair: &[Tick]| (self.place(pair[1].0) - self.place(pair[0].0)).abs() < spacing;
-        if ticks.windows(2).any(close) {
-            let sparse = ticks.into_iter().filter(|(value, _)| is_power_of_ten(*value));
-            return sparse.collect();
-        }
-        ticks
+        // Labels above each other need their height only, which is less than a pleasing distance.
+        let apart = |ticks: &Vec<Tick>| {
+            let gap = |pair: &[Tick]| (self.place(pair[1].0) - self.place(pair[0].0)).abs();
+            ticks.windows(2).all(|pair| gap(pair) >= 0.6 * spacing)
+        };
+        let mut candidates = SETS.into_iter().map(|(every, set)| self.decades(every, set, plain));
+        candidates.find(apart).unwrap_or_else(|| self.decades(3, &[1.0], plain))
     }
 
     /// Round ticks of a horizontal axis of either kind whose labels of a font size stay apart.
@@ -140,17 +143,6 @@ impl Axis {
         size: f64,
         label: impl Fn(f64) -> String,
     ) -> Vec<Tick> {
-        let decades = |every: i32, multiples: &[f64]| -> Vec<Tick> {
-            let first = (self.low / std::f64::consts::LN_10).floor() as i32;
-            let last = (self.high / std::f64::consts::LN_10).ceil() as i32;
-            (first..=last)
-                .filter(|power| power.rem_euclid(every) == 0)
-                .flat_map(|power| multiples.iter().map(move |m| m * 10f64.powi(power)))
-                .filter(|&value| self.holds(value))
-                .map(|value| (value, label(value)))
-                .collect()
-        };
-        let sets = [(1, &[1.0, 2.0, 5.0][..]), (1, &[1.0, 3.0]), (1, &[1.0]), (2, &[1.0])];
         let apart = |ticks: &Vec<Tick>| {
             ticks.windows(2).all(|pair| {
                 let gap = self.place(pair[1].0) - self.place(pair[0].0);
@@ -158,8 +150,26 @@ impl Axis {
                 gap >= widths.sum::<f64>() / 2.0 + size
             })
         };
-        let mut candidates = sets.into_iter().map(|(every, multiples)| decades(every, multiples));
-        candidates.find(apart).unwrap_or_else(|| decades(3, &[1.0]))
+        let mut candidates = SETS.into_iter().map(|(every, set)| self.decades(every, set, &label));
+        let ticks = candidates.find(apart).unwrap_or_else(|| self.decades(3, &[1.0], &label));
+        if ticks.is_empty() {
+            // Between two ticks of the densest set: the middle is better than nothing.
+            let middle = f64::midpoint(self.low, self.high).exp();
+            return vec![(middle, label(middle))];
+        }
+        ticks
+    }
+
+    /// These multiples of every so many powers of ten.
+    fn decades(&self, every: i32, multiples: &[f64], label: impl Fn(f64) -> String) -> Vec<Tick> {
+        let first = (self.low / std::f64::consts::LN_10).floor() as i32;
+        let last = (self.high / std::f64::consts::LN_10).ceil() as i32;
+        (first..=last)
+            .filter(|power| power.rem_euclid(every) == 0)
+            .flat_map(|power| multiples.iter().map(move |m| m * 10f64.powi(power)))
+            .filter(|&value| self.holds(value))
+            .map(|value| (value, label(value)))
+            .collect()
     }
 }
 
@@ -171,11 +181,6 @@ fn plain(value: f64) -> String {
         return format!("{:.0}e{power:.0}", value / 10f64.powf(power));
     }
     format!("{value:.*}", (-power).max(0.0) as usize)
-}
-
-fn is_power_of_ten(value: f64) -> bool {
-    let power = value.log10();
-    (power - power.round()).abs() < 1e-6
 }
 
 #[cfg(test)]
@@ -208,6 +213,8 @@ mod tests {
         assert_eq!(labels(6400.0, 819_200.0), ["10k", "20k", "50k", "100k", "200k", "500k"]);
         assert_eq!(labels(1e3, 1e12), ["10k", "1M", "100M", "10B", "1T"]);
         assert_eq!(labels(9e5, 1.1e6), ["1M"]);
+        // Between two round numbers the middle is shown.
+        assert_eq!(labels(6e8, 6e8), ["600M"]);
     }
 
     #[test]

@@ -110,7 +110,10 @@ impl Panel {
         };
         for series in &self.series {
             for point in self.points(series) {
-                let ends = (point.error.map(|e| e.0), point.error.map(|e| e.1));
+                // An open end is absent.
+                let end = |end: f64| Some(end).filter(|end| end.is_finite());
+                let (low, high) = point.error.unwrap_or((f64::NAN, f64::NAN));
+                let ends = (end(low), end(high));
                 let (x, y) = (Some(point.x), point.y);
                 data.push(datum(&series.name, "point", x, y, ends, &point.records));
             }

@@ -6,7 +6,7 @@ use super::panel::{Arrow, Label, LawCurve, Line, Panel, Point, Scale, Series, Sw
 use super::space::{self, Box4, Crowd, Place, Wish};
 use super::{LABEL_SIZE, SMALL_SIZE};
 use crate::report::font;
-use crate::report::number::{short_tokens, with_true_minus};
+use crate::report::number::{amount, with_true_minus};
 use crate::report::palette::Paint;
 use crate::report::svg::{Anchor, Scene, Stroke, TextStyle};
 
@@ -189,9 +189,9 @@ fn apart(ticks: Vec<Tick>, extent: impl Fn(&Tick) -> (f64, f64)) -> Vec<Tick> {
 fn x_ticks(scale: &Scale, axis: &Axis) -> Vec<Tick> {
     let ticks = match &scale.ticks {
         Ticks::Round => axis.ticks_for_labels(SMALL_SIZE),
-        Ticks::Short if axis.is_logarithmic() => axis.logarithmic_ticks(SMALL_SIZE, short_tokens),
+        Ticks::Short if axis.is_logarithmic() => axis.logarithmic_ticks(SMALL_SIZE, amount),
         Ticks::Short => {
-            let short = |(value, _): Tick| (value, short_tokens(value));
+            let short = |(value, _): Tick| (value, amount(value));
             axis.linear_ticks_for_labels(SMALL_SIZE).into_iter().map(short).collect()
         }
         Ticks::At(ticks) => {

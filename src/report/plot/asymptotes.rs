@@ -175,10 +175,15 @@ pub(super) fn single_against_ensemble(scope: &Scope) -> Part {
     let name = format!("ensemble of {}, members tuned alone", scope.size_name(stage.members.n));
     findings.push(stage.law.finding(format!("{name}, K to infinity, D = {}", amount(d))));
     let paint = scope.ensemble_paint(stage.members.n);
-    panel.laws.push(over_total(&stage, paint, Label::Legend(stage.law.text()), 2.0));
+    panel.laws.push(over_total(
+        &stage,
+        paint,
+        Label::Legend(format!("{name}: {}", stage.law.text())),
+        2.0,
+    ));
     panel.series.push(ensemble_series(scope, stage.members, paint, name));
-    panel.levels.extend(law.map(|law| law.level(Paint::Purple, "E", false)));
-    panel.levels.push(stage.law.level(paint, "E", false));
+    panel.levels.extend(law.map(|law| law.level(Paint::Purple, "regularized", false)));
+    panel.levels.push(stage.law.level(paint, "ensemble", false));
     let caption = format!(
         "Larger models against more models of one size with the same settings, at D = {} tokens. \
          Dotted: asymptotes. {}",

@@ -86,14 +86,15 @@ pub(super) fn by_budget(scope: &Scope) -> Part {
         let (law, finding) = tuned_law(scope, d, &shown);
         findings.push(finding);
         let shape = scope.budget_shape(d);
-        let mut series = Series::new("best of each size", Paint::Purple, shape, shown);
+        let name = format!("D = {}", amount(d));
+        let mut series = Series::new(name.clone(), Paint::Purple, shape, shown);
         series.label = Label::None;
         panel.series.push(series);
         if let Some(law) = law {
-            panel.laws.push(law.layer(Paint::Purple, Label::None, BEYOND));
+            let label = Label::Legend(format!("{name}: {}", law.text()));
+            panel.laws.push(law.layer(Paint::Purple, label, BEYOND));
             let mut level = law.level(Paint::Muted, "E", false);
-            let text = format!("E = {}", law.short_claim());
-            level.label = Label::Direct(text);
+            level.label = Label::None;
             panel.levels.push(level);
         }
         panels.push(panel);

@@ -93,6 +93,7 @@ fn imported_runs_become_the_papers_figures() {
     let line = format!("plot --mode infinite-model-scaling --foreign --store {store} --out {out}");
     let (code, errors) = failure(line.split_whitespace());
     assert!(code == 2 && errors.contains("2 different data: books, dclm"), "{errors}");
+    let line = line.replace("infinite-model-scaling", "data-scaling-laws-6-10");
     answer(format!("{line} --data dclm").split_whitespace());
 }
 

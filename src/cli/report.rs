@@ -51,12 +51,12 @@ struct Told {
 /// Folder of the figures' files, beside the page.
 const FIGURES: &str = "figures";
 
-/// Figures of a scaling study: what is published comes from `test`, single runs from `val`.
-const OF_SCALING: [(Mode, Split); 4] = [
+/// Figures of a scaling study: what is published comes from `test`; searches and their certificates
+/// are on `val`.
+const OF_SCALING: [(Mode, Split); 3] = [
     (Mode::PostEnsemble, Split::Test),
-    (Mode::InfiniteModelScaling, Split::Test),
+    (Mode::InfiniteModelScaling, Split::Val),
     (Mode::DataScalingLaws, Split::Test),
-    (Mode::StandardEpochOverfitting, Split::Val),
 ];
 
 /// Figures of a search.
@@ -75,7 +75,9 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
     let told = tell(&file, &arguments.set, (&store, &corpora))?;
     let corpus = corpora.get(facts(&corpora)?.id)?;
     let ids: BTreeSet<JobId> = told.records.iter().map(|record| record.id).collect();
-    let figures = figures(&arguments.out, (&store, told.modes), &ids)?;
+    // Certificates in figures are those of the study's own grid.
+    let options = Options { grid: file.plan.grid().clone(), ..Options::default() };
+    let figures = figures(&arguments.out, (&store, told.modes, &options), &ids)?;
     let name = arguments.study.file_stem().unwrap_or_default().to_string_lossy();
     let mut page = Page::new(format!("Study {name}"), subject(&file, corpus));
     page.headline = told.headline;
@@ -134,7 +136,7 @@ fn subject(file: &StudyFile, corpus: &Corpus) -> String {
 /// Draws what the records show, writes the files and returns the blocks.
 fn figures(
     out: &Path,
-    (store, modes): (&Store, &[(Mode, Split)]),
+    (store, modes, options): (&Store, &[(Mode, Split)], &Options),
     records: &BTreeSet<JobId>,
 ) -> Result<Vec<Block>> {
     let folder = out.join(FIGURES);
@@ -144,7 +146,7 @@ fn figures(
         let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
         runs.runs = own::runs(store, split, mode.needs_trajectories(), Some(records))?;
         // A small study lacks what some figures show: the page does without them, and says so.
-        let plots = draw(mode, &runs, &Options::default()).unwrap_or_else(|error| {
+        let plots = draw(mode, &runs, options).unwrap_or_else(|error| {
             print::note(&format!("{error}"));
             Plots::default()
         });

@@ -14,6 +14,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::grid::Grid;
 use super::{scale, tune};
 use crate::error::suggest;
 use crate::spec::Request;
@@ -50,6 +51,15 @@ impl Plan {
         match self {
             Self::Tune(_) => "tune",
             Self::Scale(_) => "scale",
+        }
+    }
+
+    /// Where hyper-parameters come from.
+    #[must_use]
+    pub fn grid(&self) -> &Grid {
+        match self {
+            Self::Tune(options) => &options.grid,
+            Self::Scale(options) => &options.grid,
         }
     }
 }

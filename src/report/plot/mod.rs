@@ -312,7 +312,19 @@ pub fn draw(mode: Mode, runs: &Runs, options: &Options) -> Result<Plots> {
     for part in parts {
         plots.add(part(&scope), mixed);
     }
-    let remarks = runs.remarks();
+    let mut remarks = runs.remarks();
+    let shares =
+        |run: &super::runs::Run| run.ensemble.as_ref().is_some_and(|ensemble| ensemble.subsets > 1);
+    if matches!(mode, Mode::VaryingHparams | Mode::PostEnsemble | Mode::SeedScience)
+        && runs.runs.iter().any(shares)
+    {
+        // Their points share members and scatter too little to tell of others.
+        remarks.push(
+            "Points over K are means over all ensembles of the same members: the interval of a law \
+             in K is for these members, and others would move its E by more."
+                .to_owned(),
+        );
+    }
     for figure in &mut plots.figures {
         for remark in &remarks {
             figure.caption = format!("{} {remark}", figure.caption);

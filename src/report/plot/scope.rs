@@ -164,9 +164,11 @@ impl<'r> Scope<'r> {
         self.best(d, |setting| self.is_standard(setting))
     }
 
-    /// The best of each size at a budget, whatever its weight decay.
+    /// The best of each size at a budget, whatever its weight decay; none where no size was tried
+    /// with another decay than the standard one, because nothing was tuned there.
     pub(super) fn regularized(&self, d: f64) -> Vec<&Setting<'r>> {
-        self.best(d, |_| true)
+        let tuned = self.settings.iter().any(|s| same(s.d, d) && !self.is_standard(s));
+        self.best(d, |_| tuned)
     }
 
     /// The budget of figures that show one.

@@ -61,6 +61,7 @@ pub(crate) fn check_in_browser(path: &Path) {
     for scripts in [true, false] {
         for selector in ["td a", "figure svg a"] {
             browser.open(path, 1200, false, scripts);
+            browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)");
             let count =
                 browser.evaluate(&format!("document.querySelectorAll('{selector}').length"));
             let count = usize::try_from(count.as_u64().unwrap()).unwrap();
@@ -137,7 +138,11 @@ fn write_example(folder: &Path) -> std::path::PathBuf {
             ]);
         }
         let mut section = Section::new(format!("Section {number}"), format!("section-{number}"));
-        section.blocks = vec![Block::table(table, "What the numbers are.")];
+        let folded = Block::table(table.clone(), "What the numbers are.");
+        section.blocks = vec![
+            Block::table(table, "What the numbers are."),
+            Block::Fold { title: "Details".into(), blocks: vec![folded] },
+        ];
         page.sections.push(section);
     }
     let mut scene = Scene::new(480.0, 200.0, "one point");

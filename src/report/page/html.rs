@@ -100,20 +100,47 @@ fn write_contents(body: &mut String, page: &Page) {
 fn write_section(body: &mut String, section: &Section, anchors: &Anchors) {
     let (anchor, title) = (&section.anchor, phrase(&section.title));
     let _ = writeln!(body, "<section>\n<h2 id=\"{anchor}\">{title}</h2>");
-    for block in &section.blocks {
-        match block {
-            Block::Text(text) => paragraph(body, "text", text),
-            Block::Warning(text) => paragraph(body, "note", text),
-            Block::Table { table, caption } => {
-                write_table(body, table, anchors);
-                if !caption.is_empty() {
-                    paragraph(body, "caption", caption);
-                }
-            }
-            Block::Figure(figure) => write_figure(body, figure, anchors),
+    write_blocks(body, &section.blocks, anchors, &mut "");
+    body.push_str("</section>\n");
+}
+
+/// Writes blocks; `said` is the sentence below the last table.
+fn write_blocks<'a>(body: &mut String, blocks: &'a [Block], anchors: &Anchors, said: &mut &'a str) {
+    let is_figure = |block: &Block| matches!(block, Block::Figure(_));
+    // Pictures that follow each other share a frame, in which they find their places.
+    for group in blocks.chunk_by(|left, right| is_figure(left) && is_figure(right)) {
+        if is_figure(&group[0]) {
+            body.push_str("<div class=\"figures\">\n");
+        }
+        for block in group {
+            write_block(body, block, anchors, said);
+        }
+        if is_figure(&group[0]) {
+            body.push_str("</div>\n");
         }
     }
-    body.push_str("</section>\n");
+}
+
+fn write_block<'a>(body: &mut String, block: &'a Block, anchors: &Anchors, said: &mut &'a str) {
+    match block {
+        Block::Text(text) => paragraph(body, "text", text),
+        Block::Warning(text) => paragraph(body, "note", text),
+        Block::Table { table, caption } => {
+            write_table(body, table, anchors);
+            if !caption.is_empty() && caption != said {
+                paragraph(body, "caption", caption);
+            }
+            *said = caption;
+        }
+        Block::Figure(figure) => write_figure(body, figure, anchors),
+        Block::Fold { title, blocks } => {
+            let title = phrase(title);
+            let _ = writeln!(body, "<details class=\"fold\">\n<summary>{title}</summary>");
+            // What is unfolded is read by itself.
+            write_blocks(body, blocks, anchors, &mut "");
+            body.push_str("</details>\n");
+        }
+    }
 }
 
 fn write_table(body: &mut String, table: &Table, anchors: &Anchors) {

@@ -64,15 +64,23 @@ pub enum Block {
     Text(String),
     /// A paragraph that must not be overlooked.
     Warning(String),
-    /// A table and the sentence below it, which says what its numbers are; may be empty.
+    /// A table and the sentence below it, which says what its numbers are; may be empty. A sentence
+    /// that already stands below the table before it in the section or fold is not repeated.
     Table {
         /// Headings with units, and cells with the records behind them.
         table: Table,
         /// What an error or an interval of the table is.
         caption: String,
     },
-    /// A picture.
+    /// A picture. Pictures that follow each other stand side by side where there is room.
     Figure(Figure),
+    /// Details that are folded away, below a line that says what they come to.
+    Fold {
+        /// The line that is always seen.
+        title: String,
+        /// What is below it.
+        blocks: Vec<Block>,
+    },
 }
 
 /// A picture of the page, with its files beside the page.
@@ -167,6 +175,7 @@ impl Block {
                 let spots = figure.scene.spots().iter();
                 spots.map(|spot| (spot.label.as_str(), &spot.records[..])).collect()
             }
+            Self::Fold { blocks, .. } => blocks.iter().flat_map(Self::references).collect(),
         }
     }
 }

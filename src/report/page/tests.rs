@@ -307,3 +307,25 @@ fn charts_lead_to_the_records_of_their_points_and_offer_their_files() {
         assert!(links.contains(&format!("./figures/laws.{ending}")), "{links:?}");
     }
 }
+
+#[test]
+fn folded_numbers_lead_to_their_records_and_sentences_are_not_repeated() {
+    let mut page = example();
+    let table = |id: &str| {
+        let mut table = Table::new(&[("loss", Align::Right)]);
+        table.push([Cell::of("2.5", &ids(&[id]))]);
+        Block::table(table, "What the numbers are.")
+    };
+    let blocks = vec![table("eeeeeeeeeeee"), table("aaaaaaaaaaaa"), Block::Text("End.".into())];
+    let title = "16 epochs are best".to_owned();
+    page.sections[0].blocks = vec![table("cccccccccccc"), Block::Fold { title, blocks }];
+    let figure = page.sections[1].blocks[1].clone();
+    page.sections[1].blocks = vec![figure.clone(), figure.clone(), table("dddddddddddd"), figure];
+    let (html, ..) = check(&page);
+    assert!(html.contains("<summary>16 epochs are best</summary>"), "{html}");
+    assert!(html.contains("<a href=\"#r-eeeeeeee\">2.5</a>"));
+    assert_eq!(html.matches("What the numbers are.").count(), 3, "once in each part");
+    assert_eq!(html.matches("<div class=\"figures\">").count(), 2, "two together, one alone");
+    // The folded record is counted in its section.
+    assert!(!compute::table(&page).to_text().contains("used without a number"));
+}

@@ -1,6 +1,7 @@
 //! The certificate of a search: the best point and everything one step away from it.
 
 use super::ids;
+use crate::eval::statistics::Verdict;
 use crate::report::number::{self, MISSING};
 use crate::report::page::Block;
 use crate::report::table::{Align, Cell, Table};
@@ -10,7 +11,7 @@ use crate::study::{Axis, Basis, Difference, Score, Step, Trial};
 /// Column of the verdict.
 const VERDICT: usize = 8;
 
-/// The table with what it says: edges as a warning, the sentence on intervals, the flat set.
+/// The table with what it says: the sentence on intervals, the flat set. Edges have rows.
 ///
 /// `published` are the differences of the neighbors on `test`, in their order, where they were
 /// measured.
@@ -28,7 +29,6 @@ pub fn certificate(
          reaches back."
     );
     let mut blocks = vec![Block::table(table, caption)];
-    blocks.extend(edges_sentence(certificate).map(Block::Warning));
     blocks.extend(flat_sentence(certificate).map(Block::Text));
     blocks
 }
@@ -86,22 +86,6 @@ pub fn certificate_table(
     table
 }
 
-/// A warning if the best point lies at an end of the grid, where it has no neighbor to beat.
-#[must_use]
-pub fn edges_sentence(certificate: &Certificate) -> Option<String> {
-    let end = |&(axis, step): &(Axis, Step)| match step {
-        Step::Up => format!("largest {}", axis.name()),
-        Step::Down => format!("smallest {}", axis.name()),
-    };
-    let ends: Vec<String> = certificate.edges.iter().map(end).collect();
-    (!ends.is_empty()).then(|| {
-        format!(
-            "The best point lies at the edge of the grid ({}): beyond it may be a better one.",
-            ends.join(", ")
-        )
-    })
-}
-
 /// The set of points that cannot be told from the best, if there is more than that one.
 #[must_use]
 pub fn flat_sentence(certificate: &Certificate) -> Option<String> {
@@ -113,6 +97,34 @@ pub fn flat_sentence(certificate: &Certificate) -> Option<String> {
             settings.join("; ")
         )
     })
+}
+
+/// What a certificate comes to, in a line: "16 epochs, lr 0.01, weight decay 1.6: every neighbor is
+/// worse".
+#[must_use]
+pub fn certificate_line(certificate: &Certificate) -> String {
+    let count = |wanted: Verdict| {
+        let verdicts = certificate.neighbors.iter().map(|n| n.difference.verdict());
+        verdicts.filter(|verdict| *verdict == wanted).count()
+    };
+    let worse = count(Verdict::Worse);
+    let (better, unclear) = (count(Verdict::Better), count(Verdict::NotDistinguishable));
+    let mut parts = Vec::new();
+    match certificate.neighbors.len() {
+        0 => parts.push("no neighbor to compare with".to_owned()),
+        all if worse == all => parts.push("every neighbor is worse".to_owned()),
+        all => parts.push(format!("{worse} of {all} neighbors are worse")),
+    }
+    if better > 0 {
+        parts.push(format!("{better} better"));
+    }
+    if unclear > 0 {
+        parts.push(format!("{unclear} not distinguishable"));
+    }
+    if !certificate.edges.is_empty() {
+        parts.push("at the edge of the grid".to_owned());
+    }
+    format!("{}: {}", certificate.centre.setting, parts.join(", "))
 }
 
 /// What the intervals of a certificate mean, as a fragment.

@@ -124,21 +124,26 @@ pub fn doubts_table(rows: &[LawRow]) -> Table {
     table
 }
 
-/// A row per warning, and per law that there is not, with the reason.
+/// What to know before believing a law, and why there is none; a row per text with the laws that it
+/// is about.
 #[must_use]
 pub fn warnings_table(rows: &[LawRow]) -> Table {
-    let mut table = Table::new(&[("law", Align::Left), ("what to know", Align::Left)]);
+    let mut told: Vec<(String, Vec<&str>)> = Vec::new();
     for row in rows {
-        match &row.fit {
-            Ok(fit) => {
-                for warning in &fit.warnings {
-                    table.push([row.name.clone(), warning.to_string()]);
-                }
-            }
-            Err(refusal) => {
-                table.push([row.name.clone(), format!("{refusal}; {}", refusal.hint())])
+        let texts: Vec<String> = match &row.fit {
+            Ok(fit) => fit.warnings.iter().map(ToString::to_string).collect(),
+            Err(refusal) => vec![format!("{refusal}; {}", refusal.hint())],
+        };
+        for text in texts {
+            match told.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, laws)) => laws.push(&row.name),
+                None => told.push((text, vec![&row.name])),
             }
         }
+    }
+    let mut table = Table::new(&[("what to know", Align::Left), ("of these laws", Align::Left)]);
+    for (text, laws) in told {
+        table.push([text, laws.join("; ")]);
     }
     table
 }

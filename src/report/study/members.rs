@@ -72,9 +72,8 @@ pub fn members(
     match law {
         Ok(fit) => {
             let level = 100.0 * fit.asymptote.profile.level;
-            caption += &format!(
-                " The last row is the law's asymptote with its {level} % profile interval."
-            );
+            caption +=
+                &format!(" The last row is the law's asymptote with its {level} % interval.");
         }
         Err(refusal) => caption += &format!(" There is no law in K: {refusal}."),
     }

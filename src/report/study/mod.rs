@@ -13,7 +13,7 @@ mod tests;
 mod tuning;
 
 pub use certificate::{
-    basis, certificate, certificate_table, edges_sentence, flat_sentence, score,
+    basis, certificate, certificate_line, certificate_table, flat_sentence, score,
 };
 pub use law::{LawRow, doubts_table, held_out, laws, laws_table, left_out, shapes, warnings_table};
 pub use members::{MembersRow, members, members_table};

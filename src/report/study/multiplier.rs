@@ -40,6 +40,9 @@ pub fn multipliers(rows: &[MultiplierRow], yardstick: &str) -> Block {
     let known = rows.iter().filter_map(|row| row.multipliers.as_ref().ok());
     let level = known.flatten().find_map(|multiplier| multiplier.profile.or(multiplier.bootstrap));
     let level = level.map_or(90.0, |interval| 100.0 * interval.level);
+    let refused = rows.iter().find_map(|row| row.multipliers.as_ref().err());
+    let refused = refused.map(|refusal| format!(" The yardstick has no law: {refusal}."));
+    let refused = refused.unwrap_or_default();
     Block::table(
         multipliers_table(rows),
         format!(
@@ -47,7 +50,7 @@ pub fn multipliers(rows: &[MultiplierRow], yardstick: &str) -> Block {
              law (with the {level} % profile interval), and off straight lines between its \
              measured points in D and in ln D (with bootstrap intervals). The choice alone moves \
              the number, so that all three are shown; lines say nothing outside of the measured \
-             losses."
+             losses.{refused}"
         ),
     )
 }
@@ -71,8 +74,8 @@ pub fn multipliers_table(rows: &[MultiplierRow]) -> Table {
         ];
         match &row.multipliers {
             Ok(all) => cells.extend(all.iter().map(|one| Cell::from(times(one)))),
-            Err(refusal) => {
-                cells.push(format!("no law: {refusal}").into());
+            Err(_) => {
+                cells.push("no law".into());
                 cells.resize(table.columns().len(), MISSING.into());
             }
         }

@@ -1,8 +1,8 @@
 //! A scaling study as tables and sections of a page.
 
 use super::{
-    LawRow, MembersRow, MultiplierRow, certificate, findings, ids, laws, members, messages,
-    multipliers,
+    LawRow, MembersRow, MultiplierRow, certificate, certificate_line, findings, ids, laws, members,
+    messages, multipliers,
 };
 use crate::report::number::{MISSING, grouped, interval, signed};
 use crate::report::page::{Block, Section};
@@ -185,7 +185,9 @@ pub fn scaling(outcome: &Outcome, figures: Vec<Block>) -> Vec<Section> {
 
 fn answers(outcome: &Outcome) -> Section {
     let mut section = Section::new("What the study says", "answers");
-    section.blocks.push(findings(&outcome.findings));
+    // The multipliers have a table of their own.
+    let answered = outcome.findings.iter().filter(|f| !f.question.starts_with("How much"));
+    section.blocks.push(findings(&answered.cloned().collect::<Vec<_>>()));
     if !outcome.laws.efficiency.is_empty() {
         let rows: Vec<MultiplierRow> =
             outcome.laws.efficiency.iter().map(MultiplierRow::from).collect();
@@ -262,14 +264,19 @@ fn curves(outcome: &Outcome) -> Section {
             });
             let Some(law) = law else { continue };
             let chosen = if ensemble.chosen { ", chosen on val" } else { "" };
-            section.blocks.push(Block::Text(format!(
-                "{} at {} tokens, members at {}{chosen}",
+            let asymptote = match law.asymptote() {
+                Some(claim) => format!("{claim} nats/token with infinitely many"),
+                None => "no law".to_owned(),
+            };
+            let title = format!(
+                "{} at {} tokens, members at {}{chosen}: {asymptote}",
                 cell.model,
                 grouped(cell.budget_tokens),
                 ensemble.setting
-            )));
+            );
             let rows = MembersRow::of_curve(&ensemble.test);
-            section.blocks.push(members(&rows, &law.fit, ensemble.test.evaluation.id, "test"));
+            let table = members(&rows, &law.fit, ensemble.test.evaluation.id, "test");
+            section.blocks.push(Block::Fold { title, blocks: vec![table] });
         }
     }
     section
@@ -282,12 +289,14 @@ fn certificates(outcome: &Outcome) -> Section {
         let regularized =
             cell.regularized.as_ref().map(|single| ("regularized", Mode::Regularized, single));
         for (name, mode, single) in standard.into_iter().chain(regularized) {
-            section.blocks.push(Block::Text(format!(
-                "{name} recipe, {} at {} tokens",
+            let title = format!(
+                "{name} recipe, {} at {} tokens: {}",
                 cell.model,
-                grouped(cell.budget_tokens)
-            )));
-            section.blocks.extend(certificate(mode, &single.certificate, None));
+                grouped(cell.budget_tokens),
+                certificate_line(&single.certificate)
+            );
+            let blocks = certificate(mode, &single.certificate, None);
+            section.blocks.push(Block::Fold { title, blocks });
         }
     }
     section

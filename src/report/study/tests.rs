@@ -83,6 +83,7 @@ fn words(block: &Block) -> String {
         Block::Text(text) | Block::Warning(text) => text.clone(),
         Block::Table { table, caption } => format!("{}{caption}", table.to_text()),
         Block::Figure(figure) => figure.caption.clone(),
+        Block::Fold { title, .. } => title.clone(),
     }
 }
 
@@ -110,17 +111,24 @@ fn a_certificate_says_of_every_neighbor_whether_it_is_worse() {
 #[test]
 fn a_certificate_says_its_edges_and_its_flat_set() {
     let blocks = certificate(Mode::Regularized, &example(), None);
-    let [table, edge, flat] = &blocks[..] else { panic!("{} blocks", blocks.len()) };
+    let [table, flat] = &blocks[..] else { panic!("{} blocks", blocks.len()) };
     assert!(
         words(table).contains("training; 95 % intervals over blocks of val and over 3 seeds. The")
     );
-    assert!(matches!(edge, Block::Warning(text) if text.contains("grid (largest epochs)")));
+    assert_eq!(
+        certificate_line(&example()),
+        "16 epochs, lr 0.01, weight decay 1.6: 2 of 3 neighbors are worse, 1 not distinguishable, \
+         at the edge of the grid"
+    );
     assert!(words(flat).contains("2 points cannot be told apart"), "{}", words(flat));
     let mut strict = example();
     strict.edges.clear();
     strict.flat.truncate(1);
     assert_eq!(certificate(Mode::Regularized, &strict, None).len(), 1);
+    strict.neighbors.remove(1);
+    assert!(certificate_line(&strict).ends_with("1.6: every neighbor is worse"));
     strict.neighbors.clear();
+    assert!(certificate_line(&strict).ends_with("1.6: no neighbor to compare with"));
     let blocks = certificate(Mode::Standard, &strict, None);
     assert!(words(&blocks[0]).contains("the grid has one point"));
 }
@@ -152,7 +160,8 @@ fn laws_never_show_an_asymptote_without_its_interval() {
         records: records.clone(),
     };
     let refusal = Refusal::TooFewPoints { points: 3, needed: 4 };
-    let rows = [of("regularized", 4, fitted()), of("standard", 3, Err(refusal))];
+    let rows =
+        [of("regularized", 4, fitted()), of("standard", 3, Err(refusal)), of("again", 4, fitted())];
     let table = laws_table(&rows);
     let law = row(&table, "regularized");
     assert_eq!(law[1..4], ["N", "4", "3.4294 (3.3882 to 3.4581)"]);
@@ -161,7 +170,7 @@ fn laws_never_show_an_asymptote_without_its_interval() {
     assert_eq!(table.rows()[0][3].records, records);
 
     let doubts = doubts_table(&rows);
-    assert_eq!(doubts.rows().len(), 1);
+    assert_eq!(doubts.rows().len(), 2);
     let doubt = row(&doubts, "regularized");
     assert!(doubt[1].contains(" to ") && doubt[5] == "too few points", "{doubt:?}");
     assert_eq!(doubt[3], "+0.0066");
@@ -169,9 +178,15 @@ fn laws_never_show_an_asymptote_without_its_interval() {
     let blocks = laws(&rows);
     assert!(words(&blocks[0]).contains("in brackets 90 % profile-likelihood intervals"));
     let warnings = words(&blocks[2]);
-    assert!(warnings.contains("regularized  4 points are few: 5 are a sensible"), "{warnings}");
+    let few = "4 points are few: 5 are a sensible minimum for this law";
+    assert!(
+        warnings
+            .lines()
+            .any(|line| { line.starts_with(few) && line.ends_with("  regularized; again") }),
+        "{warnings}"
+    );
     assert!(warnings.contains("at least 4 are needed; measure more points"), "{warnings}");
-    assert_eq!(laws(&rows[1..]).len(), 2, "doubts need a law");
+    assert_eq!(laws(&rows[1..2]).len(), 2, "doubts need a law");
 }
 
 #[test]
@@ -207,9 +222,10 @@ fn multipliers_are_shown_under_three_interpolations() {
     assert!(measured[4].starts_with("4.00x (") && measured[5].starts_with("4.00x ("));
     let beyond = row(&table, "beyond");
     assert_eq!(beyond[4], "outside of the measured losses");
-    assert!(row(&table, "none")[3].starts_with("no law: the losses do not fall"));
+    assert_eq!(row(&table, "none")[3..], ["no law", "-", "-"]);
     let text = words(&multipliers(&rows, "the standard recipe"));
     assert!(text.contains("How many times the budget the standard recipe would need"), "{text}");
+    assert!(text.contains("The yardstick has no law: the losses do not fall"), "{text}");
 }
 
 #[test]

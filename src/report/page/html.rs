@@ -21,6 +21,10 @@ const COST: &str = "cost";
 /// Anchor of the section on reads of `test`.
 const READS: &str = "test-reads";
 
+/// A number with its interval is at most this many characters long and stays on one line; what is
+/// longer is a sentence on why there is none.
+const NUMBER_MAX: usize = 36;
+
 /// Radius of what can be hit around a point of a picture, in picture units.
 const SPOT_RADIUS: f64 = 9.0;
 
@@ -158,7 +162,9 @@ fn write_table(body: &mut String, table: &Table, anchors: &Anchors) {
     for row in table.rows() {
         body.push_str("<tr>");
         for (cell, (_, align)) in row.iter().zip(table.columns()) {
-            let _ = write!(body, "<td{}>{}</td>", class(*align), cell_text(cell, anchors));
+            let long = *align == Align::Right && cell.text.chars().count() > NUMBER_MAX;
+            let class = if long { " class=\"number words\"" } else { class(*align) };
+            let _ = write!(body, "<td{class}>{}</td>", cell_text(cell, anchors));
         }
         body.push_str("</tr>\n");
     }

@@ -56,6 +56,8 @@ fn example() -> Page {
     table.push([Cell::from("ensemble"), one]);
     let all = ids(&["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"]);
     table.push([Cell::from("law"), Cell::of("2.6 (2.5 to 2.7)", &all)]);
+    let sentence = "outside of the measured losses, so that there is no number";
+    table.push([Cell::from("none"), Cell::from(sentence)]);
     let mut first = Section::new("First", "first");
     first.blocks = vec![Block::Text("Some words.".into()), Block::table(table, "A caption.")];
     let mut scene = Scene::new(100.0, 50.0, "a dot");
@@ -113,6 +115,7 @@ fn numbers_lead_to_their_records() {
     assert!(html.contains("<a href=\"#r-dddddddd\">−0.0530 ± 0.0022</a>"), "{html}");
     assert!(html.contains("<a href=\"#set-1\">2.6 (2.5 to 2.7)</a>"));
     assert!(html.contains("<a href=\"#r-bbbbbbbb\" aria-label=\"2.7157 nats\">"));
+    assert!(html.contains("<td class=\"number words\">outside of the measured losses, so that"));
     // A set lists its records, an evaluation its members, and every block shows its whole id.
     assert!(html.contains("3 records behind"), "{html}");
     assert!(html.contains("<dt>made from</dt><dd><a href=\"#r-aaaaaaaa\">"));

@@ -1,7 +1,7 @@
 //! Laws with everything that says how far to trust them.
 
 use super::ids;
-use crate::laws::{Candidate, Claim, Estimate, Fit, HeldOut, Interval, Refusal, digits};
+use crate::laws::{Candidate, Claim, Estimate, Fit, HeldOut, Interval, Refusal, Warning, digits};
 use crate::report::number::{MISSING, signed};
 use crate::report::page::Block;
 use crate::report::table::{Align, Cell, Table};
@@ -131,7 +131,7 @@ pub fn warnings_table(rows: &[LawRow]) -> Table {
     let mut told: Vec<(String, Vec<&str>)> = Vec::new();
     for row in rows {
         let texts: Vec<String> = match &row.fit {
-            Ok(fit) => fit.warnings.iter().map(ToString::to_string).collect(),
+            Ok(fit) => fit.warnings.iter().map(remark).collect(),
             Err(refusal) => vec![format!("{refusal}; {}", refusal.hint())],
         };
         for text in texts {
@@ -146,6 +146,17 @@ pub fn warnings_table(rows: &[LawRow]) -> Table {
         table.push([text, laws.join("; ")]);
     }
     table
+}
+
+/// A warning in words; ranges that stand in the table of doubts are left out, so that many laws can
+/// share it.
+fn remark(warning: &Warning) -> String {
+    match warning {
+        Warning::LeaveOneOutOutside { .. } => {
+            "leaving one point out moves E outside of its interval (marked `!` above)".to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The leave-one-out range, with a mark where the interval does not cover it.

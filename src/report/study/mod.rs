@@ -30,10 +30,39 @@ use crate::spec::JobId;
 use crate::study::Message;
 use crate::study::scale::{Answer, Finding};
 
-/// What a study has seen go wrong, each with its remedy.
+/// What a study has seen go wrong, each kind with its remedy; the cases of a kind that was seen more
+/// than once are folded.
 #[must_use]
 pub fn messages(messages: &[Message]) -> Vec<Block> {
-    messages.iter().map(|message| Block::Warning(message.to_string())).collect()
+    let mut kinds: Vec<Vec<&Message>> = Vec::new();
+    for message in messages {
+        let same = |kind: &&mut Vec<&Message>| {
+            (kind[0].id, kind[0].remedy) == (message.id, message.remedy)
+        };
+        match kinds.iter_mut().find(same) {
+            Some(kind) => kind.push(message),
+            None => kinds.push(vec![message]),
+        }
+    }
+    let mut blocks = Vec::new();
+    for kind in kinds {
+        if let [only] = kind[..] {
+            blocks.push(Block::Warning(only.to_string()));
+            continue;
+        }
+        let (count, first) = (kind.len(), kind[0]);
+        blocks.push(Block::Warning(format!(
+            "{}. And {} more of this kind. {}. [{}]",
+            first.seen,
+            count - 1,
+            first.remedy,
+            first.id
+        )));
+        let cases = kind.iter().map(|message| Block::Text(format!("{}.", message.seen)));
+        let title = format!("All {count} cases of [{}]", first.id);
+        blocks.push(Block::Fold { title, blocks: cases.collect() });
+    }
+    blocks
 }
 
 /// The paper's questions with the answers of a scaling study.

@@ -270,6 +270,17 @@ fn a_curve_in_k_ends_in_its_asymptote() {
     assert!(text.contains("on test") && text.contains("There is no law in K: the losses do not"));
 }
 
+#[test]
+fn messages_of_a_kind_are_told_together() {
+    let of = |id, seen: &str| Message::new(id, seen, "Raise weight decay");
+    let blocks = messages(&[of("F2", "First seen"), of("F1", "Alone"), of("F2", "Second seen")]);
+    let [together, cases, alone] = &blocks[..] else { panic!("{} blocks", blocks.len()) };
+    let expected = "First seen. And 1 more of this kind. Raise weight decay. [F2]";
+    assert!(matches!(together, Block::Warning(text) if text == expected), "{together:?}");
+    assert!(matches!(cases, Block::Fold { blocks, .. } if blocks.len() == 2), "{cases:?}");
+    assert_eq!(words(alone), "Alone. Raise weight decay. [F1]");
+}
+
 /// All tables on one page, for the eye: `SCARCE_FIGURES=DIR cargo test report`.
 #[test]
 fn all_tables_fit_on_a_page() {

@@ -150,7 +150,10 @@ fn law_json(law: &LawOf) -> Value {
         Ok(fit) => (fit, Value::Null),
         Err(refusal) => (Value::Null, Value::from(refusal)),
     };
-    json!({"name": law.name, "axis": law.axis, "points": points, "fit": fit, "refused": refused})
+    json!({
+        "name": law.name, "axis": law.axis, "points": points, "fit": fit, "refused": refused,
+        "E_over_members": law.over_members.map(ends),
+    })
 }
 
 fn fit_json(fit: &Fit) -> Value {

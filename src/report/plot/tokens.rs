@@ -210,7 +210,8 @@ pub(super) fn by_size(scope: &Scope) -> Part {
 
 fn size_points(scope: &Scope, n: f64) -> Vec<Point> {
     let best = |&d: &f64| {
-        let all = scope.regularized(d).into_iter();
+        // The best of whatever was tried: the standard recipe's where there is no other.
+        let all = scope.best(d, |_| true).into_iter();
         let found = all.into_iter().find(|setting| super::scope::same(setting.n, n))?;
         Some(found.point(d))
     };

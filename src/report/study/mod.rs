@@ -30,7 +30,7 @@ use crate::spec::JobId;
 use crate::study::Message;
 use crate::study::scale::{Answer, Finding};
 
-/// What a study has seen go wrong, each kind with its remedy; the cases of a kind that was seen more
+/// What a study has seen go wrong, each kind with its remedy; cases of a kind that was seen more
 /// than once are folded.
 #[must_use]
 pub fn messages(messages: &[Message]) -> Vec<Block> {

@@ -220,9 +220,9 @@ fn below(
     (right, right_name): (Option<&LawOf>, &str),
 ) -> Option<Finding> {
     let (left, right) = (left?, right?);
-    let told = |law: &LawOf, name: &str| match &law.fit {
-        Ok(fit) => format!("{name} {}", fit.asymptote.claim()),
-        Err(refusal) => format!("{name}: no law, {refusal}"),
+    let told = |law: &LawOf, name: &str| match (&law.fit, law.asymptote()) {
+        (Err(refusal), _) => format!("{name}: no law, {refusal}"),
+        (Ok(_), claim) => format!("{name} {}", claim.expect("a law has an asymptote")),
     };
     let evidence = format!("{}; {}", told(left, left_name), told(right, right_name));
     let apart = |left: Claim, right: Claim| {

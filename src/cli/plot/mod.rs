@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::options::processors;
 use super::print as out;
 use crate::laws::Noise;
 use crate::report::chart::Figure;
@@ -112,10 +113,7 @@ pub(super) fn run(arguments: &PlotArgs) -> Result<()> {
     let plots = draw(mode, &runs, &options)?;
     std::fs::create_dir_all(&arguments.out)
         .map_err(|cause| Error::io("create", &arguments.out, &cause))?;
-    let mut files = Vec::new();
-    for figure in &plots.figures {
-        files.extend(write(&arguments.out, figure)?);
-    }
+    let files = write_all(&arguments.out, &plots.figures)?;
     if arguments.json {
         out::json(&print::json(mode, &plots, &files));
     } else {
@@ -210,6 +208,24 @@ fn one_data(runs: &mut Runs, asked: Option<&str>) -> Result<()> {
         .hint("losses on different text do not compare: choose with --data"));
     }
     Ok(())
+}
+
+/// Writes all figures on all processors; drawing them takes longer than everything before.
+fn write_all(folder: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>> {
+    let share = figures.len().div_ceil(processors()).max(1);
+    let parts = std::thread::scope(|scope| {
+        let part = |figures: &[Figure]| {
+            figures.iter().map(|figure| write(folder, figure)).collect::<Result<Vec<_>>>()
+        };
+        let workers: Vec<_> =
+            figures.chunks(share).map(|figures| scope.spawn(move || part(figures))).collect();
+        let joined = workers.into_iter().map(|worker| match worker.join() {
+            Ok(part) => part,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect::<Result<Vec<_>>>()
+    })?;
+    Ok(parts.into_iter().flatten().flatten().collect())
 }
 
 /// Writes the four files of a figure and returns their paths.

@@ -19,7 +19,8 @@ use crate::{Error, Result};
 /// Arguments of `scarce eval`.
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
-    /// Ids of training records, or unique beginnings of them; several make an ensemble
+    /// Ids of training records, unique beginnings of them, or names of models; several make an
+    /// ensemble
     #[arg(required = true, value_name = "ID")]
     members: Vec<String>,
     #[command(flatten)]
@@ -40,8 +41,8 @@ pub(super) struct EvalArgs {
 pub(super) fn run(arguments: &EvalArgs) -> Result<()> {
     let corpora = arguments.places.open_corpora()?;
     let store = Store::open(&arguments.places.store)?;
-    let members: Vec<_> =
-        arguments.members.iter().map(|prefix| store.find(prefix)).collect::<Result<_>>()?;
+    let members = arguments.members.iter().map(|text| store.members(text));
+    let members: Vec<JobId> = members.collect::<Result<Vec<_>>>()?.concat();
     let corpus = corpora.get(super::options::facts(&corpora)?.id)?;
     let parts = parts(arguments, corpus)?;
     if let Some(record) = stored(&store, &members, &parts)? {

@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 a bug, 2 usage or spec, 3 data, 4 diverged, 85 interrupted and resumable.
 
 mod bench;
+mod best;
 mod corpus;
 mod doctor;
 mod ensemble;
@@ -42,6 +43,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Find the best model that a corpus and some hours can give
+    Best(best::BestArgs),
     /// Turn text into a corpus
     Prepare(prepare::PrepareArgs),
     /// Train one model from a spec
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match verb {
+        Verb::Best(arguments) => best::run(&arguments).map(done),
         Verb::Prepare(arguments) => prepare::run(arguments).map(done),
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Tune(arguments) => tune::run(&arguments).map(done),

@@ -11,13 +11,17 @@ use super::print;
 use super::study::read_study;
 use crate::data::Corpus;
 use crate::lab::{Corpora, StoredLab};
+use crate::report::chart;
 use crate::report::page::{Block, Figure, Page, Section, Source};
 use crate::report::plot::{Mode, Options, Plots, draw};
 use crate::report::runs::Runs;
-use crate::report::study::{scaling, scaling_headline, tuning, tuning_headline};
-use crate::spec::{JobId, Request, Split};
+use crate::report::study::{
+    ensemble_headline, ensemble_sections, frontier_figure, scaling, scaling_headline, tuning,
+    tuning_headline,
+};
+use crate::spec::{JobId, Request, Split, resolve};
 use crate::store::{Record, Store, write_atomically};
-use crate::study::{Cell, Plan, StudyFile, scale, tune};
+use crate::study::{Cell, Plan, StudyFile, ensemble, scale, tune};
 use crate::{Error, Result};
 
 /// Arguments of `scarce report`.
@@ -46,6 +50,8 @@ struct Told {
     records: Vec<Record>,
     /// Plotting modes with the split that their losses are from.
     modes: &'static [(Mode, Split)],
+    /// Figures that are no plotting mode.
+    figures: Vec<chart::Figure>,
 }
 
 /// Folder of the figures' files, beside the page.
@@ -63,6 +69,10 @@ const OF_SCALING: [(Mode, Split); 3] = [
 const OF_TUNING: [(Mode, Split); 2] =
     [(Mode::StandardWeightDecay, Split::Val), (Mode::StandardEpochOverfitting, Split::Val)];
 
+/// Figures of an ensemble study, of the split that it reads.
+const ON_VAL: [(Mode, Split); 1] = [(Mode::SeedScience, Split::Val)];
+const ON_TEST: [(Mode, Split); 1] = [(Mode::SeedScience, Split::Test)];
+
 pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
     let file = read_study(&arguments.study)?;
     let corpora = arguments.places.open_corpora()?;
@@ -76,8 +86,13 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
     let corpus = corpora.get(facts(&corpora)?.id)?;
     let ids: BTreeSet<JobId> = told.records.iter().map(|record| record.id).collect();
     // Certificates in figures are those of the study's own grid.
-    let options = Options { grid: file.plan.grid().clone(), ..Options::default() };
-    let figures = figures(&arguments.out, (&store, told.modes, &options), &ids)?;
+    let mut options = Options::default();
+    options.grid = file.plan.grid().cloned().unwrap_or(options.grid);
+    let mut figures = figures(&arguments.out, (&store, told.modes, &options), &ids)?;
+    for figure in told.figures {
+        write(&arguments.out.join(FIGURES), &figure)?;
+        figures.push(Block::Figure(Figure::of_chart(&figure, FIGURES)));
+    }
     let name = arguments.study.file_stem().unwrap_or_default().to_string_lossy();
     let mut page = Page::new(format!("Study {name}"), subject(&file, corpus));
     page.headline = told.headline;
@@ -107,6 +122,7 @@ fn tell(file: &StudyFile, sets: &[String], (store, corpora): (&Store, &Corpora))
                 records: outcome.records.clone(),
                 sections: Box::new(move |figures| tuning(&outcome, figures)),
                 modes: &OF_TUNING,
+                figures: Vec::new(),
             }
         }
         Plan::Scale(options) => {
@@ -114,8 +130,20 @@ fn tell(file: &StudyFile, sets: &[String], (store, corpora): (&Store, &Corpora))
             Told {
                 headline: scaling_headline(&outcome),
                 records: outcome.records.clone(),
+                figures: frontier_figure(&outcome).into_iter().collect(),
                 sections: Box::new(move |figures| scaling(&outcome, figures)),
                 modes: &OF_SCALING,
+            }
+        }
+        Plan::Ensemble(options) => {
+            let base = resolve(&request, &facts)?.spec;
+            let outcome = ensemble::run(&mut lab, &base, options)?;
+            Told {
+                headline: ensemble_headline(&outcome),
+                records: outcome.records.clone(),
+                figures: Vec::new(),
+                modes: if options.split == Split::Test { &ON_TEST } else { &ON_VAL },
+                sections: Box::new(move |figures| ensemble_sections(&outcome, figures)),
             }
         }
     })

@@ -12,7 +12,7 @@ use super::{corpus, foreign, print, progress::Bar};
 use crate::data::{Corpus, MANIFEST_FILE, Manifest, PartReader};
 use crate::lab::{Corpora, add_floors, ledger, replay};
 use crate::report::table::{Align, Table};
-use crate::spec::{Job, Origin, SideSet, field};
+use crate::spec::{Job, JobId, Origin, SideSet, field};
 use crate::store::{Loss, Outcome, Record, SideMean, Store, TrainedOn, utc};
 use crate::{Error, Result};
 
@@ -103,9 +103,20 @@ pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
         ]);
     }
     if !arguments.json {
-        print::data(&table.to_text());
+        print::data(&format!("{}{}", table.to_text(), names(&store)?));
     }
     Ok(())
+}
+
+/// A line per name: the model's members.
+fn names(store: &Store) -> Result<String> {
+    let mut text = String::new();
+    for name in store.names()? {
+        let Some(model) = store.named(&name)? else { continue };
+        let members: Vec<String> = model.members.iter().map(JobId::short).collect();
+        text += &format!("\n`{name}` is the average of {}", members.join(", "));
+    }
+    Ok(if text.is_empty() { text } else { text + "\n" })
 }
 
 pub(super) fn show(arguments: &ShowArgs) -> Result<()> {

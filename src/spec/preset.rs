@@ -91,6 +91,11 @@ pub fn find(name: &str) -> Result<&'static Preset> {
     })
 }
 
+/// The names of the pocket presets, the smallest first: sizes for any corpus' own vocabulary.
+pub fn ladder() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().filter(|preset| preset.kind == Family::Pocket).map(|preset| preset.name)
+}
+
 impl Preset {
     /// The whole model; pocket sizes take the given vocabulary, the others have their own.
     #[must_use]

@@ -5,6 +5,7 @@
 //! records/ID/           one immutable record per job (docs/store-format.md)
 //! work/ID/              a job in progress: claim, checkpoints, metrics so far
 //! foreign/BATCH/        runs of other programs, imported
+//! names/NAME.toml       which records are meant by a name
 //! test-reads.jsonl      every read of a sealed test split
 //! ```
 //! Records appear by an atomic rename and never change. Several processes, on one or several
@@ -19,6 +20,7 @@ mod draft;
 mod foreign;
 mod manifest;
 mod metrics;
+mod names;
 mod reads;
 mod record;
 mod usage;
@@ -39,6 +41,7 @@ pub use foreign::{
     ForeignSource,
 };
 pub use metrics::MetricsLog;
+pub use names::{Found, NamedModel, check_name};
 pub use reads::TestRead;
 pub use record::{
     AboveFloor, Cost, Loss, Machine, Measured, Numerics, Outcome, Record, SideLoss, SideMean,

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::grid::Grid;
-use super::{scale, tune};
+use super::{ensemble, scale, tune};
 use crate::error::suggest;
 use crate::spec::Request;
 use crate::{Error, Result};
@@ -36,10 +36,12 @@ pub enum Plan {
     Tune(tune::Options),
     /// A grid of models and budgets with its laws.
     Scale(scale::Options),
+    /// Members over seeds and their averages.
+    Ensemble(ensemble::Options),
 }
 
 /// The kinds of studies by the value of `study`.
-const KINDS: [&str; 2] = ["scale", "tune"];
+const KINDS: [&str; 3] = ["ensemble", "scale", "tune"];
 
 /// What stands between a file's name and the message about its base.
 const BASE: &str = ": [base]";
@@ -51,15 +53,17 @@ impl Plan {
         match self {
             Self::Tune(_) => "tune",
             Self::Scale(_) => "scale",
+            Self::Ensemble(_) => "ensemble",
         }
     }
 
-    /// Where hyper-parameters come from.
+    /// Where hyper-parameters come from, if they are searched.
     #[must_use]
-    pub fn grid(&self) -> &Grid {
+    pub fn grid(&self) -> Option<&Grid> {
         match self {
-            Self::Tune(options) => &options.grid,
-            Self::Scale(options) => &options.grid,
+            Self::Tune(options) => Some(&options.grid),
+            Self::Scale(options) => Some(&options.grid),
+            Self::Ensemble(_) => None,
         }
     }
 }
@@ -96,6 +100,11 @@ impl StudyFile {
                 options.validate().map_err(|error| error.within(format!("{name}: [plan]")))?;
                 Plan::Scale(options)
             }
+            "ensemble" => {
+                let options: ensemble::Options = read(layout.plan, name)?;
+                options.validate().map_err(|error| error.within(format!("{name}: [plan]")))?;
+                Plan::Ensemble(options)
+            }
             other => {
                 let error = Error::usage(format!("{name}: there is no study `{other}`"));
                 let hint = suggest(other, KINDS);
@@ -107,6 +116,12 @@ impl StudyFile {
         let base = toml::to_string(&layout.base)
             .map_err(|cause| Error::usage(format!("{name}: [base]: {cause}")))?;
         Ok(Self { name: format!("{name}{BASE}"), base, plan })
+    }
+
+    /// Whether a TOML text is a study rather than the spec of a run.
+    #[must_use]
+    pub fn is_study(text: &str) -> bool {
+        text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("study"))
     }
 
     /// The error of giving the file to another verb than its own.
@@ -160,6 +175,16 @@ mod tests {
     }
 
     #[test]
+    fn an_ensemble_study_is_read_and_told_from_a_spec() {
+        let text = "study = 'ensemble'\n[plan]\nmembers = 3\nvary = 'all'\nsplit = 'test'\n";
+        let study = StudyFile::parse("s.toml", text).unwrap();
+        let Plan::Ensemble(options) = &study.plan else { panic!("{:?}", study.plan) };
+        assert_eq!((options.members, options.vary), (3, ensemble::Vary::All));
+        assert!(StudyFile::is_study(text));
+        assert!(!StudyFile::is_study("[data]\nepochs = 8\n"));
+    }
+
+    #[test]
     fn every_study_that_is_shipped_can_be_resolved() {
         let corpus = CorpusFacts {
             id: "ab".repeat(32).parse().unwrap(),
@@ -199,6 +224,8 @@ mod tests {
                 "`starts`: epochs = 13 is not on the grid",
             ),
             ("study = 'tune'\n[plan]\nmode = 'ensemble'\nmembers = 2", "at least 4 members"),
+            ("study = 'ensemble'\n[plan]\nmembers = 1", "`members` = 1: an ensemble has 2 to"),
+            ("study = 'ensemble'\n[plan]\nvary = 'seed'", "unknown variant `seed`"),
             ("study = 'tune'\n[bas]\n", "unknown field `bas`"),
         ];
         for (text, expected) in cases {

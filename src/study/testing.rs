@@ -25,6 +25,8 @@ pub(super) struct FormulaLab {
     pub(super) jobs: BTreeMap<JobId, Job>,
     /// How often a job that was new was asked for.
     pub(super) trained: usize,
+    /// Speed by which runs claim to have taken time; none: no time.
+    pub(super) operations_per_second: Option<f64>,
     /// After so many runs the lab is interrupted.
     pub(super) patience: usize,
 }
@@ -58,6 +60,7 @@ impl FormulaLab {
             gain: 0.1,
             jobs: BTreeMap::new(),
             trained: 0,
+            operations_per_second: None,
             patience: usize::MAX,
         }
     }
@@ -67,6 +70,16 @@ impl FormulaLab {
             Job::Train(spec) => (self.formula)(spec),
             _ => None,
         }
+    }
+
+    /// Time by the operations of a run, evaluations for nothing.
+    fn cost(&self, job: &Job) -> Cost {
+        let (Job::Train(spec), Some(speed)) = (job, self.operations_per_second) else {
+            return Cost::default();
+        };
+        let tokens = spec.data.epochs * spec.data.budget_tokens as f64;
+        let flops = tokens * spec.model.flops_per_token(spec.data.sequence_tokens) as f64;
+        Cost { flops, wall_seconds: flops / speed, ..Cost::default() }
     }
 
     /// The columns of a job: names with mean losses.
@@ -135,7 +148,7 @@ impl FormulaLab {
             side_means: Vec::new(),
             measured: Vec::new(),
             trained_on: Vec::new(),
-            cost: Cost::default(),
+            cost: self.cost(job),
             machine: Machine::here(1, "portable"),
             numerics: Numerics {
                 backend: "cpu".to_owned(),

@@ -9,6 +9,7 @@ use scarce::store::{Record, Store};
 use serde_json::Value;
 
 use crate::program::{answer, failure, pocket_corpus};
+use crate::report::check_in_browser;
 
 /// A short run of a small model on the built-in language.
 fn spec(corpora: &Corpora, sets: &[&str]) -> TrainSpec {
@@ -185,8 +186,32 @@ fn a_study_of_families_shows_curves_and_remembers_its_members() {
     std::fs::remove_dir_all(store.join("records").join(member)).unwrap();
     let again = json(&command(&store, all));
     assert_eq!(again["families"], found["families"]);
+    the_same_as_a_study_file(&store, &found["families"]);
     let test = json(&command(&store, "--members 2 --split test --json"));
     assert_eq!((&test["test_reads"], &test["split"]), (&1.into(), &"test".into()));
+}
+
+/// The request as a study file: it trains nothing more, and has a page.
+fn the_same_as_a_study_file(store: &Path, families: &Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("members.toml");
+    let text = "study = 'ensemble'\n[base]\n\
+                model = { preset = 'pocket-150k', layers = 1, width = 32 }\n\
+                data.budget_tokens = 2560\noptim = { batch_sequences = 4, lr = 0.01 }\n\
+                [plan]\nmembers = 3\nvary = 'all'\n";
+    std::fs::write(&file, text).unwrap();
+    let before = records(store).len();
+    let (file, corpus) = (file.to_str().unwrap(), pocket_corpus().to_str().unwrap());
+    let places = ["--corpus", corpus, "--store", store.to_str().unwrap()];
+    let found = answer([&["ensemble", file, "--json"][..], &places].concat());
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!((&found["families"], records(store).len()), (families, before));
+    let out = folder.path().join("page");
+    answer([&["report", file, "--out", out.to_str().unwrap()][..], &places].concat());
+    check_in_browser(&out.join("report.html"));
+    let (code, message) = failure([&["tune", file][..], &places].concat());
+    assert_eq!(code, 2);
+    assert!(message.contains("is a study of kind `ensemble`, not `tune`"), "{message}");
 }
 
 #[test]

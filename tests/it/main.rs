@@ -6,6 +6,9 @@
 /// Bad input: messages, hints, exit codes, nothing half written.
 mod bad_input;
 
+/// `scarce best`.
+mod best;
+
 /// Ensembles over the subsets of their members.
 mod ensemble;
 

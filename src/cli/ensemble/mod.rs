@@ -6,7 +6,7 @@ mod text;
 use clap::Args;
 use serde_json::json;
 
-use super::options::{Places, SpecSource, local_options};
+use super::options::{Places, SpecSource, facts, local_options, read_text};
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
@@ -14,34 +14,38 @@ use super::study::tell;
 use crate::Result;
 use crate::lab::{Corpora, LocalLab, planned_ensemble_bytes, planned_ledger_bytes, planned_steps};
 use crate::report::number;
-use crate::spec::{EnsembleSpec, Job, Split, TrainSpec};
+use crate::spec::{Job, Split, TrainSpec, resolve};
 use crate::store::Store;
 use crate::study::ensemble::{self, Options, Vary};
+use crate::study::{Plan, StudyFile};
 
 /// Arguments of `scarce ensemble`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The spec is member 0; the others differ from it by their seeds alone. Members that the store knows
-cost nothing. All subsets of the members are averaged, so that the curve does not depend on their
-order. Choices are made on `val`; `--split test` is for publication, and every read is logged.")]
+The file is a spec, or a study of kind `ensemble`, whose base is one; `scarce report` makes a page of
+a study. The spec is member 0; the others differ from it by their seeds alone. Members that the
+store knows cost nothing. All subsets of the members are averaged, so that the curve does not depend
+on their order. Choices are made on `val`; `--split test` is for publication, and every read is
+logged.")]
 pub(super) struct EnsembleArgs {
     #[command(flatten)]
     source: SpecSource,
     #[command(flatten)]
     places: Places,
-    /// Members of a family
-    #[arg(long, value_name = "K", default_value_t = 5)]
-    members: u32,
+    /// Members of a family; default: 5
+    #[arg(long, value_name = "K")]
+    members: Option<u32>,
     /// Which seeds differ between members: of the initial weights, of the order of the data, both
-    /// together, or these three families one after another
-    #[arg(long, value_enum, default_value = "both")]
-    vary: Varied,
-    /// What is read
-    #[arg(long, value_enum, default_value = "val")]
-    split: Read,
-    /// Up to this many subsets in all, every subset is measured; beyond, a fixed sample
-    #[arg(long, value_name = "N", default_value_t = EnsembleSpec::SUBSETS_MAX)]
-    subsets: u32,
+    /// together, or these three families one after another; default: both
+    #[arg(long, value_enum)]
+    vary: Option<Varied>,
+    /// What is read; default: val
+    #[arg(long, value_enum)]
+    split: Option<Read>,
+    /// Up to this many subsets in all, every subset is measured; beyond, a fixed sample; default:
+    /// 255
+    #[arg(long, value_name = "N")]
+    subsets: Option<u32>,
     /// Asymptote of the single-model recipe, to be told if the ensemble's is not below
     #[arg(long, value_name = "NATS")]
     single_asymptote: Option<f64>,
@@ -75,32 +79,61 @@ enum Read {
     Test,
 }
 
+impl From<Varied> for Vary {
+    fn from(varied: Varied) -> Self {
+        match varied {
+            Varied::Init => Self::Init,
+            Varied::Order => Self::Order,
+            Varied::Both => Self::Both,
+            Varied::All => Self::All,
+        }
+    }
+}
+
+impl From<Read> for Split {
+    fn from(read: Read) -> Self {
+        match read {
+            Read::Val => Self::Val,
+            Read::Test => Self::Test,
+        }
+    }
+}
+
 impl EnsembleArgs {
-    fn options(&self) -> Result<Options> {
+    /// Member 0 and the plan: of a study file, or of a spec; flags win over both.
+    fn request(&self, corpora: &Corpora) -> Result<(TrainSpec, Options)> {
+        let study = match &self.source.spec {
+            Some(path) => Some((path, read_text(path)?)),
+            None => None,
+        };
+        let study = match study.filter(|(_, text)| StudyFile::is_study(text)) {
+            Some((path, text)) => Some(StudyFile::parse(&path.display().to_string(), &text)?),
+            None => None,
+        };
+        let (base, given) = match &study {
+            None => (self.source.resolve(corpora)?.spec, Options::default()),
+            Some(file) => {
+                let Plan::Ensemble(options) = &file.plan else {
+                    return Err(file.is_not("ensemble"));
+                };
+                (resolve(&file.request(&self.source.set), &facts(corpora)?)?.spec, *options)
+            }
+        };
         let options = Options {
-            members: self.members,
-            vary: match self.vary {
-                Varied::Init => Vary::Init,
-                Varied::Order => Vary::Order,
-                Varied::Both => Vary::Both,
-                Varied::All => Vary::All,
-            },
-            split: match self.split {
-                Read::Val => Split::Val,
-                Read::Test => Split::Test,
-            },
-            subsets_max: self.subsets,
-            single_asymptote_nats: self.single_asymptote,
+            members: self.members.unwrap_or(given.members),
+            vary: self.vary.map_or(given.vary, Vary::from),
+            split: self.split.map_or(given.split, Split::from),
+            subsets_max: self.subsets.unwrap_or(given.subsets_max),
+            single_asymptote_nats: self.single_asymptote.or(given.single_asymptote_nats),
         };
         options.validate()?;
-        Ok(options)
+        Ok((base, options))
     }
 }
 
 pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
-    let options = arguments.options()?;
     let corpora = arguments.places.open_corpora()?;
-    let base = arguments.source.resolve(&corpora)?.spec;
+    let (base, options) = arguments.request(&corpora)?;
     if arguments.dry_run {
         return dry_run(arguments, &base, &options, &corpora);
     }

@@ -108,6 +108,11 @@ impl Fitted {
         })
     }
 
+    /// Whether the asymptote lies at its bound, E = 0, so that there is none.
+    pub(super) fn is_at_bound(&self) -> bool {
+        self.fit.warnings.iter().any(|warning| matches!(warning, Warning::AsymptoteAtBound))
+    }
+
     /// The asymptote with its interval and, in words, what must be known before believing it.
     pub(super) fn finding(&self, what: impl Into<String>) -> Finding {
         let warnings = self.fit.warnings.iter().map(ToString::to_string).collect();

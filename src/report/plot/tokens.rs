@@ -67,9 +67,21 @@ struct Recipe {
     points: Vec<Point>,
 }
 
+const REGULARIZED: &str = "regularized, N to infinity";
+const JOINT: &str = "joint, K and N to infinity";
+
 /// The three recipes over budgets, with laws where they can be; used by P1 and P3.
 pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Finding>) {
-    let asymptote = |(d, law): (f64, Fitted)| law.asymptote_point(d);
+    let mut findings = Vec::new();
+    // E = 0 is the bound of the search, no asymptote: as a point it would only stretch the axis.
+    let mut asymptote = |name: &str, (d, law): (f64, Fitted)| {
+        if law.is_at_bound() {
+            let what = format!("{name}, D = {}", amount(d));
+            findings.push(refused(what, "its law ends at E = 0: the runs show no asymptote"));
+            return None;
+        }
+        Some(law.asymptote_point(d))
+    };
     let mut recipes = vec![
         Recipe {
             name: "standard, best size",
@@ -78,24 +90,26 @@ pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Find
             points: standard_points(scope),
         },
         Recipe {
-            name: "regularized, N to infinity",
+            name: REGULARIZED,
             paint: Paint::Purple,
             shape: Shape::Square,
-            points: regularized_asymptotes(scope).into_iter().map(asymptote).collect(),
+            points: regularized_asymptotes(scope)
+                .into_iter()
+                .filter_map(|found| asymptote(REGULARIZED, found))
+                .collect(),
         },
     ];
     if with_joint {
         let joints = scope.budgets.iter().filter_map(|&d| Some((d, joint(scope, d).ok()?)));
         recipes.push(Recipe {
-            name: "joint, K and N to infinity",
+            name: JOINT,
             paint: Paint::Gold,
             shape: Shape::Diamond,
-            points: joints.map(asymptote).collect(),
+            points: joints.filter_map(|found| asymptote(JOINT, found)).collect(),
         });
     }
     let mut panel = Panel::new("Recipes over tokens", scope.d_scale(), scope.loss_scale());
     panel.levels.extend(floor_level(scope));
-    let mut findings = Vec::new();
     let standard = scope.d_law("standard law in D", &recipes[0].points);
     for recipe in recipes {
         if recipe.points.is_empty() {

@@ -25,7 +25,7 @@ pub struct LawRow {
 }
 
 impl From<&LawOf> for LawRow {
-    /// A law of a scaling study with those of its points that have records of their own.
+    /// A law of a scaling study.
     fn from(law: &LawOf) -> Self {
         Self {
             name: law.name.clone(),
@@ -33,7 +33,7 @@ impl From<&LawOf> for LawRow {
             points: law.points.len(),
             fit: law.fit.clone(),
             over_members: law.over_members,
-            records: ids(law.points.iter().filter_map(|(_, _, record)| record.as_ref())),
+            records: ids(&law.records),
         }
     }
 }

@@ -3,7 +3,10 @@
 //! Each table is a pure function of what a study or a fit has found; its numbers carry the ids of
 //! the records behind them. The same tables serve the terminal, where the links are not seen.
 
+mod best;
 mod certificate;
+mod ensemble;
+mod frontier;
 mod law;
 mod members;
 mod multiplier;
@@ -12,9 +15,18 @@ mod scaling;
 mod tests;
 mod tuning;
 
+pub use best::{
+    averages_table, best, best_figures, best_headline, division_sentence, estimate_table,
+    gain_sentence, model_table, plan_table, runs_table, sizes_table, stage_name,
+};
 pub use certificate::{
     basis, certificate, certificate_line, certificate_table, flat_sentence, score,
 };
+pub use ensemble::{
+    SHARED_MEMBERS, comparisons_table, curves_table, diversity_table, ensemble_headline,
+    ensemble_sections, member_laws_table, soups_table,
+};
+pub use frontier::{frontier_figure, frontier_table};
 pub use law::{LawRow, doubts_table, held_out, laws, laws_table, left_out, shapes, warnings_table};
 pub use members::{MembersRow, members, members_table};
 pub use multiplier::{MultiplierRow, multipliers, multipliers_table, times};

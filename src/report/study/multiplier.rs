@@ -1,5 +1,6 @@
 //! Data-efficiency multipliers under three ways to read them off the yardstick.
 
+use super::ids;
 use crate::laws::{Multiplier, Refusal, factor};
 use crate::report::number::{MISSING, grouped};
 use crate::report::page::Block;
@@ -22,14 +23,14 @@ pub struct MultiplierRow {
 }
 
 impl From<&DataEfficiency> for MultiplierRow {
-    /// A row of a scaling study, whose loss is without error and whose records are in other tables.
+    /// A row of a scaling study, whose loss is without error.
     fn from(row: &DataEfficiency) -> Self {
         Self {
             budget_tokens: row.budget_tokens,
             what: row.what.clone(),
             loss: format!("{:.4}", row.loss_nats),
             multipliers: row.multipliers,
-            records: Vec::new(),
+            records: ids(&row.records),
         }
     }
 }
@@ -73,7 +74,7 @@ pub fn multipliers_table(rows: &[MultiplierRow]) -> Table {
             Cell::of(row.loss.as_str(), &row.records),
         ];
         match &row.multipliers {
-            Ok(all) => cells.extend(all.iter().map(|one| Cell::from(times(one)))),
+            Ok(all) => cells.extend(all.iter().map(|one| Cell::of(times(one), &row.records))),
             Err(_) => {
                 cells.push("no law".into());
                 cells.resize(table.columns().len(), MISSING.into());

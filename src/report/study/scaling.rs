@@ -1,8 +1,8 @@
 //! A scaling study as tables and sections of a page.
 
 use super::{
-    LawRow, MembersRow, MultiplierRow, certificate, certificate_line, findings, ids, laws, members,
-    messages, multipliers,
+    LawRow, MembersRow, MultiplierRow, certificate, certificate_line, findings, frontier_table,
+    ids, laws, members, messages, multipliers,
 };
 use crate::report::number::{MISSING, grouped, interval, signed};
 use crate::report::page::{Block, Section};
@@ -179,6 +179,14 @@ pub fn scaling(outcome: &Outcome, figures: Vec<Block>) -> Vec<Section> {
         ));
         sections.push(section);
     }
+    let mut compute = Section::new("What compute buys", "frontier");
+    compute.blocks.push(Block::table(
+        frontier_table(outcome),
+        "Models on test that no cheaper one beats, at the floating-point operations of the runs \
+         that make them. The last columns are the loss against the row before, and what a further \
+         TFLOP buys there.",
+    ));
+    sections.push(compute);
     sections.push(certificates(outcome));
     sections
 }

@@ -20,9 +20,10 @@ pub struct LawOf {
     pub name: String,
     /// The axis: `N`, `K` or `D`.
     pub axis: char,
-    /// x, loss and the record that measured it; of asymptotes the records of their own points stand
-    /// in their laws.
+    /// x, loss and the record that measured it; of asymptotes there are several, in `records`.
     pub points: Vec<(f64, f64, Option<JobId>)>,
+    /// All records that the law rests on.
+    pub records: Vec<JobId>,
     /// The law, or why there is none.
     pub fit: std::result::Result<Fit, Refusal>,
     /// The interval of E over the choice of members, for laws in K that have one.
@@ -57,6 +58,8 @@ pub struct DataEfficiency {
     pub what: String,
     /// The loss, nats per token.
     pub loss_nats: f64,
+    /// The records behind it.
+    pub records: Vec<JobId>,
     /// How many times the budget the standard recipe would need, by its law and by lines.
     pub multipliers: std::result::Result<[Multiplier; 3], Refusal>,
 }
@@ -98,7 +101,9 @@ impl LawOf {
         }
         let pairs: Vec<(f64, f64)> = points.iter().map(|&(x, y, _)| (x, y)).collect();
         let fit = fit(&Curve::new(&pairs)?, options);
-        Ok(Some(Self { name, axis, points, fit, over_members: None }))
+        let mut records: Vec<JobId> = points.iter().filter_map(|(_, _, record)| *record).collect();
+        records.dedup();
+        Ok(Some(Self { name, axis, points, records, fit, over_members: None }))
     }
 }
 
@@ -125,7 +130,12 @@ pub(super) fn of(cells: &[CellResult], plan: &Options) -> Result<Laws> {
             let claim = law(laws)?.asymptote()?;
             Some((laws.budget_tokens as f64, claim.value, None))
         });
-        LawOf::new(name.to_owned(), 'D', points.collect(), &options)
+        let mut found = LawOf::new(name.to_owned(), 'D', points.collect(), &options)?;
+        if let Some(found) = &mut found {
+            let behind = budgets.iter().filter_map(law).flat_map(|law| &law.records);
+            found.records = behind.copied().collect();
+        }
+        Ok::<_, crate::Error>(found)
     };
     let regularized = over_budgets("regularized asymptotes", |laws| laws.regularized.as_ref())?;
     let joint = over_budgets("joint asymptotes", |laws| laws.joint.as_ref())?;
@@ -265,28 +275,29 @@ fn efficiency(
             .iter()
             .filter_map(|cell| cell.best_measured())
             .min_by(|a, b| a.val.all().nats.total_cmp(&b.val.all().nats));
-        let lowest = |laws: &[LawOf]| {
-            let values = laws.iter().filter_map(|law| Some(law.asymptote()?.value));
-            values.min_by(f64::total_cmp)
-        };
+        let asymptote = |law: &LawOf| Some((law.asymptote()?.value, law.records.clone()));
+        let lowest = laws.ensembles.iter().filter_map(asymptote).min_by(|a, b| a.0.total_cmp(&b.0));
         let members = ensemble.map_or(0, |e| e.members.len());
         let targets = [
-            ("best single model".to_owned(), single.map(|single| single.loss.nats)),
-            (format!("best ensemble of {members}"), ensemble.map(|e| e.test.all().nats)),
-            ("regularized asymptote".to_owned(), of_law(laws.regularized.as_ref())),
-            ("lowest ensemble asymptote".to_owned(), lowest(&laws.ensembles)),
-            ("joint asymptote".to_owned(), of_law(laws.joint.as_ref())),
+            (
+                "best single model".to_owned(),
+                single.map(|single| (single.loss.nats, vec![single.evaluation])),
+            ),
+            (
+                format!("best ensemble of {members}"),
+                ensemble.map(|e| (e.test.all().nats, vec![e.test.evaluation.id])),
+            ),
+            ("regularized asymptote".to_owned(), laws.regularized.as_ref().and_then(asymptote)),
+            ("lowest ensemble asymptote".to_owned(), lowest),
+            ("joint asymptote".to_owned(), laws.joint.as_ref().and_then(asymptote)),
         ];
         for (what, loss) in targets {
-            let Some(loss_nats) = loss else { continue };
+            let Some((loss_nats, records)) = loss else { continue };
             let target = Target { loss: loss_nats, deviation: 0.0 };
             let multipliers = multipliers(&curve, options, target, base);
-            found.push(DataEfficiency { budget_tokens: budget, what, loss_nats, multipliers });
+            let budget_tokens = budget;
+            found.push(DataEfficiency { budget_tokens, what, loss_nats, records, multipliers });
         }
     }
     Ok(found)
-}
-
-fn of_law(law: Option<&LawOf>) -> Option<f64> {
-    Some(law?.asymptote()?.value)
 }

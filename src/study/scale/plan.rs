@@ -11,7 +11,7 @@ use crate::study::cell::{Cell, column};
 use crate::study::grid::{Grid, Setting};
 use crate::study::members::MembersCurve;
 use crate::study::trial::differences;
-use crate::study::tune::{self, Method, Mode, STANDARD_DECAY};
+use crate::study::tune::{self, Certificate, Method, Mode, STANDARD_DECAY};
 use crate::{Error, Result};
 
 /// Runs the study.
@@ -49,6 +49,19 @@ struct Planner<'a> {
     messages: Vec<crate::study::message::Message>,
 }
 
+/// The optimum of a cell, before its seeds are trained and measured.
+struct Searched {
+    cell: Cell,
+    certificate: Certificate,
+    seeds: u32,
+}
+
+impl Searched {
+    fn setting(&self) -> Setting {
+        self.certificate.centre.setting
+    }
+}
+
 impl Planner<'_> {
     fn cell(&self, model: &str, budget_tokens: u64) -> Result<Cell> {
         let mut sets = self.request.sets.to_vec();
@@ -83,37 +96,48 @@ impl Planner<'_> {
     fn standard(&mut self, cells: &mut [CellResult]) -> Result<()> {
         let budgets = self.options.standard_budgets().to_vec();
         let grid = self.options.grid.at_decay(STANDARD_DECAY);
-        for index in 0..cells.len() {
-            if budgets.contains(&cells[index].budget_tokens) {
-                let start = carried(cells, index, |cell| cell.standard.as_ref());
-                let seeds = self.options.standard_seeds;
-                let single = self.tuned(&cells[index], (Mode::Standard, &grid, start), seeds)?;
-                cells[index].standard = Some(single);
-            }
+        let found = self.search_all(cells, &budgets, (Mode::Standard, &grid))?;
+        for (cell, single) in cells.iter_mut().zip(self.measure_all(found)?) {
+            cell.standard = single;
         }
         Ok(())
     }
 
     fn regularized(&mut self, cells: &mut [CellResult]) -> Result<()> {
-        for index in 0..cells.len() {
-            if self.options.budgets.contains(&cells[index].budget_tokens) {
-                let start = carried(cells, index, |cell| cell.regularized.as_ref());
-                let grid = self.options.grid.clone();
-                let seeds = self.options.members;
-                let single = self.tuned(&cells[index], (Mode::Regularized, &grid, start), seeds)?;
-                cells[index].regularized = Some(single);
-            }
+        let (budgets, grid) = (self.options.budgets.clone(), self.options.grid.clone());
+        let found = self.search_all(cells, &budgets, (Mode::Regularized, &grid))?;
+        for (cell, single) in cells.iter_mut().zip(self.measure_all(found)?) {
+            cell.regularized = single;
         }
         Ok(())
     }
 
-    /// Searches, then measures the optimum on `test` with all seeds.
-    fn tuned(
+    /// Searches every cell of these budgets, each from where the one before it led.
+    fn search_all(
+        &mut self,
+        cells: &[CellResult],
+        budgets: &[u64],
+        (mode, grid): (Mode, &Grid),
+    ) -> Result<Vec<Option<Searched>>> {
+        let mut found: Vec<Option<Searched>> = Vec::with_capacity(cells.len());
+        for (index, at) in cells.iter().enumerate() {
+            if !budgets.contains(&at.budget_tokens) {
+                found.push(None);
+                continue;
+            }
+            let optimum = |index: usize| found[index].as_ref().map(Searched::setting);
+            let start = carried(cells, index, optimum);
+            let searched = self.search(at, (mode, grid, start))?;
+            found.push(Some(searched));
+        }
+        Ok(found)
+    }
+
+    fn search(
         &mut self,
         at: &CellResult,
         (mode, grid, start): (Mode, &Grid, Option<Setting>),
-        seeds: u32,
-    ) -> Result<Single> {
+    ) -> Result<Searched> {
         let cell = self.cell(&at.model, at.budget_tokens)?;
         let start = start.or(self.options.start).unwrap_or_else(|| cell.setting());
         let options = tune::Options {
@@ -136,7 +160,24 @@ impl Planner<'_> {
             message.seen = format!("{place}: {}", message.seen);
             message
         }));
-        let certificate = outcome.certificate;
+        let seeds = match mode {
+            Mode::Standard => self.options.standard_seeds,
+            Mode::Regularized | Mode::Ensemble => self.options.members,
+        };
+        Ok(Searched { cell, certificate: outcome.certificate, seeds })
+    }
+
+    /// Measures every optimum on `test` with all its seeds. The runs of all cells are asked for at
+    /// once, and then all evaluations, so that no worker waits for the last one of a cell.
+    fn measure_all(&mut self, found: Vec<Option<Searched>>) -> Result<Vec<Option<Single>>> {
+        let wanted = found.iter().flatten();
+        let sets: Vec<(&Cell, Setting, u32)> =
+            wanted.map(|one| (&one.cell, one.setting(), one.seeds)).collect();
+        self.obtain_all(&sets, &[Split::Test])?;
+        found.into_iter().map(|one| one.map(|one| self.measure(one)).transpose()).collect()
+    }
+
+    fn measure(&mut self, Searched { cell, certificate, seeds }: Searched) -> Result<Single> {
         let runs = self.members(&cell, certificate.centre.setting, seeds)?;
         let evaluation = self.lab.obtain(&[cell.ensembles(&runs, Split::Test)])?.remove(0);
         let name = "subsets-logits-1".to_owned();
@@ -147,6 +188,26 @@ impl Planner<'_> {
         let id = evaluation.id;
         self.records.insert(id, evaluation);
         Ok(Single { certificate, runs, evaluation: id, column: name, loss, of_seeds })
+    }
+
+    /// Trains all members of several sets and measures their ensembles, as far as none diverged;
+    /// what is read of them is asked for again, and then known.
+    fn obtain_all(&mut self, sets: &[(&Cell, Setting, u32)], splits: &[Split]) -> Result<()> {
+        let members = |&(cell, setting, count): &(&Cell, Setting, u32)| -> Vec<Job> {
+            (0..u64::from(count)).map(|k| Job::Train(cell.train(setting, k))).collect()
+        };
+        let jobs: Vec<Vec<Job>> = sets.iter().map(members).collect();
+        let mut records = self.lab.obtain(&jobs.concat())?.into_iter();
+        let mut measured = Vec::new();
+        for ((cell, ..), jobs) in sets.iter().zip(&jobs) {
+            let runs: Vec<Record> = records.by_ref().take(jobs.len()).collect();
+            if runs.iter().all(|run| run.outcome == RunOutcome::Finished) {
+                let ids: Vec<JobId> = runs.iter().map(|run| run.id).collect();
+                measured.extend(splits.iter().map(|&split| cell.ensembles(&ids, split)));
+            }
+        }
+        self.lab.obtain(&measured)?;
+        Ok(())
     }
 
     /// Trains members and insists that they finish.
@@ -165,30 +226,49 @@ impl Planner<'_> {
     }
 
     fn ensembles(&mut self, cells: &mut [CellResult]) -> Result<()> {
-        for cell in cells.iter_mut() {
-            let Some(single) = &cell.regularized else { continue };
-            let optimum = single.certificate.centre.setting;
-            let own = MemberRule { epochs: 1.0, weight_decay: 1.0 };
-            let mut tried: Vec<Setting> = Vec::new();
-            let mut ensembles = Vec::new();
-            for rule in [own].iter().chain(&self.options.member_rules) {
-                let guess = Setting {
-                    epochs: optimum.epochs * rule.epochs,
-                    weight_decay: optimum.weight_decay * rule.weight_decay,
-                    ..optimum
-                };
-                let setting = self.options.grid.setting(self.options.grid.nearest(guess));
-                if !tried.contains(&setting) {
-                    tried.push(setting);
-                    ensembles.push(self.ensemble(cell, setting, *rule)?);
-                }
-            }
+        let planned: Vec<Vec<(Setting, MemberRule)>> =
+            cells.iter().map(|cell| self.member_settings(cell)).collect();
+        let mut sets = Vec::new();
+        for (at, settings) in cells.iter().zip(&planned) {
+            let cell = self.cell(&at.model, at.budget_tokens)?;
+            sets.extend(settings.iter().map(|&(setting, _)| (cell.clone(), setting)));
+        }
+        let members = self.options.members;
+        let sets: Vec<_> = sets.iter().map(|(cell, setting)| (cell, *setting, members)).collect();
+        self.obtain_all(&sets, &[Split::Val, Split::Test])?;
+        for (cell, settings) in cells.iter_mut().zip(planned) {
+            let ensembles = settings.into_iter();
+            let ensembles = ensembles.map(|(setting, rule)| self.ensemble(cell, setting, rule));
+            let mut ensembles: Vec<Ensemble> = ensembles.collect::<Result<_>>()?;
             let values: Vec<f64> = ensembles.iter().map(|e| asymptote(&e.val)).collect();
             let best = crate::study::search::lowest(&values);
-            ensembles[best].chosen = true;
+            if let Some(best) = ensembles.get_mut(best) {
+                best.chosen = true;
+            }
             cell.ensembles = ensembles;
         }
         Ok(())
+    }
+
+    /// Where the members of a cell are trained: at its regularized optimum and where each rule
+    /// leads from there, every setting once.
+    fn member_settings(&self, cell: &CellResult) -> Vec<(Setting, MemberRule)> {
+        let Some(single) = &cell.regularized else { return Vec::new() };
+        let optimum = single.certificate.centre.setting;
+        let own = MemberRule { epochs: 1.0, weight_decay: 1.0 };
+        let mut settings: Vec<(Setting, MemberRule)> = Vec::new();
+        for rule in [own].iter().chain(&self.options.member_rules) {
+            let guess = Setting {
+                epochs: optimum.epochs * rule.epochs,
+                weight_decay: optimum.weight_decay * rule.weight_decay,
+                ..optimum
+            };
+            let setting = self.options.grid.setting(self.options.grid.nearest(guess));
+            if settings.iter().all(|(known, _)| *known != setting) {
+                settings.push((setting, *rule));
+            }
+        }
+        settings
     }
 
     fn ensemble(
@@ -244,17 +324,16 @@ impl Planner<'_> {
 
 /// Where a search starts: the optimum of the next smaller model of the same budget, else of the
 /// same model at the next smaller budget.
-fn carried<'c>(
-    cells: &'c [CellResult],
+fn carried(
+    cells: &[CellResult],
     index: usize,
-    recipe: impl Fn(&'c CellResult) -> Option<&'c Single>,
+    optimum: impl Fn(usize) -> Option<Setting>,
 ) -> Option<Setting> {
     let at = &cells[index];
-    let before = &cells[..index];
-    let same_budget = before.iter().rev().find(|c| c.budget_tokens == at.budget_tokens);
-    let same_model = || before.iter().rev().find(|c| c.model == at.model && recipe(c).is_some());
-    let from = same_budget.filter(|cell| recipe(cell).is_some()).or_else(same_model)?;
-    Some(recipe(from)?.certificate.centre.setting)
+    let before = || (0..index).rev();
+    let same_budget = before().find(|&other| cells[other].budget_tokens == at.budget_tokens);
+    let same_model = || before().filter(|&other| cells[other].model == at.model).find_map(&optimum);
+    same_budget.and_then(&optimum).or_else(same_model)
 }
 
 /// E of a curve in K, or its last loss where there is no law.

@@ -1,0 +1,293 @@
+//! `scarce best`: the best model that a corpus and some hours can give.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::options::{local_options, processors};
+use super::plot::write;
+use super::print;
+use super::progress::Bar;
+use super::signals::Interrupt;
+use super::study::{messages_json, tell};
+use crate::data::{Corpus, MANIFEST_FILE};
+use crate::lab::{Corpora, LocalLab, kernels, numerics};
+use crate::report::page::{Block, Figure, Page, Source};
+use crate::report::study::{
+    averages_table, best as sections, best_figures, best_headline, division_sentence,
+    estimate_table, gain_sentence, model_table, plan_table, runs_table, sizes_table, stage_name,
+};
+use crate::spec::{JobId, Precision, Request, Split};
+use crate::store::{Found, Loss, NamedModel, Store, check_name, write_atomically};
+use crate::study::best::{self, Estimate, Options, Outcome};
+use crate::{Error, Result};
+
+/// Arguments of `scarce best`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A short run measures the speed. Sizes are then compared at equal compute, weight decay is searched
+around a rule's guess, and what is left of the hours trains members of an ensemble, in bf16 where
+the machine has it (--set precision=f32 for the other). Choices read `val`; `test` is read once, at
+the end. The same command goes on after an interruption, and trains
+nothing when it is complete.")]
+pub(super) struct BestArgs {
+    /// Directory of a prepared corpus
+    #[arg(value_name = "CORPUS")]
+    corpus: PathBuf,
+    /// Wall-clock hours for everything
+    #[arg(long, value_name = "H")]
+    hours: f64,
+    /// Name that the model gets; the file names/NAME.toml of the store
+    #[arg(long, default_value = "best", value_name = "NAME")]
+    name: String,
+    /// Directory of the records
+    #[arg(long, default_value = "scarce-store", value_name = "DIR")]
+    store: PathBuf,
+    /// Where the page and its figures go
+    #[arg(long, default_value = "scarce-best", value_name = "DIR")]
+    out: PathBuf,
+    /// Override a key of all runs, for example --set data.budget_tokens=1000000
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The first seed
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Worker processes; default: one per core, at most 4
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+    /// Threads of each worker; default: the cores divided by the workers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Measure the speed for some seconds, and show the plan and its cost
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// More workers would leave each run a smaller share of the hours; threads use the other cores.
+const WORKERS_MAX: usize = 4;
+
+pub(super) fn run(arguments: &BestArgs) -> Result<()> {
+    check_name(&arguments.name).map_err(|error| error.within("--name"))?;
+    let corpora = open(&arguments.corpus)?;
+    let corpus = corpora.first().expect("one was opened");
+    let store = Store::open(&arguments.store)?;
+    let sets = with_precision(&arguments.set)?;
+    let options = options(arguments, &sets, (corpus, &store))?;
+    let interrupt = Interrupt::listen()?;
+    let bar = Bar::new("best");
+    let workers = u16::try_from(options.workers).ok();
+    let pool = local_options(usize::MAX, workers, arguments.threads, true)?;
+    let mut lab = LocalLab::new(
+        store.clone(),
+        &corpora,
+        pool,
+        |overview| bar.lab(overview),
+        || interrupt.is_set(),
+    );
+    let start = Instant::now();
+    let clock = || start.elapsed().as_secs_f64();
+    let (request, facts) = (Request { file: None, sets: &sets }, corpus.facts());
+    if arguments.dry_run {
+        let estimate = best::estimate(&mut lab, (&request, &facts), &options, &clock);
+        bar.finish();
+        return preview(arguments, &estimate?);
+    }
+    let outcome = best::run(&mut lab, (&request, &facts), &options, &clock);
+    bar.finish();
+    let outcome = outcome?;
+    let found = Found {
+        hours: options.hours,
+        workers: options.workers,
+        seed: options.seed,
+        sets,
+        ledger_seconds: outcome.ledger.iter().map(|entry| entry.seconds).collect(),
+    };
+    let model =
+        NamedModel { corpus: corpus.id(), members: outcome.members.clone(), found: Some(found) };
+    store.set_name(&arguments.name, &model)?;
+    let page = write_page(arguments, (&outcome, corpus, &store))?;
+    tell(&outcome.messages);
+    if arguments.json {
+        print::json(&as_json(&outcome)?);
+    } else {
+        print::data(&text(&outcome));
+    }
+    print::note(&format!("the model is named `{}` · {}", arguments.name, page.display()));
+    Ok(())
+}
+
+/// Opens the corpus; text that was not prepared is the commonest mistake.
+fn open(directory: &Path) -> Result<Corpora> {
+    if directory.exists() && !directory.join(MANIFEST_FILE).is_file() {
+        let shown = directory.display();
+        return Err(Error::usage(format!("`{shown}` is not a prepared corpus"))
+            .hint(format!("prepare it first: scarce prepare {shown} --vocab 4096 --out corpus")));
+    }
+    Corpora::open(&[directory.to_owned()])
+}
+
+/// The overrides, and before them bf16 products where this machine has instructions for them: more
+/// runs fit into the hours, and the paper trains so, too (mission T3).
+fn with_precision(sets: &[String]) -> Result<Vec<String>> {
+    let native = numerics(kernels(Precision::Bf16)?).arithmetic != "bf16-rounded";
+    let precision = native.then(|| "precision=bf16".to_owned());
+    Ok(precision.into_iter().chain(sets.iter().cloned()).collect())
+}
+
+/// The request, with the ledger of an earlier call that asked for the same.
+fn options(
+    arguments: &BestArgs,
+    sets: &[String],
+    (corpus, store): (&Corpus, &Store),
+) -> Result<Options> {
+    let default = || processors().min(WORKERS_MAX);
+    let mut options = Options {
+        hours: arguments.hours,
+        workers: arguments.workers.map_or_else(default, usize::from),
+        seed: arguments.seed,
+        held_out_tokens: [Split::Val, Split::Test].map(|split| corpus.split(split).tokens()),
+        ledger: None,
+    };
+    options.validate()?;
+    let Some(model) = store.named(&arguments.name)? else { return Ok(options) };
+    let same = |found: &Found| {
+        (found.workers, found.seed, &*found.sets) == (options.workers, options.seed, sets)
+            && found.hours.total_cmp(&options.hours).is_eq()
+            && model.corpus == corpus.id()
+    };
+    options.ledger = model.found.filter(same).map(|found| found.ledger_seconds);
+    Ok(options)
+}
+
+fn preview(arguments: &BestArgs, estimate: &Estimate) -> Result<()> {
+    if arguments.json {
+        print::json(&estimate_json(estimate)?);
+        return Ok(());
+    }
+    let mut text = estimate_table(estimate).to_text();
+    text += "\nsizes that are compared at equal compute\n";
+    text += &plan_table(estimate).to_text();
+    text +=
+        "\nthe size of all further runs, and with it their passes, follows from the comparison\n";
+    print::data(&text);
+    Ok(())
+}
+
+/// The result for people.
+fn text(outcome: &Outcome) -> String {
+    let tables = [
+        estimate_table(&outcome.estimate),
+        sizes_table(outcome),
+        runs_table(outcome),
+        averages_table(outcome),
+        model_table(outcome),
+    ];
+    let mut text = format!("{}\n\n", best_headline(outcome));
+    tables.iter().for_each(|table| text += &format!("{}\n", table.to_text()));
+    text += &format!("{}\n", division_sentence(outcome));
+    gain_sentence(outcome).into_iter().for_each(|sentence| text += &format!("{sentence}\n"));
+    text
+}
+
+fn write_page(
+    arguments: &BestArgs,
+    (outcome, corpus, store): (&Outcome, &Corpus, &Store),
+) -> Result<PathBuf> {
+    const FIGURES: &str = "figures";
+    let folder = arguments.out.join(FIGURES);
+    std::fs::create_dir_all(&folder).map_err(|cause| Error::io("create", &folder, &cause))?;
+    let mut figures = Vec::new();
+    for figure in best_figures(outcome) {
+        write(&folder, &figure)?;
+        figures.push(Block::Figure(Figure::of_chart(&figure, FIGURES)));
+    }
+    let name = corpus.directory().file_name().unwrap_or_default().to_string_lossy();
+    let subject =
+        format!("scarce best, corpus {name} ({}), {} hours", corpus.id().short(), arguments.hours);
+    let mut page = Page::new(format!("The best model of {name}"), subject);
+    page.headline = best_headline(outcome);
+    page.sections = sections(outcome, figures);
+    for record in &outcome.records {
+        page.sources.push(Source::of_record(record, &store.job(record.id)?, true));
+    }
+    page.test_reads = store.test_reads()?;
+    page.test_reads.retain(|read| read.corpus == corpus.id());
+    page.wall_seconds = Some(outcome.seconds());
+    let path = arguments.out.join("report.html");
+    write_atomically(&path, page.to_html().as_bytes())?;
+    Ok(path)
+}
+
+fn as_json(outcome: &Outcome) -> Result<Value> {
+    let loss = |loss: &Loss| {
+        json!({ "nats": loss.nats, "standard_error_nats": loss.standard_error_nats,
+                "bits_per_byte": loss.bits_per_byte })
+    };
+    let maybe = |found: &Option<Loss>| found.as_ref().map(loss);
+    let scan: Vec<Value> = outcome
+        .scan
+        .iter()
+        .map(|scanned| {
+            json!({
+                "model": scanned.size.model, "parameters": scanned.size.parameters,
+                "setting": scanned.size.setting, "run": scanned.run, "val": maybe(&scanned.loss),
+            })
+        })
+        .collect();
+    let runs: Vec<Value> = outcome
+        .runs
+        .iter()
+        .map(|run| {
+            let difference = run.difference.as_ref();
+            json!({
+                "stage": stage_name(run.stage), "setting": run.setting, "seed": run.seed,
+                "run": run.run,
+                "val": maybe(&run.loss), "minus_best_nats": difference.map(|d| d.mean),
+                "interval_nats": difference.and_then(|d| d.interval).map(|i| [i.low, i.high]),
+            })
+        })
+        .collect();
+    let gain = outcome.gain.as_ref().map(|gain| {
+        json!({ "nats": gain.estimate.mean,
+                "interval_nats": gain.bootstrap.map(|i| [i.low, i.high]) })
+    });
+    let ledger = outcome.ledger.iter();
+    let ledger: Vec<Value> =
+        ledger.map(|entry| json!({ "what": entry.what, "seconds": entry.seconds })).collect();
+    let division = &outcome.division;
+    let members: &[JobId] = &outcome.members;
+    Ok(json!({
+        "estimate": estimate_json(&outcome.estimate)?,
+        "sizes": scan, "size": outcome.size.model, "runs": runs,
+        "division": { "nats_per_e_fold": division.per_e_fold,
+                      "nats_of_members": division.of_members, "waves": division.waves },
+        "averages_on_val": outcome.ensembles.iter().map(loss).collect::<Vec<_>>(),
+        "members": members, "evaluation": outcome.evaluation,
+        "test": loss(&outcome.test), "best_member_on_test": loss(&outcome.single_test),
+        "gain": gain, "seconds": outcome.seconds(),
+        "ledger": ledger, "messages": messages_json(&outcome.messages)?,
+    }))
+}
+
+fn estimate_json(estimate: &Estimate) -> Result<Value> {
+    let sizes: Vec<Value> = estimate
+        .sizes
+        .iter()
+        .map(|size| {
+            json!({ "model": size.model, "parameters": size.parameters, "setting": size.setting })
+        })
+        .collect();
+    Ok(json!({
+        "measured": estimate.measured, "flops_per_second": estimate.flops_per_second,
+        "flops": estimate.flops, "budget_tokens": estimate.budget_tokens,
+        "optimal_tokens": estimate.optimal_tokens, "data_limited": estimate.is_data_limited(),
+        "sizes": sizes, "size_seconds": estimate.size_seconds,
+        "search_runs": estimate.search_runs, "search_seconds": estimate.search_seconds,
+        "member_seconds": estimate.member_seconds, "reserve_seconds": estimate.reserve_seconds,
+    }))
+}

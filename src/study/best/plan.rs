@@ -1,0 +1,321 @@
+//! What is run, in which order, and what is made of it.
+
+use std::collections::BTreeMap;
+
+use super::sizes::{carried, ladder, lowest, optimal_tokens, rounded, scanned};
+use super::speed::{Speeds, makespan_of};
+use super::stages::{averaged, nats};
+use super::{
+    BATCH_SEQUENCES, Division, EPOCHS_MAX, Entry, Estimate, MEASURED_STEPS, MEMBERS_MAX, Options,
+    Outcome, PLANNED_SHARE, SEARCH_RUNS, SEARCH_SHARE, SIZES, SIZES_SHARE, STEPS_MIN, Scanned,
+    Sized, Trained,
+};
+use crate::lab::Lab;
+use crate::spec::{CorpusFacts, Job, JobId, Request, Split};
+use crate::store::Record;
+use crate::study::cell::{Cell, column, val_loss};
+use crate::study::grid::Setting;
+use crate::study::message::Message;
+use crate::study::search::lowest as lowest_score;
+use crate::study::trial::differences;
+use crate::{Error, Result};
+
+/// The model whose speed is measured first; the comparison of sizes then measures the others.
+const MEASURED_MODEL: &str = "pocket-150k";
+/// Keys that are decided here.
+const CHOSEN: [&str; 5] = ["model.", "data.epochs", "optim.lr", "optim.weight_decay", "seeds."];
+/// Room in predictions of how long ensembles take: their averages cost, too.
+const RESERVE_FACTOR: f64 = 1.5;
+
+/// Measures the speed and says what the hours allow.
+///
+/// # Errors
+/// If the request makes no sense, the hours are too short, or the lab fails.
+pub fn estimate(
+    lab: &mut dyn Lab,
+    (request, corpus): (&Request<'_>, &CorpusFacts),
+    options: &Options,
+    clock: &dyn Fn() -> f64,
+) -> Result<Estimate> {
+    Planner::new(lab, (request, corpus), options, clock)?.estimate()
+}
+
+/// Finds the best model. `clock` gives seconds since some moment.
+///
+/// # Errors
+/// As [`estimate`], or if every run diverged.
+pub fn run(
+    lab: &mut dyn Lab,
+    (request, corpus): (&Request<'_>, &CorpusFacts),
+    options: &Options,
+    clock: &dyn Fn() -> f64,
+) -> Result<Outcome> {
+    let mut planner = Planner::new(lab, (request, corpus), options, clock)?;
+    let estimate = planner.estimate()?;
+    let scan = planner.compare_sizes(&estimate)?;
+    let size = planner.choose_size(&estimate, &scan)?;
+    let mut runs = planner.search(&estimate, &size)?;
+    let division = planner.divide((&estimate, &scan), &size, &runs)?;
+    planner.members(&size, &division, &mut runs)?;
+    planner.finish((estimate, scan, size, division), runs)
+}
+
+pub(super) struct Planner<'a> {
+    pub(super) lab: &'a mut dyn Lab,
+    pub(super) request: &'a Request<'a>,
+    pub(super) corpus: &'a CorpusFacts,
+    pub(super) options: &'a Options,
+    pub(super) clock: &'a dyn Fn() -> f64,
+    pub(super) ladder: Vec<Sized>,
+    pub(super) speeds: Speeds,
+    pub(super) ledger: Vec<Entry>,
+    pub(super) records: BTreeMap<JobId, Record>,
+    pub(super) messages: Vec<Message>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(
+        lab: &'a mut dyn Lab,
+        (request, corpus): (&'a Request<'a>, &'a CorpusFacts),
+        options: &'a Options,
+        clock: &'a dyn Fn() -> f64,
+    ) -> Result<Self> {
+        options.validate()?;
+        for set in request.sets {
+            let key = set.split('=').next().unwrap_or_default().trim();
+            if CHOSEN.iter().any(|chosen| key.starts_with(chosen)) {
+                return Err(Error::usage(format!("--set {key}: `best` decides this itself"))
+                    .hint("`scarce tune` searches around what you give"));
+            }
+        }
+        let mut planner = Self {
+            lab,
+            request,
+            corpus,
+            options,
+            clock,
+            ladder: Vec::new(),
+            speeds: Speeds::default(),
+            ledger: Vec::new(),
+            records: BTreeMap::new(),
+            messages: Vec::new(),
+        };
+        planner.ladder = ladder(|model| planner.cell(model))?;
+        Ok(planner)
+    }
+
+    /// The runs of a size: defaults with our rules, and the user's values over them.
+    pub(super) fn cell(&self, model: &str) -> Result<Cell> {
+        let mut sets = vec![
+            format!("model.preset={model}"),
+            format!("optim.batch_sequences={BATCH_SEQUENCES}"),
+            "evaluation.points=8".to_owned(),
+            "evaluation.sample_tokens=4096".to_owned(),
+        ];
+        sets.extend_from_slice(self.request.sets);
+        let request = Request { file: self.request.file, sets: &sets };
+        Cell::new(&request, self.corpus, self.options.seed)
+    }
+
+    pub(super) fn val_tokens(&self) -> u64 {
+        self.options.held_out_tokens[0]
+    }
+
+    pub(super) fn spent_seconds(&self) -> f64 {
+        self.ledger.iter().map(|entry| entry.seconds).sum()
+    }
+
+    /// Obtains a wave, and enters it into the ledger: as an earlier call has it, else as the clock
+    /// or the records say. The records speak for what was run before an interruption.
+    pub(super) fn wave(&mut self, what: &'static str, jobs: &[Job]) -> Result<Vec<Record>> {
+        let start = (self.clock)();
+        let records = self.lab.obtain(jobs)?;
+        let of_clock = (self.clock)() - start;
+        let here = of_clock.max(makespan_of(&records, self.options.workers));
+        let earlier = self.options.ledger.as_ref().and_then(|l| l.get(self.ledger.len()));
+        self.ledger.push(Entry { what, seconds: earlier.copied().unwrap_or(here) });
+        let specs = jobs.iter().map(|job| match job {
+            Job::Train(spec) => Some(spec),
+            _ => None,
+        });
+        let runs: Vec<_> =
+            specs.zip(&records).filter_map(|(spec, record)| Some((spec?, record))).collect();
+        self.speeds.learn(&runs, self.options.held_out_tokens[0]);
+        self.records.extend(records.iter().map(|record| (record.id, record.clone())));
+        Ok(records)
+    }
+
+    /// Seconds for the ensembles of so many members on both held-out splits.
+    pub(super) fn reserve_seconds(&self, flops_per_token: f64, members: usize) -> f64 {
+        let tokens: u64 = self.options.held_out_tokens.iter().sum();
+        let operations = members as f64 * tokens as f64 * flops_per_token / 3.0;
+        RESERVE_FACTOR * operations / self.speeds.at(flops_per_token)
+    }
+
+    fn estimate(&mut self) -> Result<Estimate> {
+        let cell = self.cell(MEASURED_MODEL)?;
+        let epochs = rounded((MEASURED_STEPS / cell.steps_per_epoch()).min(EPOCHS_MAX));
+        let own = self.ladder.iter().find(|size| size.model == MEASURED_MODEL);
+        let size = own.expect("the measured model is on the ladder").clone();
+        let setting = Setting { epochs, ..size.setting };
+        // One run per worker, so that the speed is that of a busy machine.
+        let workers = self.options.workers;
+        let jobs: Vec<Job> =
+            (0..workers as u64).map(|k| Job::Train(cell.train(setting, k))).collect();
+        let measured = self.wave("measurement of the speed", &jobs)?[0].id;
+
+        let rate = self.speeds.at(size.flops_per_token);
+        let hours_seconds = self.options.hours * 3600.0;
+        let seconds = PLANNED_SHARE * hours_seconds - self.spent_seconds();
+        let waves = SEARCH_RUNS.div_ceil(workers).max(2);
+        let size_seconds = SIZES_SHARE * seconds / SIZES.div_ceil(workers) as f64;
+        let search_seconds = SEARCH_SHARE * seconds / waves as f64;
+        let all_members_seconds = (1.0 - SIZES_SHARE - SEARCH_SHARE) * seconds;
+        let optimal_tokens = optimal_tokens(rate * all_members_seconds);
+        // The size is not known yet: that of a compute-optimal run stands in for it.
+        let typical = optimal_tokens * 6.0 / super::TOKENS_PER_PARAMETER;
+        let reserve_seconds = self.reserve_seconds(typical, 4 * workers);
+        let member_seconds = all_members_seconds - reserve_seconds;
+
+        let spec = cell.train(Setting { epochs: 0.0, ..setting }, 0);
+        let held_out_seconds = self.speeds.seconds(&spec, self.val_tokens());
+        let flops = rate * (size_seconds - held_out_seconds);
+        let budget_tokens = spec.data.budget_tokens;
+        let sizes = scanned(&self.ladder, flops.max(0.0), budget_tokens);
+        let steps = sizes.iter().map(|size| size.setting.epochs * cell.steps_per_epoch());
+        if member_seconds <= 0.0
+            || held_out_seconds > 0.5 * size_seconds
+            || steps.fold(f64::INFINITY, f64::min) < STEPS_MIN
+        {
+            return Err(self.too_short((size_seconds, held_out_seconds)));
+        }
+        Ok(Estimate {
+            measured,
+            flops_per_second: rate * workers as f64,
+            flops: rate * workers as f64 * hours_seconds,
+            budget_tokens,
+            optimal_tokens,
+            sizes,
+            size_seconds,
+            search_runs: waves * workers,
+            search_seconds,
+            member_seconds,
+            reserve_seconds,
+        })
+    }
+
+    fn too_short(&self, (size_seconds, held_out_seconds): (f64, f64)) -> Error {
+        let error = Error::usage(format!(
+            "--hours {}: too short here: a size would have {size_seconds:.1} s, of which reading \
+             `val` takes {held_out_seconds:.1} s",
+            self.options.hours
+        ));
+        error.hint("give more hours, or prepare the corpus with a smaller --val-share")
+    }
+
+    fn compare_sizes(&mut self, estimate: &Estimate) -> Result<Vec<Scanned>> {
+        let jobs = estimate.sizes.iter().map(|size| {
+            let cell = self.cell(size.model)?;
+            Ok(Job::Train(cell.train(size.setting, 0)))
+        });
+        let jobs = jobs.collect::<Result<Vec<Job>>>()?;
+        let records = self.wave("sizes", &jobs)?;
+        let scanned = |(size, record): (&Sized, &Record)| Scanned {
+            size: size.clone(),
+            run: record.id,
+            loss: val_loss(record).cloned(),
+        };
+        Ok(estimate.sizes.iter().zip(&records).map(scanned).collect())
+    }
+
+    /// The size of the full runs, with the setting that the rules give.
+    fn choose_size(&mut self, estimate: &Estimate, scan: &[Scanned]) -> Result<Sized> {
+        let points: Vec<(f64, f64)> = scan
+            .iter()
+            .filter_map(|point| Some((point.size.parameters as f64, point.loss.as_ref()?.nats)))
+            .collect();
+        let best = lowest(&points)
+            .ok_or_else(|| Error::data("all runs of the comparison of sizes diverged"))?;
+        let growth = (estimate.member_seconds / estimate.size_seconds).max(1.0).sqrt();
+        let budget_tokens = estimate.budget_tokens;
+        let epochs = |size: &Sized| self.epochs_in(estimate.member_seconds, size, budget_tokens);
+        let size = carried(&self.ladder, best * growth, epochs);
+        let end = self.ladder.last().is_some_and(|last| last.model == size.model);
+        if end && size.setting.epochs >= EPOCHS_MAX {
+            self.messages.push(Message::new(
+                "B9",
+                format!("the largest size that there is, {}, has time for more", size.model),
+                "Larger models may be better: give fewer hours, or `scarce train` a larger one",
+            ));
+        }
+        Ok(size)
+    }
+
+    /// Orders the runs, chooses the members on `val`, and reads `test`.
+    fn finish(
+        mut self,
+        (estimate, scan, size, division): (Estimate, Vec<Scanned>, Sized, Division),
+        mut runs: Vec<Trained>,
+    ) -> Result<Outcome> {
+        runs.sort_by(|a, b| nats(a).total_cmp(&nats(b)));
+        let finished = runs.iter().filter(|run| run.loss.is_some()).map(|run| run.run);
+        let pool: Vec<JobId> = finished.take(MEMBERS_MAX).collect();
+        let best = pool[0];
+        for run in runs.iter_mut().filter(|run| run.loss.is_some() && run.run != best) {
+            let all = differences(self.lab, &[best], &[&[run.run]], Split::Val)?;
+            run.difference = all.into_iter().next();
+        }
+        let cell = self.cell(size.model)?;
+        let on_val = self.wave("averages on val", &[cell.evaluate(&pool, Split::Val)])?.remove(0);
+        let ensembles = (1..=pool.len())
+            .map(|k| column(&on_val, &averaged(k), Split::Val).cloned())
+            .collect::<Result<Vec<_>>>()?;
+        let losses: Vec<f64> = ensembles.iter().map(|loss| loss.nats).collect();
+        let members = pool[..=lowest_score(&losses)].to_vec();
+        let on_test =
+            self.wave("the model on test", &[cell.evaluate(&members, Split::Test)])?.remove(0);
+        let single = averaged(1);
+        let chosen = averaged(members.len());
+        let gain = match members.len() {
+            1 => None,
+            _ => {
+                let ledger = self.lab.ledger(on_test.id, Split::Test)?;
+                Some(ledger.difference(&chosen, &ledger, &single)?)
+            }
+        };
+        self.messages.extend(limit_message(&estimate));
+        Ok(Outcome {
+            test: column(&on_test, &chosen, Split::Test)?.clone(),
+            single_test: column(&on_test, &single, Split::Test)?.clone(),
+            evaluation: on_test.id,
+            chosen_by: on_val.id,
+            estimate,
+            scan,
+            size,
+            division,
+            runs,
+            ensembles,
+            members,
+            gain,
+            ledger: self.ledger,
+            messages: self.messages,
+            records: self.records.into_values().collect(),
+        })
+    }
+}
+
+/// Says it where the corpus is not the limit.
+fn limit_message(estimate: &Estimate) -> Option<Message> {
+    (!estimate.is_data_limited()).then(|| {
+        Message::new(
+            "F15",
+            format!(
+                "the corpus is not the limit: a compute-optimal run of {:.0} s would read {:.0} \
+                 tokens, and the budget has {}",
+                estimate.member_seconds, estimate.optimal_tokens, estimate.budget_tokens
+            ),
+            "Weight decay and ensembles win little here; one larger model for all the hours may \
+             be better, or more hours",
+        )
+    })
+}

@@ -1,0 +1,210 @@
+//! The runs of the chosen size: the search of a setting, and the members.
+
+use super::plan::Planner;
+use super::sizes::rounded;
+use super::{
+    Division, EPOCHS_MAX, Estimate, LEARNING_RATES, MEMBERS_MAX, Scanned, Sized, Stage, Trained,
+    WAVES_MAX, WEIGHT_DECAYS,
+};
+use crate::spec::{Job, Split};
+use crate::study::cell::{Cell, column, val_loss};
+use crate::study::grid::{Axis, Grid, Point, Setting, Step};
+use crate::{Error, Result};
+
+/// A member is not trained for less than this share of the passes of the search.
+const SHORTENED_MIN: f64 = 0.5;
+/// Share of the hours in which the members should end: their last wave is long, and the machine may
+/// become slower meanwhile.
+const MEMBERS_END_SHARE: f64 = 0.93;
+
+impl Planner<'_> {
+    /// Seconds that members may still take, beside what is kept for the ensembles.
+    fn seconds_left(&self, reserve_seconds: f64) -> f64 {
+        MEMBERS_END_SHARE * self.options.hours * 3600.0 - self.spent_seconds() - reserve_seconds
+    }
+
+    /// Searches with short runs, an axis at a time; the last wave ends with a second seed.
+    pub(super) fn search(&mut self, estimate: &Estimate, size: &Sized) -> Result<Vec<Trained>> {
+        let cell = self.cell(size.model)?;
+        let epochs = self.epochs_in(estimate.search_seconds, size, estimate.budget_tokens);
+        let start = Setting { epochs: rounded(epochs.min(size.setting.epochs)), ..size.setting };
+        let grid = Grid {
+            epochs: vec![start.epochs],
+            lr: LEARNING_RATES.to_vec(),
+            weight_decay: WEIGHT_DECAYS.to_vec(),
+        };
+        let mut runs: Vec<Trained> = Vec::new();
+        while runs.len() < estimate.search_runs {
+            let last = runs.len() + self.options.workers >= estimate.search_runs;
+            let free = self.options.workers - usize::from(last);
+            let best = best_of(&runs).map_or(start, |run| run.setting);
+            let mut wave: Vec<(Setting, u64)> =
+                unmeasured(&grid, best, &runs).into_iter().take(free).map(|at| (at, 0)).collect();
+            if last {
+                // One worker has nothing to search in its last wave, the others less.
+                wave.push((best, 1));
+            }
+            if wave.is_empty() {
+                break;
+            }
+            self.train((&cell, "search"), Stage::Search, &wave, &mut runs)?;
+        }
+        Ok(runs)
+    }
+
+    fn train(
+        &mut self,
+        (cell, what): (&Cell, &'static str),
+        stage: Stage,
+        wave: &[(Setting, u64)],
+        runs: &mut Vec<Trained>,
+    ) -> Result<()> {
+        let jobs: Vec<Job> =
+            wave.iter().map(|&(at, seed)| Job::Train(cell.train(at, seed))).collect();
+        let records = self.wave(what, &jobs)?;
+        runs.extend(wave.iter().zip(&records).map(|(&(setting, seed), record)| Trained {
+            stage,
+            setting,
+            seed,
+            run: record.id,
+            loss: val_loss(record).cloned(),
+            difference: None,
+        }));
+        Ok(())
+    }
+
+    /// Longer runs or more members: measures the average of two, and compares what both would win.
+    pub(super) fn divide(
+        &mut self,
+        (estimate, scan): (&Estimate, &[Scanned]),
+        size: &Sized,
+        runs: &[Trained],
+    ) -> Result<Division> {
+        let best = best_of(runs).ok_or_else(|| Error::data("all runs of the search diverged"))?;
+        let twin = runs.iter().find(|run| run.seed > 0 && run.loss.is_some());
+        let other = twin
+            .filter(|twin| twin.run != best.run)
+            .or_else(|| runs.iter().find(|run| run.run != best.run && run.loss.is_some()));
+        let of_members = match other {
+            None => 0.0,
+            Some(other) => {
+                let cell = self.cell(size.model)?;
+                let pair = cell.evaluate(&[best.run, other.run], Split::Val);
+                let record = self.wave("average of two", &[pair])?.remove(0);
+                let pair = column(&record, &averaged(2), Split::Val)?.nats;
+                // Of the law A / K the second member wins a half.
+                2.0 * (f64::midpoint(nats(best), nats(other)) - pair).max(0.0)
+            }
+        };
+        let losses = scan.iter().filter_map(|scanned| Some(scanned.loss.as_ref()?.nats));
+        let shorter = losses.fold(f64::INFINITY, f64::min);
+        let folds = libm::log(estimate.search_seconds / estimate.size_seconds).max(0.1);
+        let per_e_fold = ((shorter - nats(best)) / folds).max(0.0);
+        let workers = self.options.workers as f64;
+        let largest = (MEMBERS_MAX / self.options.workers).clamp(1, WAVES_MAX);
+        let loss = |waves: &usize| {
+            let waves = *waves as f64;
+            per_e_fold * libm::log(waves) + of_members / (waves * workers)
+        };
+        let waves = (1..=largest).min_by(|a, b| loss(a).total_cmp(&loss(b))).unwrap_or(1);
+        Ok(Division { per_e_fold, of_members, waves })
+    }
+
+    /// Trains the members in waves of equal length, as long as the time that is left.
+    pub(super) fn members(
+        &mut self,
+        size: &Sized,
+        division: &Division,
+        runs: &mut Vec<Trained>,
+    ) -> Result<()> {
+        let cell = self.cell(size.model)?;
+        let budget_tokens = cell.template().data.budget_tokens;
+        let workers = self.options.workers;
+        let searched = runs.len();
+        for wave in 0..division.waves {
+            let members = runs.len() - searched + workers;
+            let reserve = self.reserve_seconds(size.flops_per_token, members + searched);
+            let seconds = self.seconds_left(reserve) / (division.waves - wave) as f64;
+            let epochs = rounded(self.epochs_in(seconds, size, budget_tokens).min(EPOCHS_MAX));
+            let known: Vec<Trained> = match wave {
+                0 => runs.clone(),
+                _ => runs[searched..].to_vec(),
+            };
+            let Some(best) = best_of(&known).map(|run| run.setting) else { break };
+            if epochs <= SHORTENED_MIN * runs[0].setting.epochs {
+                break;
+            }
+            let setting = Setting { epochs, ..best };
+            let first = runs.iter().map(|run| run.seed).max().map_or(0, |seed| seed + 1);
+            let decays = [setting.weight_decay, self.more_decay(setting, &known, division)];
+            let wave: Vec<(Setting, u64)> = (0..workers)
+                .map(|k| Setting { weight_decay: decays[(k + wave) % 2], ..setting })
+                .zip(first..)
+                .collect();
+            self.train((&cell, "members"), Stage::Member, &wave, runs)?;
+        }
+        Ok(())
+    }
+
+    /// Longer runs than those of the search fit the corpus closer and want more decay (failure mode
+    /// F2): every second member of the first wave has the next larger value, unless the search
+    /// measured that this costs more than averaging wins.
+    fn more_decay(&self, best: Setting, known: &[Trained], division: &Division) -> f64 {
+        let next = WEIGHT_DECAYS.iter().copied().find(|&decay| decay > best.weight_decay);
+        let next = next.unwrap_or(best.weight_decay);
+        if known.iter().all(|run| run.stage == Stage::Member) {
+            return best.weight_decay;
+        }
+        let at = |decay: f64| {
+            let of_decay =
+                known.iter().filter(|run| run.setting.weight_decay.total_cmp(&decay).is_eq());
+            of_decay.map(nats).fold(f64::INFINITY, f64::min)
+        };
+        let (own, more) = (at(best.weight_decay), at(next));
+        let costs = more.is_finite() && more - own > division.of_members / 4.0;
+        if costs { best.weight_decay } else { next }
+    }
+
+    /// Passes that a run of a size can make in some seconds.
+    pub(super) fn epochs_in(&self, seconds: f64, size: &Sized, budget_tokens: u64) -> f64 {
+        let cell = self.cell(size.model).expect("the ladder was resolved before");
+        let empty = cell.train(Setting { epochs: 0.0, ..size.setting }, 0);
+        let seconds = seconds - self.speeds.seconds(&empty, self.val_tokens());
+        let flops = seconds.max(0.0) * self.speeds.at(size.flops_per_token);
+        flops / (size.flops_per_token * budget_tokens as f64)
+    }
+}
+
+/// The column of the logit average of the first K members.
+pub(super) fn averaged(members: usize) -> String {
+    if members == 1 { "member-0".to_owned() } else { format!("logits-{members}") }
+}
+
+/// Loss on `val`, infinite if it diverged.
+pub(super) fn nats(run: &Trained) -> f64 {
+    run.loss.as_ref().map_or(f64::INFINITY, |loss| loss.nats)
+}
+
+/// The run with the lowest loss on `val`.
+fn best_of(runs: &[Trained]) -> Option<&Trained> {
+    let finished = runs.iter().filter(|run| run.loss.is_some());
+    finished.min_by(|a, b| nats(a).total_cmp(&nats(b)))
+}
+
+/// The best setting if it was not measured yet, and its unmeasured neighbors on the first axis that
+/// has any: weight decay up and down, then the learning rate.
+fn unmeasured(grid: &Grid, best: Setting, runs: &[Trained]) -> Vec<Setting> {
+    let centre = grid.nearest(best);
+    let known = |point: &Point| runs.iter().any(|run| grid.nearest(run.setting) == *point);
+    let mut points: Vec<Point> = [centre].into_iter().filter(|point| !known(point)).collect();
+    for axis in [Axis::WeightDecay, Axis::Lr] {
+        let steps = [Step::Up, Step::Down].into_iter();
+        let next = steps.filter_map(|step| grid.neighbor(centre, axis, step));
+        let next: Vec<Point> = next.filter(|point| !known(point)).collect();
+        if !next.is_empty() {
+            points.extend(next);
+            break;
+        }
+    }
+    points.into_iter().map(|point| grid.setting(point)).collect()
+}

@@ -1,0 +1,83 @@
+//! `scarce best`: the plan, the model under its name, what a second call and bad input do.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::program::{answer, failure, pocket_corpus, run};
+use crate::report::check_in_browser;
+
+/// A search on the pocket corpus in windows of 16 tokens, which makes runs short.
+fn command(folder: &Path, hours: &str, more: &str) -> Vec<String> {
+    let (corpus, folder) = (pocket_corpus().display(), folder.display());
+    let line = format!(
+        "best {corpus} --hours {hours} --workers 2 --threads 1 --store {folder}/store \
+         --out {folder}/out --set data.sequence_tokens=16 {more}"
+    );
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn json(command: &[String]) -> Value {
+    serde_json::from_str(&answer(command)).unwrap()
+}
+
+#[test]
+fn the_best_model_gets_a_name_and_a_second_call_trains_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let hours = "0.004";
+    let plan = json(&command(folder.path(), hours, "--dry-run --json"));
+    assert_eq!(plan["search_runs"], 4);
+    assert!(plan["flops"].as_f64().unwrap() > 0.0);
+    let start = std::time::Instant::now();
+    let found = json(&command(folder.path(), hours, "--json"));
+    assert!(
+        start.elapsed().as_secs_f64() < 4.0 * 0.004 * 3600.0,
+        "in time, but for a busy machine"
+    );
+    let members: Vec<&str> =
+        found["members"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert!(!members.is_empty());
+    let runs = found["runs"].as_array().unwrap();
+    assert!(runs.iter().any(|run| run["run"] == members[0]));
+    let averages = found["averages_on_val"].as_array().unwrap();
+    let lowest = averages[members.len() - 1]["nats"].as_f64().unwrap();
+    assert!(averages.iter().all(|loss| loss["nats"].as_f64().unwrap() >= lowest));
+
+    let store = folder.path().join("store");
+    let store = store.to_str().unwrap();
+    let records = || std::fs::read_dir(folder.path().join("store/records")).unwrap().count();
+    let before = records();
+    let again = json(&command(folder.path(), hours, "--json"));
+    assert_eq!((again, records()), (found.clone(), before), "nothing is trained again");
+    let listed = answer(["runs", "--store", store]);
+    assert!(listed.contains(&format!("`best` is the average of {}", &members[0][..12])));
+    let corpus = pocket_corpus().to_str().unwrap();
+    let evaluated =
+        answer(["eval", "best", "--store", store, "--corpus", corpus, "--split", "test", "--json"]);
+    let evaluated: Value = serde_json::from_str(&evaluated).unwrap();
+    assert_eq!(evaluated["id"], found["evaluation"], "the name stands for its members");
+    check_in_browser(&folder.path().join("out/report.html"));
+}
+
+#[test]
+fn what_cannot_be_searched_is_told_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [(&str, &str, &str); 4] = [
+        ("0", "", "--hours: 0 is no time"),
+        ("1", "--name Best", "--name: `Best` is no name"),
+        ("1", "--set model.preset=pocket-83k", "`best` decides this itself"),
+        ("1", "--set data.epoch=8", "data.epoch"),
+    ];
+    for (hours, more, expected) in cases {
+        let (code, message) = failure(command(folder.path(), hours, more));
+        assert_eq!(code, 2, "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+    let text = folder.path().join("text");
+    std::fs::create_dir(&text).unwrap();
+    let (code, message) = failure(["best", text.to_str().unwrap(), "--hours", "1"]);
+    assert_eq!(code, 2);
+    assert!(message.contains("not a prepared corpus") && message.contains("scarce prepare"));
+    assert!(!folder.path().join("store/names").exists());
+    assert_eq!(run(["best", "--hours", "1"]).status.code(), Some(2));
+}

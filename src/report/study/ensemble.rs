@@ -9,9 +9,9 @@ use crate::report::table::{Align, Cell, Table};
 use crate::study::ensemble::{Average, Curve, FamilyOutcome, Law, Outcome, Point};
 
 /// What must be known to read the laws in K.
-pub const SHARED_MEMBERS: &str =
-    "the points of a curve share members and scatter little: the law's own interval is about these \
-     members alone; for others, `E of any such members` leaves out each in turn";
+pub const SHARED_MEMBERS: &str = "the points of a curve share members and scatter little: the \
+                                  law's own interval is about these members alone; for others, `E \
+                                  of any such members` leaves out each in turn";
 
 /// The study in a sentence per family.
 #[must_use]

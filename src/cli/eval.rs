@@ -10,7 +10,9 @@ use super::{print, runs};
 use crate::data::Corpus;
 use crate::error::suggest;
 use crate::eval::side_means;
-use crate::lab::work;
+use crate::eval::statistics::LEVEL;
+use crate::lab::{Corpora, ledger, work};
+use crate::report::number::{interval, signed};
 use crate::report::table::{Align, Table};
 use crate::spec::{EvaluateSpec, Job, JobId, Part, Split};
 use crate::store::{Loss, Record, SideLoss, Store};
@@ -31,6 +33,9 @@ pub(super) struct EvalArgs {
     /// Read every side set of the corpus, and show the mean over them
     #[arg(long, conflicts_with = "split")]
     sides: bool,
+    /// Another model (several make an ensemble): the difference to it, paired over blocks of text
+    #[arg(long, num_args = 1.., value_name = "ID", conflicts_with = "sides")]
+    against: Vec<String>,
     #[command(flatten)]
     running: Running,
     /// Print the record as JSON; with --sides an object of all records and of the mean
@@ -41,36 +46,104 @@ pub(super) struct EvalArgs {
 pub(super) fn run(arguments: &EvalArgs) -> Result<()> {
     let corpora = arguments.places.open_corpora()?;
     let store = Store::open(&arguments.places.store)?;
-    let members = arguments.members.iter().map(|text| store.members(text));
-    let members: Vec<JobId> = members.collect::<Result<Vec<_>>>()?.concat();
+    let members = find(&store, &arguments.members)?;
     let corpus = corpora.get(super::options::facts(&corpora)?.id)?;
     let parts = parts(arguments, corpus)?;
+    if !arguments.against.is_empty() {
+        return compare(arguments, (&store, &corpora, corpus), (&members, &parts[0]));
+    }
     if let Some(record) = stored(&store, &members, &parts)? {
         return show(arguments, &parts, &[record]);
     }
+    let places = (&store, &corpora, corpus);
+    let records = parts.iter().map(|part| evaluate(arguments, places, (&members, part)));
+    show(arguments, &parts, &records.collect::<Result<Vec<_>>>()?)
+}
+
+/// The training runs behind ids, beginnings of ids, and names.
+fn find(store: &Store, texts: &[String]) -> Result<Vec<JobId>> {
+    let found = texts.iter().map(|text| store.members(text));
+    Ok(found.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// The record of members on a part of the corpus, measured now if it is not known.
+fn evaluate(
+    arguments: &EvalArgs,
+    (store, corpora, corpus): (&Store, &Corpora, &Corpus),
+    (members, part): (&[JobId], &Part),
+) -> Result<Record> {
     let Job::Train(first) = store.job(members[0])? else {
         return Err(Error::usage(format!("{} is not a training run", members[0].short())));
     };
     let interrupt = Interrupt::listen()?;
+    let job = Job::Evaluate(EvaluateSpec {
+        members: members.to_vec(),
+        corpus: corpus.id(),
+        split: part.clone(),
+        sequence_tokens: first.data.sequence_tokens,
+        mask: first.data.mask,
+        precision: first.precision,
+    });
+    let bar = Bar::new("evaluating");
+    let start = std::time::Instant::now();
+    let mut report = |report: crate::lab::Report| bar.run(&report, start, 0);
     let options = arguments.running.options()?;
-    let mut records = Vec::new();
-    for part in &parts {
-        let job = Job::Evaluate(EvaluateSpec {
-            members: members.clone(),
-            corpus: corpus.id(),
-            split: part.clone(),
-            sequence_tokens: first.data.sequence_tokens,
-            mask: first.data.mask,
-            precision: first.precision,
-        });
-        let bar = Bar::new("evaluating");
-        let start = std::time::Instant::now();
-        let mut report = |report: crate::lab::Report| bar.run(&report, start, 0);
-        let record = work(&job, (&store, &corpora), &options, &mut report, &|| interrupt.is_set());
-        bar.finish();
-        records.push(record?);
+    let record = work(&job, (store, corpora), &options, &mut report, &|| interrupt.is_set());
+    bar.finish();
+    record
+}
+
+/// Two models on the same text: their losses, and the difference with its interval.
+fn compare(
+    arguments: &EvalArgs,
+    places: (&Store, &Corpora, &Corpus),
+    (members, part): (&[JobId], &Part),
+) -> Result<()> {
+    let Part::Split(split) = part else {
+        return Err(Error::usage("--against compares on a split, not on a side set")
+            .hint("take --split val or test"));
+    };
+    let others = find(places.0, &arguments.against)?;
+    let [left, right] = [members, &others].map(|members| -> Result<_> {
+        let record = evaluate(arguments, places, (members, part))?;
+        let name = match members.len() {
+            1 => "member-0".to_owned(),
+            count => format!("logits-{count}"),
+        };
+        Ok((ledger(places.0, record.id, *split)?, name, record))
+    });
+    let ((left, left_name, record), (right, right_name, other)) = (left?, right?);
+    let difference = left.difference(&left_name, &right, &right_name)?;
+    if arguments.json {
+        print::json(&json!({
+            "record": record.id, "against": other.id, "split": split,
+            "nats": record.loss(&left_name, *split).map(|loss| loss.nats),
+            "against_nats": other.loss(&right_name, *split).map(|loss| loss.nats),
+            "difference_nats": difference.estimate.mean,
+            "standard_error_nats": difference.estimate.standard_error,
+            "interval_nats": difference.bootstrap.map(|i| [i.low, i.high]),
+            "level": LEVEL, "blocks": difference.estimate.clusters,
+            "verdict": difference.verdict().to_string(),
+        }));
+        return Ok(());
     }
-    show(arguments, &parts, &records)
+    let mut table = Table::new(&COLUMNS);
+    let losses = [(&record, &left_name), (&other, &right_name)];
+    let losses = losses.iter().filter_map(|(record, name)| record.loss(name, *split));
+    losses.for_each(|loss| table.push(row(split.name(), loss)));
+    print::data(&format!(
+        "record {}\nrecord {}\n{}first minus second: {} nats/token ({}), {:.0} % over {} blocks of \
+         text: {}\n",
+        record.id,
+        other.id,
+        table.to_text(),
+        signed(difference.estimate.mean),
+        interval(difference.bootstrap),
+        100.0 * LEVEL,
+        difference.estimate.clusters,
+        difference.verdict(),
+    ));
+    Ok(())
 }
 
 /// The parts of the corpus that were asked for.
@@ -104,6 +177,14 @@ fn stored(store: &Store, members: &[JobId], parts: &[Part]) -> Result<Option<Rec
     Ok(parts.iter().all(|part| measured.contains(part)).then_some(record))
 }
 
+const COLUMNS: [(&str, Align); 5] = [
+    ("read", Align::Left),
+    ("model", Align::Left),
+    ("loss (nats/token)", Align::Right),
+    ("bits/byte", Align::Right),
+    ("blocks", Align::Right),
+];
+
 /// Shows what the records hold of these parts.
 fn show(arguments: &EvalArgs, parts: &[Part], records: &[Record]) -> Result<()> {
     let of_sides = records.iter().flat_map(|record| &record.side_losses);
@@ -118,13 +199,7 @@ fn show(arguments: &EvalArgs, parts: &[Part], records: &[Record]) -> Result<()> 
         });
         return Ok(());
     }
-    let mut table = Table::new(&[
-        ("read", Align::Left),
-        ("model", Align::Left),
-        ("loss (nats/token)", Align::Right),
-        ("bits/byte", Align::Right),
-        ("blocks", Align::Right),
-    ]);
+    let mut table = Table::new(&COLUMNS);
     let mut text = String::new();
     for record in records {
         text += &format!("record {}\n", record.id);

@@ -182,3 +182,13 @@ fn bad_requests_name_the_key_and_help() {
     assert!(error.contains("a.toml") && error.contains("line 2"), "{error}");
     assert_eq!(from_file("[optim]\nlr = inf").unwrap_err().exit_code(), 2);
 }
+
+/// The reference's `total / 20` is 0 for runs of fewer steps (trap B13).
+#[test]
+fn an_interval_is_never_zero() {
+    let spec = with(&["evaluation.points=20"]).unwrap().spec;
+    let intervals = [1, 2, 3, 19, 20, 41].map(|steps| spec.evaluation_interval(steps));
+    assert_eq!(intervals, [1, 1, 1, 1, 1, 2]);
+    assert!(with(&["evaluation.points=0"]).is_err());
+    assert!(with(&["data.epochs=0.5"]).is_ok(), "epochs are reals");
+}

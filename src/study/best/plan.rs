@@ -6,9 +6,9 @@ use super::sizes::{carried, ladder, lowest, optimal_tokens, rounded, scanned};
 use super::speed::{Speeds, makespan_of};
 use super::stages::{averaged, nats};
 use super::{
-    BATCH_SEQUENCES, Division, EPOCHS_MAX, Entry, Estimate, MEASURED_STEPS, MEMBERS_MAX, Options,
-    Outcome, PLANNED_SHARE, SEARCH_RUNS, SEARCH_SHARE, SIZES, SIZES_SHARE, STEPS_MIN, Scanned,
-    Sized, Trained,
+    BATCHES, Division, EPOCHS_MAX, Entry, Estimate, MEASURED_STEPS, MEMBERS_MAX, Options, Outcome,
+    PLANNED_SHARE, SEARCH_RUNS, SEARCH_SHARE, SIZES, SIZES_SHARE, STEPS_MIN, STEPS_PER_EPOCH_MIN,
+    Scanned, Sized, Trained,
 };
 use crate::lab::Lab;
 use crate::spec::{CorpusFacts, Job, JobId, Request, Split};
@@ -106,15 +106,26 @@ impl<'a> Planner<'a> {
 
     /// The runs of a size: defaults with our rules, and the user's values over them.
     pub(super) fn cell(&self, model: &str) -> Result<Cell> {
-        let mut sets = vec![
-            format!("model.preset={model}"),
-            format!("optim.batch_sequences={BATCH_SEQUENCES}"),
-            "evaluation.points=8".to_owned(),
-            "evaluation.sample_tokens=4096".to_owned(),
-        ];
-        sets.extend_from_slice(self.request.sets);
-        let request = Request { file: self.request.file, sets: &sets };
-        Cell::new(&request, self.corpus, self.options.seed)
+        let resolve = |batch: u32| {
+            let mut sets = vec![
+                format!("model.preset={model}"),
+                format!("optim.batch_sequences={batch}"),
+                "evaluation.points=8".to_owned(),
+                "evaluation.sample_tokens=4096".to_owned(),
+            ];
+            sets.extend_from_slice(self.request.sets);
+            let request = Request { file: self.request.file, sets: &sets };
+            Cell::new(&request, self.corpus, self.options.seed)
+        };
+        let [largest, .., smallest] = BATCHES;
+        let cell = resolve(largest)?;
+        let data = &cell.template().data;
+        let sequences = data.budget_tokens / u64::from(data.sequence_tokens);
+        let fits = |batch: &u32| sequences / u64::from(*batch) >= STEPS_PER_EPOCH_MIN;
+        match BATCHES.into_iter().find(fits).unwrap_or(smallest) {
+            batch if batch == largest => Ok(cell),
+            batch => resolve(batch),
+        }
     }
 
     pub(super) fn val_tokens(&self) -> u64 {

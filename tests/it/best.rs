@@ -57,8 +57,17 @@ fn the_best_model_gets_a_name_and_a_second_call_trains_nothing() {
     let evaluated: Value = serde_json::from_str(&evaluated).unwrap();
     assert_eq!(evaluated["id"], found["evaluation"], "the name stands for its members");
     let single = runs[0]["run"].as_str().unwrap();
-    let compared =
-        answer(["eval", "best", "--against", single, "--store", store, "--corpus", corpus, "--json"]);
+    let compared = answer([
+        "eval",
+        "best",
+        "--against",
+        single,
+        "--store",
+        store,
+        "--corpus",
+        corpus,
+        "--json",
+    ]);
     let compared: Value = serde_json::from_str(&compared).unwrap();
     let nats = |key: &str| compared[key].as_f64().unwrap();
     assert!((nats("nats") - nats("against_nats") - nats("difference_nats")).abs() < 1e-9);

@@ -239,7 +239,8 @@ impl<'a> Planner<'a> {
         Ok(estimate.sizes.iter().zip(&records).map(scanned).collect())
     }
 
-    /// The size of the full runs, with the setting that the rules give.
+    /// The size of all further runs, with the setting that the rules give. At the compute-optimal
+    /// ratio a size grows with the square root of the compute (Hoffmann et al. 2022).
     fn choose_size(&mut self, estimate: &Estimate, scan: &[Scanned]) -> Result<Sized> {
         let points: Vec<(f64, f64)> = scan
             .iter()

@@ -99,14 +99,13 @@ pub(super) fn lowest(points: &[(f64, f64)]) -> Option<f64> {
     Some(libm::exp(vertex.clamp(x0, x2)))
 }
 
-/// The size of the ladder for a longer run. At the compute-optimal ratio the size grows with the
-/// square root of the compute (Hoffmann et al. 2022); where it would repeat the corpus too often,
+/// The size of the ladder for longer runs: the largest that is not above `parameters`. Around its
+/// lowest point the loss hardly depends on the size, while inference pays for every parameter of
+/// every member, so that the smaller neighbor is taken. Where it would repeat the corpus too often,
 /// the next larger one takes its place.
 pub(super) fn carried(ladder: &[Sized], parameters: f64, epochs: impl Fn(&Sized) -> f64) -> Sized {
-    let distance = |size: &Sized| libm::log(size.parameters as f64 / parameters).abs();
-    let nearest =
-        (0..ladder.len()).min_by(|&a, &b| distance(&ladder[a]).total_cmp(&distance(&ladder[b])));
-    let larger = &ladder[nearest.unwrap_or(0)..];
+    let not_above = ladder.iter().rposition(|size| size.parameters as f64 <= parameters);
+    let larger = &ladder[not_above.unwrap_or(0)..];
     let fits = |size: &&Sized| epochs(size) <= super::EPOCHS_MAX;
     let size = larger.iter().find(fits).unwrap_or(&larger[larger.len() - 1]);
     let epochs = rounded(epochs(size).min(super::EPOCHS_MAX));

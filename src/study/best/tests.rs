@@ -185,10 +185,11 @@ fn a_parabola_finds_the_lowest_size() {
 fn the_next_larger_size_takes_over_where_passes_would_be_too_many() {
     let ladder = [size("a", 10_000), size("b", 20_000), size("c", 40_000)];
     let epochs = |budget: f64| move |size: &Sized| budget / size.parameters as f64;
-    assert_eq!(carried(&ladder, 19_000.0, epochs(2e5)).model, "b");
-    let found = carried(&ladder, 19_000.0, epochs(2e6));
+    assert_eq!(carried(&ladder, 39_000.0, epochs(2e5)).model, "b");
+    assert_eq!(carried(&ladder, 9_000.0, epochs(2e5)).model, "a");
+    let found = carried(&ladder, 21_000.0, epochs(2e6));
     assert_eq!((found.model, found.setting.epochs), ("c", 50.0));
-    let found = carried(&ladder, 19_000.0, epochs(2e8));
+    let found = carried(&ladder, 21_000.0, epochs(2e8));
     assert_eq!((found.model, found.setting.epochs), ("c", EPOCHS_MAX));
 }
 

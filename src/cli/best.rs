@@ -89,6 +89,7 @@ pub(super) fn run(arguments: &BestArgs) -> Result<()> {
         |overview| bar.lab(overview),
         || interrupt.is_set(),
     );
+    let before = store.ids()?;
     let start = Instant::now();
     let clock = || start.elapsed().as_secs_f64();
     let (request, facts) = (Request { file: None, sets: &sets }, corpus.facts());
@@ -110,7 +111,7 @@ pub(super) fn run(arguments: &BestArgs) -> Result<()> {
     let model =
         NamedModel { corpus: corpus.id(), members: outcome.members.clone(), found: Some(found) };
     store.set_name(&arguments.name, &model)?;
-    let page = write_page(arguments, (&outcome, corpus, &store))?;
+    let page = write_page(arguments, (&outcome, corpus, &store), &before)?;
     tell(&outcome.messages);
     if arguments.json {
         print::json(&as_json(&outcome)?);
@@ -197,6 +198,7 @@ fn text(outcome: &Outcome) -> String {
 fn write_page(
     arguments: &BestArgs,
     (outcome, corpus, store): (&Outcome, &Corpus, &Store),
+    before: &[JobId],
 ) -> Result<PathBuf> {
     const FIGURES: &str = "figures";
     let folder = arguments.out.join(FIGURES);
@@ -213,7 +215,8 @@ fn write_page(
     page.headline = best_headline(outcome);
     page.sections = sections(outcome, figures);
     for record in &outcome.records {
-        page.sources.push(Source::of_record(record, &store.job(record.id)?, true));
+        let known = before.contains(&record.id);
+        page.sources.push(Source::of_record(record, &store.job(record.id)?, known));
     }
     page.test_reads = store.test_reads()?;
     page.test_reads.retain(|read| read.corpus == corpus.id());

@@ -92,7 +92,7 @@ pub(super) fn lowest(points: &[(f64, f64)]) -> Option<f64> {
         .map(|(size, loss)| (libm::log(size), loss));
     let (left, right) = ((y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1));
     let curvature = (right - left) / (x2 - x0);
-    if !(curvature > 0.0) {
+    if curvature <= 0.0 || curvature.is_nan() {
         return Some(points[best].0);
     }
     let vertex = f64::midpoint(x0, x1) - left / (2.0 * curvature);

@@ -7,12 +7,34 @@ use serde_json::Value;
 use crate::program::{answer, failure, pocket_corpus, run};
 use crate::report::check_in_browser;
 
-/// A search on the pocket corpus in windows of 16 tokens, which makes runs short.
-fn command(folder: &Path, hours: &str, more: &str) -> Vec<String> {
-    let (corpus, folder) = (pocket_corpus().display(), folder.display());
+/// A corpus whose held-out splits are so small that reading them takes no time on any machine.
+fn small_corpus(folder: &Path) -> String {
+    const WORDS: [&str; 12] =
+        ["snow", "falls", "on", "the", "quiet", "hill", "and", "a", "fox", "looks", "for", "mice"];
+    let mut state = 1_u32;
+    let mut word = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        WORDS[(state >> 16) as usize % WORDS.len()]
+    };
+    let mut text = String::new();
+    for _ in 0..300 {
+        let words: Vec<&str> = (0..40).map(|_| word()).collect();
+        text += &format!("{{\"text\": \"{}.\"}}\n", words.join(" "));
+    }
+    let file = folder.join("text.jsonl");
+    std::fs::write(&file, text).unwrap();
+    let corpus = folder.join("corpus").display().to_string();
+    let shares = ["--vocab", "280", "--val-share", "0.02", "--test-share", "0.02"];
+    answer([&["prepare", file.to_str().unwrap(), "--out", &corpus][..], &shares].concat());
+    corpus
+}
+
+/// A search in short windows and small batches, which makes runs short.
+fn command(corpus: &str, folder: &Path, hours: &str, more: &str) -> Vec<String> {
+    let folder = folder.display();
     let line = format!(
         "best {corpus} --hours {hours} --workers 2 --threads 1 --store {folder}/store \
-         --out {folder}/out --set data.sequence_tokens=16 {more}"
+         --out {folder}/out --set data.sequence_tokens=16 --set optim.batch_sequences=4 {more}"
     );
     line.split_whitespace().map(str::to_owned).collect()
 }
@@ -24,12 +46,13 @@ fn json(command: &[String]) -> Value {
 #[test]
 fn the_best_model_gets_a_name_and_a_second_call_trains_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let hours = "0.004";
-    let plan = json(&command(folder.path(), hours, "--dry-run --json"));
+    let (corpus, hours) = (small_corpus(folder.path()), "0.004");
+    let asked = |more: &str| json(&command(&corpus, folder.path(), hours, more));
+    let plan = asked("--dry-run --json");
     assert_eq!(plan["search_runs"], 4);
     assert!(plan["flops"].as_f64().unwrap() > 0.0);
     let start = std::time::Instant::now();
-    let found = json(&command(folder.path(), hours, "--json"));
+    let found = asked("--json");
     assert!(
         start.elapsed().as_secs_f64() < 4.0 * 0.004 * 3600.0,
         "in time, but for a busy machine"
@@ -47,13 +70,13 @@ fn the_best_model_gets_a_name_and_a_second_call_trains_nothing() {
     let store = store.to_str().unwrap();
     let records = || std::fs::read_dir(folder.path().join("store/records")).unwrap().count();
     let before = records();
-    let again = json(&command(folder.path(), hours, "--json"));
+    let again = asked("--json");
     assert_eq!((again, records()), (found.clone(), before), "nothing is trained again");
     let listed = answer(["runs", "--store", store]);
     assert!(listed.contains(&format!("`best` is the average of {}", &members[0][..12])));
-    let corpus = pocket_corpus().to_str().unwrap();
-    let evaluated =
-        answer(["eval", "best", "--store", store, "--corpus", corpus, "--split", "test", "--json"]);
+    let evaluated = answer([
+        "eval", "best", "--store", store, "--corpus", &corpus, "--split", "test", "--json",
+    ]);
     let evaluated: Value = serde_json::from_str(&evaluated).unwrap();
     assert_eq!(evaluated["id"], found["evaluation"], "the name stands for its members");
     let single = runs[0]["run"].as_str().unwrap();
@@ -65,7 +88,7 @@ fn the_best_model_gets_a_name_and_a_second_call_trains_nothing() {
         "--store",
         store,
         "--corpus",
-        corpus,
+        &corpus,
         "--json",
     ]);
     let compared: Value = serde_json::from_str(&compared).unwrap();
@@ -84,8 +107,9 @@ fn what_cannot_be_searched_is_told_before_anything_runs() {
         ("1", "--set model.preset=pocket-83k", "`best` decides this itself"),
         ("1", "--set data.epoch=8", "data.epoch"),
     ];
+    let corpus = pocket_corpus().to_str().unwrap();
     for (hours, more, expected) in cases {
-        let (code, message) = failure(command(folder.path(), hours, more));
+        let (code, message) = failure(command(corpus, folder.path(), hours, more));
         assert_eq!(code, 2, "{message}");
         assert!(message.contains(expected), "{message}");
     }

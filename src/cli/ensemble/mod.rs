@@ -22,8 +22,8 @@ use crate::study::{Plan, StudyFile};
 /// Arguments of `scarce ensemble`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file is a spec, or a study of kind `ensemble`, whose base is one; `scarce report` makes a page of
-a study. The spec is member 0; the others differ from it by their seeds alone. Members that the
+The file is a spec, or a study of kind `ensemble`, whose base is one; `scarce report` makes a page
+of a study. The spec is member 0; the others differ from it by their seeds alone. Members that the
 store knows cost nothing. All subsets of the members are averaged, so that the curve does not depend
 on their order. Choices are made on `val`; `--split test` is for publication, and every read is
 logged.")]

@@ -1,5 +1,7 @@
 //! How long runs take: floating-point operations per second of a worker, measured by size.
 
+use std::collections::BTreeMap;
+
 use crate::spec::{JobId, TrainSpec};
 use crate::store::Record;
 
@@ -62,17 +64,13 @@ pub(super) fn makespan(seconds: &[f64], workers: usize) -> f64 {
     free.into_iter().fold(0.0, f64::max)
 }
 
-/// Wall-clock seconds of distinct records on some workers, the longest first.
+/// Wall-clock seconds of distinct records on some workers, in the order in which the lab starts
+/// them: those with the most operations first, and equal ones by their ids.
 pub(super) fn makespan_of(records: &[Record], workers: usize) -> f64 {
-    let mut seen: Vec<JobId> = Vec::new();
-    let mut seconds: Vec<f64> = Vec::new();
-    for record in records {
-        if !seen.contains(&record.id) {
-            seen.push(record.id);
-            seconds.push(record.cost.wall_seconds);
-        }
-    }
-    seconds.sort_by(|a, b| b.total_cmp(a));
+    let distinct: BTreeMap<JobId, &Record> = records.iter().map(|r| (r.id, r)).collect();
+    let mut ordered: Vec<&Record> = distinct.into_values().collect();
+    ordered.sort_by(|a, b| b.cost.flops.total_cmp(&a.cost.flops));
+    let seconds: Vec<f64> = ordered.iter().map(|record| record.cost.wall_seconds).collect();
     makespan(&seconds, workers)
 }
 

@@ -46,7 +46,7 @@ fn json(command: &[String]) -> Value {
 #[test]
 fn the_best_model_gets_a_name_and_a_second_call_trains_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let (corpus, hours) = (small_corpus(folder.path()), "0.004");
+    let (corpus, hours) = (small_corpus(folder.path()), "0.003");
     let asked = |more: &str| json(&command(&corpus, folder.path(), hours, more));
     let plan = asked("--dry-run --json");
     assert_eq!(plan["search_runs"], 4);
@@ -54,7 +54,7 @@ fn the_best_model_gets_a_name_and_a_second_call_trains_nothing() {
     let start = std::time::Instant::now();
     let found = asked("--json");
     assert!(
-        start.elapsed().as_secs_f64() < 4.0 * 0.004 * 3600.0,
+        start.elapsed().as_secs_f64() < 4.0 * 0.003 * 3600.0,
         "in time, but for a busy machine"
     );
     let members: Vec<&str> =

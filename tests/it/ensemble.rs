@@ -8,7 +8,7 @@ use scarce::spec::{EnsembleSpec, EvaluateSpec, Job, JobId, Request, Split, Train
 use scarce::store::{Record, Store};
 use serde_json::Value;
 
-use crate::program::{answer, failure, pocket_corpus};
+use crate::program::{answer, failure, pocket_corpus, slow};
 use crate::report::check_in_browser;
 
 /// A short run of a small model on the built-in language.
@@ -186,7 +186,9 @@ fn a_study_of_families_shows_curves_and_remembers_its_members() {
     std::fs::remove_dir_all(store.join("records").join(member)).unwrap();
     let again = json(&command(&store, all));
     assert_eq!(again["families"], found["families"]);
-    the_same_as_a_study_file(&store, &found["families"]);
+    if slow() {
+        the_same_as_a_study_file(&store, &found["families"]);
+    }
     let test = json(&command(&store, "--members 2 --split test --json"));
     assert_eq!((&test["test_reads"], &test["split"]), (&1.into(), &"test".into()));
 }

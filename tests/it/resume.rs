@@ -15,10 +15,8 @@ fn train(store: &Path, precision: &str, threads: usize) -> Vec<String> {
 fn train_epochs(store: &Path, precision: &str, threads: usize, epochs: u32) -> Vec<String> {
     let corpus = pocket_corpus().display();
     let (store, threads) = (store.display(), threads.to_string());
-    // Every checkpoint waits for the disk: long runs need fewer of them.
-    let every = if epochs > 2 { 0.1 } else { 0.02 };
     let line = format!(
-        "train --corpus {corpus} --store {store} --threads {threads} --checkpoint-every {every} \
+        "train --corpus {corpus} --store {store} --threads {threads} --checkpoint-every 0.02 \
          --set optim.batch_sequences=4 --set data.epochs={epochs} --set evaluation.points=3 \
          --set model.dropout=0.1 --set evaluation.sample_tokens=1024 --set precision={precision}"
     );

@@ -108,9 +108,11 @@ impl Fitted {
         })
     }
 
-    /// Whether the asymptote lies at its bound, E = 0, so that there is none.
+    /// Whether asymptote or exponent lie at a bound of the search, so that there is no asymptote.
     pub(super) fn is_at_bound(&self) -> bool {
-        self.fit.warnings.iter().any(|warning| matches!(warning, Warning::AsymptoteAtBound))
+        self.fit.warnings.iter().any(|warning| {
+            matches!(warning, Warning::AsymptoteAtBound | Warning::ExponentAtBound { .. })
+        })
     }
 
     /// The asymptote with its interval and, in words, what must be known before believing it.

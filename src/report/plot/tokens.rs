@@ -73,11 +73,11 @@ const JOINT: &str = "joint, K and N to infinity";
 /// The three recipes over budgets, with laws where they can be; used by P1 and P3.
 pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Finding>) {
     let mut findings = Vec::new();
-    // E = 0 is the bound of the search, no asymptote: as a point it would only stretch the axis.
+    // At a bound of the search there is no asymptote: as a point it would only stretch the axis.
     let mut asymptote = |name: &str, (d, law): (f64, Fitted)| {
         if law.is_at_bound() {
             let what = format!("{name}, D = {}", amount(d));
-            findings.push(refused(what, "its law ends at E = 0: the runs show no asymptote"));
+            findings.push(refused(what, "its law ends at a bound of the search: the runs show no asymptote"));
             return None;
         }
         Some(law.asymptote_point(d))

@@ -77,7 +77,10 @@ pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Find
     let mut asymptote = |name: &str, (d, law): (f64, Fitted)| {
         if law.is_at_bound() {
             let what = format!("{name}, D = {}", amount(d));
-            findings.push(refused(what, "its law ends at a bound of the search: the runs show no asymptote"));
+            findings.push(refused(
+                what,
+                "its law ends at a bound of the search: the runs show no asymptote",
+            ));
             return None;
         }
         Some(law.asymptote_point(d))

@@ -7,20 +7,17 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::options::{local_options, processors};
-use super::plot::write;
-use super::print;
-use super::progress::Bar;
-use super::signals::Interrupt;
-use super::study::{messages_json, tell};
+use super::study::{messages_json, tell, with_lab};
+use super::{print, report};
 use crate::data::{Corpus, MANIFEST_FILE};
-use crate::lab::{Corpora, LocalLab, kernels, numerics};
-use crate::report::page::{Block, Figure, Page, Source};
+use crate::lab::{Corpora, Lab, kernels, numerics};
+use crate::report::page::Page;
 use crate::report::study::{
     averages_table, best as sections, best_figures, best_headline, division_sentence,
     estimate_table, gain_sentence, model_table, plan_table, runs_table, sizes_table, stage_name,
 };
 use crate::spec::{JobId, Precision, Request, Split};
-use crate::store::{Found, Loss, NamedModel, Store, check_name, write_atomically};
+use crate::store::{Found, Loss, NamedModel, Store, check_name};
 use crate::study::best::{self, Estimate, Options, Outcome};
 use crate::{Error, Result};
 
@@ -30,8 +27,7 @@ use crate::{Error, Result};
 A short run measures the speed. Sizes are then compared at equal compute, weight decay is searched
 around a rule's guess, and what is left of the hours trains members of an ensemble, in bf16 where
 the machine has it (--set precision=f32 for the other). Choices read `val`; `test` is read once, at
-the end. The same command goes on after an interruption, and trains
-nothing when it is complete.")]
+the end. The same command goes on after an interruption, and trains nothing when it is complete.")]
 pub(super) struct BestArgs {
     /// Directory of a prepared corpus
     #[arg(value_name = "CORPUS")]
@@ -78,29 +74,18 @@ pub(super) fn run(arguments: &BestArgs) -> Result<()> {
     let store = Store::open(&arguments.store)?;
     let sets = with_precision(&arguments.set)?;
     let options = options(arguments, &sets, (corpus, &store))?;
-    let interrupt = Interrupt::listen()?;
-    let bar = Bar::new("best");
     let workers = u16::try_from(options.workers).ok();
     let pool = local_options(usize::MAX, workers, arguments.threads, true)?;
-    let mut lab = LocalLab::new(
-        store.clone(),
-        &corpora,
-        pool,
-        |overview| bar.lab(overview),
-        || interrupt.is_set(),
-    );
     let before = store.ids()?;
     let start = Instant::now();
     let clock = || start.elapsed().as_secs_f64();
     let (request, facts) = (Request { file: None, sets: &sets }, corpus.facts());
     if arguments.dry_run {
-        let estimate = best::estimate(&mut lab, (&request, &facts), &options, &clock);
-        bar.finish();
-        return preview(arguments, &estimate?);
+        let plan = |lab: &mut dyn Lab| best::estimate(lab, (&request, &facts), &options, &clock);
+        return preview(arguments, &with_lab((&store, &corpora), pool, "best", plan)?);
     }
-    let outcome = best::run(&mut lab, (&request, &facts), &options, &clock);
-    bar.finish();
-    let outcome = outcome?;
+    let plan = |lab: &mut dyn Lab| best::run(lab, (&request, &facts), &options, &clock);
+    let outcome = with_lab((&store, &corpora), pool, "best", plan)?;
     let found = Found {
         hours: options.hours,
         workers: options.workers,
@@ -200,30 +185,16 @@ fn write_page(
     (outcome, corpus, store): (&Outcome, &Corpus, &Store),
     before: &[JobId],
 ) -> Result<PathBuf> {
-    const FIGURES: &str = "figures";
-    let folder = arguments.out.join(FIGURES);
-    std::fs::create_dir_all(&folder).map_err(|cause| Error::io("create", &folder, &cause))?;
-    let mut figures = Vec::new();
-    for figure in best_figures(outcome) {
-        write(&folder, &figure)?;
-        figures.push(Block::Figure(Figure::of_chart(&figure, FIGURES)));
-    }
+    let figures = report::write_figures(&arguments.out, &best_figures(outcome))?;
     let name = corpus.directory().file_name().unwrap_or_default().to_string_lossy();
     let subject =
         format!("scarce best, corpus {name} ({}), {} hours", corpus.id().short(), arguments.hours);
     let mut page = Page::new(format!("The best model of {name}"), subject);
     page.headline = best_headline(outcome);
     page.sections = sections(outcome, figures);
-    for record in &outcome.records {
-        let known = before.contains(&record.id);
-        page.sources.push(Source::of_record(record, &store.job(record.id)?, known));
-    }
-    page.test_reads = store.test_reads()?;
-    page.test_reads.retain(|read| read.corpus == corpus.id());
     page.wall_seconds = Some(outcome.seconds());
-    let path = arguments.out.join("report.html");
-    write_atomically(&path, page.to_html().as_bytes())?;
-    Ok(path)
+    let known = |id| before.contains(&id);
+    report::write_page(&arguments.out, page, (&outcome.records, corpus, store), known)
 }
 
 fn as_json(outcome: &Outcome) -> Result<Value> {

@@ -89,23 +89,43 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
     let mut options = Options::default();
     options.grid = file.plan.grid().cloned().unwrap_or(options.grid);
     let mut figures = figures(&arguments.out, (&store, told.modes, &options), &ids)?;
-    for figure in told.figures {
-        write(&arguments.out.join(FIGURES), &figure)?;
-        figures.push(Block::Figure(Figure::of_chart(&figure, FIGURES)));
-    }
+    figures.extend(write_figures(&arguments.out, &told.figures)?);
     let name = arguments.study.file_stem().unwrap_or_default().to_string_lossy();
     let mut page = Page::new(format!("Study {name}"), subject(&file, corpus));
     page.headline = told.headline;
     page.sections = (told.sections)(figures);
-    for record in &told.records {
-        page.sources.push(Source::of_record(record, &store.job(record.id)?, true));
+    let path = write_page(&arguments.out, page, (&told.records, corpus, &store), |_| true)?;
+    print::data(&format!("{}\n", path.display()));
+    Ok(())
+}
+
+/// Completes a page with its records, `known` saying which were there before the command, and with
+/// the reads of the corpus' test split; writes it and returns its path.
+pub(super) fn write_page(
+    out: &Path,
+    mut page: Page,
+    (records, corpus, store): (&[Record], &Corpus, &Store),
+    known: impl Fn(JobId) -> bool,
+) -> Result<PathBuf> {
+    for record in records {
+        page.sources.push(Source::of_record(record, &store.job(record.id)?, known(record.id)));
     }
     page.test_reads = store.test_reads()?;
     page.test_reads.retain(|read| read.corpus == corpus.id());
-    let path = arguments.out.join("report.html");
+    let path = out.join("report.html");
     write_atomically(&path, page.to_html().as_bytes())?;
-    print::data(&format!("{}\n", path.display()));
-    Ok(())
+    Ok(path)
+}
+
+/// Writes figures beside a page and returns their blocks.
+pub(super) fn write_figures(out: &Path, figures: &[chart::Figure]) -> Result<Vec<Block>> {
+    let folder = out.join(FIGURES);
+    std::fs::create_dir_all(&folder).map_err(|cause| Error::io("create", &folder, &cause))?;
+    let block = |figure: &chart::Figure| {
+        write(&folder, figure)?;
+        Ok(Block::Figure(Figure::of_chart(figure, FIGURES)))
+    };
+    figures.iter().map(block).collect()
 }
 
 /// Follows the study's planner over the records that there are.
@@ -167,8 +187,6 @@ fn figures(
     (store, modes, options): (&Store, &[(Mode, Split)], &Options),
     records: &BTreeSet<JobId>,
 ) -> Result<Vec<Block>> {
-    let folder = out.join(FIGURES);
-    std::fs::create_dir_all(&folder).map_err(|cause| Error::io("create", &folder, &cause))?;
     let mut blocks = Vec::new();
     for &(mode, split) in modes {
         let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
@@ -178,10 +196,7 @@ fn figures(
             print::note(&format!("{error}"));
             Plots::default()
         });
-        for figure in plots.figures {
-            write(&folder, &figure)?;
-            blocks.push(Block::Figure(Figure::of_chart(&figure, FIGURES)));
-        }
+        blocks.extend(write_figures(out, &plots.figures)?);
     }
     Ok(blocks)
 }

@@ -9,7 +9,7 @@ use super::options::{Places, facts, local_options, read_text};
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
-use crate::lab::{Corpora, Lab, LocalLab, StoredLab};
+use crate::lab::{Corpora, Lab, LocalLab, LocalOptions, StoredLab};
 use crate::report::number;
 use crate::spec::{CorpusFacts, Job, Request};
 use crate::store::Store;
@@ -73,19 +73,8 @@ impl StudyArgs {
         title: &'static str,
         plan: impl FnOnce(&mut dyn Lab) -> Result<T>,
     ) -> Result<T> {
-        let interrupt = Interrupt::listen()?;
-        let bar = Bar::new(title);
         let pool = local_options(usize::MAX, self.workers, self.threads.or(Some(1)), true)?;
-        let mut lab = LocalLab::new(
-            study.store.clone(),
-            &study.corpora,
-            pool,
-            |overview| bar.lab(overview),
-            || interrupt.is_set(),
-        );
-        let result = plan(&mut lab);
-        bar.finish();
-        result
+        with_lab((&study.store, &study.corpora), pool, title, plan)
     }
 
     /// Follows a planner as far as the store goes, and shows what it would run next.
@@ -134,6 +123,27 @@ impl StudyArgs {
         print::data(&text);
         Ok(())
     }
+}
+
+/// Runs a planner on worker processes, with a progress bar, until Ctrl-C.
+pub(super) fn with_lab<T>(
+    (store, corpora): (&Store, &Corpora),
+    pool: LocalOptions,
+    title: &'static str,
+    plan: impl FnOnce(&mut dyn Lab) -> Result<T>,
+) -> Result<T> {
+    let interrupt = Interrupt::listen()?;
+    let bar = Bar::new(title);
+    let mut lab = LocalLab::new(
+        store.clone(),
+        corpora,
+        pool,
+        |overview| bar.lab(overview),
+        || interrupt.is_set(),
+    );
+    let result = plan(&mut lab);
+    bar.finish();
+    result
 }
 
 /// Reads a study file.

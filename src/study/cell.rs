@@ -37,6 +37,11 @@ impl Cell {
         spec
     }
 
+    /// The runs of the first members at a setting.
+    pub fn members(&self, setting: Setting, count: u32) -> impl Iterator<Item = Job> {
+        (0..u64::from(count)).map(move |member| Job::Train(self.train(setting, member)))
+    }
+
     /// An evaluation of members alone and averaged.
     #[must_use]
     pub fn evaluate(&self, members: &[JobId], split: Split) -> Job {

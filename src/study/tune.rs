@@ -322,7 +322,7 @@ impl<'a> Planner<'a> {
         let mut jobs = Vec::with_capacity(points.len() * seeds as usize);
         for &point in points {
             let setting = self.grid.setting(point);
-            jobs.extend((0..u64::from(seeds)).map(|k| Job::Train(self.cell.train(setting, k))));
+            jobs.extend(self.cell.members(setting, seeds));
         }
         let records = self.lab.obtain(&jobs)?;
         for (point, records) in points.iter().zip(records.chunks(seeds as usize)) {
@@ -343,7 +343,7 @@ impl<'a> Planner<'a> {
         let mut jobs = Vec::with_capacity(points.len() * members as usize);
         for &point in points {
             let setting = self.grid.setting(point);
-            jobs.extend((0..u64::from(members)).map(|k| Job::Train(self.cell.train(setting, k))));
+            jobs.extend(self.cell.members(setting, members));
         }
         let records = self.lab.obtain(&jobs)?;
         for (&point, records) in points.iter().zip(records.chunks(members as usize)) {

@@ -8,11 +8,9 @@ use serde_json::json;
 
 use super::options::{Places, SpecSource, facts, local_options, read_text};
 use super::print;
-use super::progress::Bar;
-use super::signals::Interrupt;
-use super::study::tell;
+use super::study::{tell, with_lab};
 use crate::Result;
-use crate::lab::{Corpora, LocalLab, planned_ensemble_bytes, planned_ledger_bytes, planned_steps};
+use crate::lab::{Corpora, Lab, planned_ensemble_bytes, planned_ledger_bytes, planned_steps};
 use crate::report::number;
 use crate::spec::{Job, Split, TrainSpec, resolve};
 use crate::store::Store;
@@ -137,23 +135,13 @@ pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
     if arguments.dry_run {
         return dry_run(arguments, &base, &options, &corpora);
     }
-    let interrupt = Interrupt::listen()?;
     let store = Store::open(&arguments.places.store)?;
     let jobs = ensemble::training_jobs(&base, &options);
-    let bar = Bar::new("ensemble");
     // Members first: with a core for each, no thread is left over.
     let threads = arguments.threads.or(Some(1));
     let pool = local_options(jobs.len(), arguments.workers, threads, true)?;
-    let mut lab = LocalLab::new(
-        store.clone(),
-        &corpora,
-        pool,
-        |overview| bar.lab(overview),
-        || interrupt.is_set(),
-    );
-    let outcome = ensemble::run(&mut lab, &base, &options);
-    bar.finish();
-    let outcome = outcome?;
+    let plan = |lab: &mut dyn Lab| ensemble::run(lab, &base, &options);
+    let outcome = with_lab((&store, &corpora), pool, "ensemble", plan)?;
     let reads = store.test_reads()?;
     let reads = reads.iter().filter(|read| read.corpus == base.data.corpus).count();
     if arguments.json {

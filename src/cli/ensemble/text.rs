@@ -41,11 +41,7 @@ pub(super) fn page(outcome: &Outcome, base: &TrainSpec) -> String {
 /// What must be known to read the tables, for standard error.
 pub(super) fn notes(outcome: &Outcome) -> Vec<String> {
     let mut notes = vec![format!("note: {SHARED_MEMBERS}")];
-    let all = outcome
-        .families
-        .iter()
-        .flat_map(|family| family.curves.iter().map(move |curve| (family, curve)));
-    for (family, curve) in all {
+    for (family, curve) in outcome.curves() {
         let place = format!("{}, {}", family.family, curve.average);
         match &curve.law {
             Ok(law) => {

@@ -89,10 +89,6 @@ pub fn ensemble_sections(outcome: &Outcome, figures: Vec<Block>) -> Vec<Section>
     vec![curves, laws, diversity]
 }
 
-fn all_curves(outcome: &Outcome) -> impl Iterator<Item = (&FamilyOutcome, &Curve)> {
-    outcome.families.iter().flat_map(|family| family.curves.iter().map(move |c| (family, c)))
-}
-
 /// Losses over K of every family, by logits and by probabilities.
 #[must_use]
 pub fn curves_table(outcome: &Outcome) -> Table {
@@ -107,7 +103,7 @@ pub fn curves_table(outcome: &Outcome) -> Table {
         ("error over members", Align::Right),
         ("above the floor", Align::Right),
     ]);
-    for (family, curve) in all_curves(outcome) {
+    for (family, curve) in outcome.curves() {
         // One member is no average: it stands there once.
         let skipped = usize::from(curve.average != Average::Logits);
         for point in curve.points.iter().skip(skipped) {
@@ -154,7 +150,7 @@ pub fn member_laws_table(outcome: &Outcome) -> Table {
         ("alpha", Align::Right),
         ("A", Align::Right),
     ]);
-    for (family, curve) in all_curves(outcome) {
+    for (family, curve) in outcome.curves() {
         let mut push = |points: usize, law: Result<&Fit, &Refusal>, over: Option<&Law>| {
             let [e, alpha, a] = match law {
                 Ok(fit) => [

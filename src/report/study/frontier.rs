@@ -91,18 +91,6 @@ fn frontier<'m, 'o>(made: &'m [Made<'o>]) -> Vec<&'m Made<'o>> {
         .collect()
 }
 
-/// Budgets with more than the standard recipe.
-fn budgets(outcome: &Outcome) -> Vec<u64> {
-    let mut budgets: Vec<u64> = outcome
-        .cells
-        .iter()
-        .filter(|cell| cell.regularized.is_some())
-        .map(|cell| cell.budget_tokens)
-        .collect();
-    budgets.dedup();
-    budgets
-}
-
 /// The frontier of every budget, and what each step along it buys.
 #[must_use]
 pub fn frontier_table(outcome: &Outcome) -> Table {
@@ -114,7 +102,7 @@ pub fn frontier_table(outcome: &Outcome) -> Table {
         ("gained", Align::Right),
         ("nats per TFLOP more", Align::Right),
     ]);
-    for budget in budgets(outcome) {
+    for budget in outcome.laws.budgets.iter().map(|laws| laws.budget_tokens) {
         let all = made(outcome, budget);
         let mut before: Option<&Made<'_>> = None;
         for model in frontier(&all) {
@@ -141,8 +129,7 @@ pub fn frontier_table(outcome: &Outcome) -> Table {
 /// Loss over the operations of training, a panel per budget.
 #[must_use]
 pub fn frontier_figure(outcome: &Outcome) -> Option<Figure> {
-    let budgets = budgets(outcome);
-    if budgets.is_empty() {
+    if outcome.laws.budgets.is_empty() {
         return None;
     }
     let caption = "Loss on test over the floating-point operations of the training runs behind a \
@@ -150,7 +137,7 @@ pub fn frontier_figure(outcome: &Outcome) -> Option<Figure> {
                    that no cheaper one beats. Bars are one standard error over blocks of text, \
                    which all models share.";
     let mut sheet = Sheet::new("iso-compute", "What compute buys", caption);
-    for budget in budgets {
+    for budget in outcome.laws.budgets.iter().map(|laws| laws.budget_tokens) {
         let all = made(outcome, budget);
         let x = Scale::logarithmic("training (FLOP)").with_ticks(Ticks::Short);
         let title = format!("D = {}", amount(budget as f64));

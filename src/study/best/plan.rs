@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::sizes::{carried, ladder, lowest, optimal_tokens, rounded, scanned};
 use super::speed::{Speeds, makespan_of};
-use super::stages::{averaged, nats};
+use super::stages::nats;
 use super::{
     BATCHES, Division, EPOCHS_MAX, Entry, Estimate, MEASURED_STEPS, MEMBERS_MAX, Options, Outcome,
     PLANNED_SHARE, SEARCH_RUNS, SEARCH_SHARE, SIZES, SIZES_SHARE, STEPS_MIN, STEPS_PER_EPOCH_MIN,
@@ -61,16 +61,16 @@ pub fn run(
 }
 
 pub(super) struct Planner<'a> {
-    pub(super) lab: &'a mut dyn Lab,
-    pub(super) request: &'a Request<'a>,
-    pub(super) corpus: &'a CorpusFacts,
+    lab: &'a mut dyn Lab,
+    request: &'a Request<'a>,
+    corpus: &'a CorpusFacts,
     pub(super) options: &'a Options,
-    pub(super) clock: &'a dyn Fn() -> f64,
-    pub(super) ladder: Vec<Sized>,
+    clock: &'a dyn Fn() -> f64,
+    ladder: Vec<Sized>,
     pub(super) speeds: Speeds,
     pub(super) ledger: Vec<Entry>,
-    pub(super) records: BTreeMap<JobId, Record>,
-    pub(super) messages: Vec<Message>,
+    records: BTreeMap<JobId, Record>,
+    messages: Vec<Message>,
 }
 
 impl<'a> Planner<'a> {
@@ -151,7 +151,7 @@ impl<'a> Planner<'a> {
         });
         let runs: Vec<_> =
             specs.zip(&records).filter_map(|(spec, record)| Some((spec?, record))).collect();
-        self.speeds.learn(&runs, self.options.held_out_tokens[0]);
+        self.speeds.learn(&runs, self.val_tokens());
         self.records.extend(records.iter().map(|record| (record.id, record.clone())));
         Ok(records)
     }
@@ -249,8 +249,7 @@ impl<'a> Planner<'a> {
         let best = lowest(&points)
             .ok_or_else(|| Error::data("all runs of the comparison of sizes diverged"))?;
         let growth = (estimate.member_seconds / estimate.size_seconds).max(1.0).sqrt();
-        let budget_tokens = estimate.budget_tokens;
-        let epochs = |size: &Sized| self.epochs_in(estimate.member_seconds, size, budget_tokens);
+        let epochs = |size: &Sized| self.epochs_in(estimate.member_seconds, size);
         let size = carried(&self.ladder, best * growth, epochs);
         let end = self.ladder.last().is_some_and(|last| last.model == size.model);
         if end && size.setting.epochs >= EPOCHS_MAX {
@@ -280,25 +279,25 @@ impl<'a> Planner<'a> {
         let cell = self.cell(size.model)?;
         let on_val = self.wave("averages on val", &[cell.evaluate(&pool, Split::Val)])?.remove(0);
         let ensembles = (1..=pool.len())
-            .map(|k| column(&on_val, &averaged(k), Split::Val).cloned())
+            .map(|k| column(&on_val, &format!("logits-{k}"), Split::Val).cloned())
             .collect::<Result<Vec<_>>>()?;
         let losses: Vec<f64> = ensembles.iter().map(|loss| loss.nats).collect();
         let members = pool[..=lowest_score(&losses)].to_vec();
         let on_test =
             self.wave("the model on test", &[cell.evaluate(&members, Split::Test)])?.remove(0);
-        let single = averaged(1);
-        let chosen = averaged(members.len());
+        let single = "logits-1";
+        let chosen = format!("logits-{}", members.len());
         let gain = match members.len() {
             1 => None,
             _ => {
                 let ledger = self.lab.ledger(on_test.id, Split::Test)?;
-                Some(ledger.difference(&chosen, &ledger, &single)?)
+                Some(ledger.difference(&chosen, &ledger, single)?)
             }
         };
         self.messages.extend(limit_message(&estimate));
         Ok(Outcome {
             test: column(&on_test, &chosen, Split::Test)?.clone(),
-            single_test: column(&on_test, &single, Split::Test)?.clone(),
+            single_test: column(&on_test, single, Split::Test)?.clone(),
             evaluation: on_test.id,
             chosen_by: on_val.id,
             estimate,

@@ -26,7 +26,7 @@ impl Planner<'_> {
     /// Searches with short runs, an axis at a time; the last wave ends with a second seed.
     pub(super) fn search(&mut self, estimate: &Estimate, size: &Sized) -> Result<Vec<Trained>> {
         let cell = self.cell(size.model)?;
-        let epochs = self.epochs_in(estimate.search_seconds, size, estimate.budget_tokens);
+        let epochs = self.epochs_in(estimate.search_seconds, size);
         let start = Setting { epochs: rounded(epochs.min(size.setting.epochs)), ..size.setting };
         let grid = Grid {
             epochs: vec![start.epochs],
@@ -91,7 +91,7 @@ impl Planner<'_> {
                 let cell = self.cell(size.model)?;
                 let pair = cell.evaluate(&[best.run, other.run], Split::Val);
                 let record = self.wave("average of two", &[pair])?.remove(0);
-                let pair = column(&record, &averaged(2), Split::Val)?.nats;
+                let pair = column(&record, "logits-2", Split::Val)?.nats;
                 // Of the law A / K the second member wins a half.
                 2.0 * (f64::midpoint(nats(best), nats(other)) - pair).max(0.0)
             }
@@ -118,14 +118,13 @@ impl Planner<'_> {
         runs: &mut Vec<Trained>,
     ) -> Result<()> {
         let cell = self.cell(size.model)?;
-        let budget_tokens = cell.template().data.budget_tokens;
         let workers = self.options.workers;
         let searched = runs.len();
         for wave in 0..division.waves {
             let members = runs.len() - searched + workers;
             let reserve = self.reserve_seconds(size.flops_per_token, members + searched);
             let seconds = self.seconds_left(reserve) / (division.waves - wave) as f64;
-            let epochs = rounded(self.epochs_in(seconds, size, budget_tokens).min(EPOCHS_MAX));
+            let epochs = rounded(self.epochs_in(seconds, size).min(EPOCHS_MAX));
             let known: Vec<Trained> = match wave {
                 0 => runs.clone(),
                 _ => runs[searched..].to_vec(),
@@ -166,18 +165,13 @@ impl Planner<'_> {
     }
 
     /// Passes that a run of a size can make in some seconds.
-    pub(super) fn epochs_in(&self, seconds: f64, size: &Sized, budget_tokens: u64) -> f64 {
+    pub(super) fn epochs_in(&self, seconds: f64, size: &Sized) -> f64 {
         let cell = self.cell(size.model).expect("the ladder was resolved before");
         let empty = cell.train(Setting { epochs: 0.0, ..size.setting }, 0);
         let seconds = seconds - self.speeds.seconds(&empty, self.val_tokens());
         let flops = seconds.max(0.0) * self.speeds.at(size.flops_per_token);
-        flops / (size.flops_per_token * budget_tokens as f64)
+        flops / (size.flops_per_token * empty.data.budget_tokens as f64)
     }
-}
-
-/// The column of the logit average of the first K members.
-pub(super) fn averaged(members: usize) -> String {
-    if members == 1 { "member-0".to_owned() } else { format!("logits-{members}") }
 }
 
 /// Loss on `val`, infinite if it diverged.

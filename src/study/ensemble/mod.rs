@@ -156,6 +156,13 @@ pub struct Comparison {
     pub difference: PairedDifference,
 }
 
+impl Outcome {
+    /// Every curve with its family: by logits, then by probabilities.
+    pub fn curves(&self) -> impl Iterator<Item = (&FamilyOutcome, &Curve)> {
+        self.families.iter().flat_map(|family| family.curves.iter().map(move |c| (family, c)))
+    }
+}
+
 impl Options {
     /// Rejects what makes no ensemble, naming the key.
     pub fn validate(&self) -> Result<()> {

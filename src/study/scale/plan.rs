@@ -193,8 +193,8 @@ impl Planner<'_> {
     /// Trains all members of several sets and measures their ensembles, as far as none diverged;
     /// what is read of them is asked for again, and then known.
     fn obtain_all(&mut self, sets: &[(&Cell, Setting, u32)], splits: &[Split]) -> Result<()> {
-        let members = |&(cell, setting, count): &(&Cell, Setting, u32)| -> Vec<Job> {
-            (0..u64::from(count)).map(|k| Job::Train(cell.train(setting, k))).collect()
+        let members = |&(cell, setting, count): &(&Cell, Setting, u32)| {
+            cell.members(setting, count).collect()
         };
         let jobs: Vec<Vec<Job>> = sets.iter().map(members).collect();
         let mut records = self.lab.obtain(&jobs.concat())?.into_iter();
@@ -212,8 +212,7 @@ impl Planner<'_> {
 
     /// Trains members and insists that they finish.
     fn members(&mut self, cell: &Cell, setting: Setting, count: u32) -> Result<Vec<JobId>> {
-        let jobs: Vec<Job> =
-            (0..u64::from(count)).map(|k| Job::Train(cell.train(setting, k))).collect();
+        let jobs: Vec<Job> = cell.members(setting, count).collect();
         let records = self.lab.obtain(&jobs)?;
         if let Some(record) = records.iter().find(|r| r.outcome != RunOutcome::Finished) {
             let short = record.id.short();

@@ -26,3 +26,6 @@ pub mod token;
 pub mod train;
 
 pub use error::{Error, Result};
+
+// Files hold little-endian numbers, which are therefore written as they lie in memory.
+const _: () = assert!(cfg!(target_endian = "little"), "files would need their bytes swapped");

@@ -144,17 +144,13 @@ impl Ledger {
             Error::data(format!("the ledger has no safetensors form: {cause}"))
         };
         let length = vec![self.tokens.blocks.len()];
-        let blocks: Vec<u8> = self.tokens.blocks.iter().flat_map(|b| b.to_le_bytes()).collect();
-        let columns: Vec<(String, Vec<u8>)> = self
-            .columns
-            .iter()
-            .map(|(name, column)| {
-                (name.clone(), column.iter().flat_map(|x| x.to_le_bytes()).collect())
-            })
-            .collect();
         let view = |dtype, bytes| TensorView::new(dtype, length.clone(), bytes).map_err(bad);
-        let mut views = vec![("blocks".to_owned(), view(Dtype::U32, &blocks)?)];
-        for (name, bytes) in &columns {
+        let mut views = vec![(
+            "blocks".to_owned(),
+            view(Dtype::U32, bytemuck::cast_slice(&self.tokens.blocks))?,
+        )];
+        for (name, column) in &self.columns {
+            let bytes = bytemuck::cast_slice(column);
             views.push((format!("log_probability.{name}"), view(Dtype::F32, bytes)?));
         }
         // The order of the columns and the bytes have no place in the tensors themselves. One entry
@@ -174,12 +170,8 @@ impl Ledger {
         let facts = header.metadata().as_ref().and_then(|map| map.get("ledger"));
         let facts = facts.ok_or_else(|| bad(&"it does not say what it holds"))?;
         let facts: Facts = serde_json::from_str(facts).map_err(|cause| bad(&cause))?;
-        let words = |name: &str| -> Result<Vec<[u8; 4]>> {
-            let tensor = tensors.tensor(name).map_err(|cause| bad(&cause))?;
-            let words = tensor.data().chunks_exact(4);
-            Ok(words.map(|b| [b[0], b[1], b[2], b[3]]).collect())
-        };
-        let blocks: Vec<u32> = words("blocks")?.into_iter().map(u32::from_le_bytes).collect();
+        let tensor = |name: &str| tensors.tensor(name).map_err(|cause| bad(&cause));
+        let blocks: Vec<u32> = bytemuck::pod_collect_to_vec(tensor("blocks")?.data());
         if blocks
             .windows(2)
             .any(|pair| pair[1] < pair[0] || pair[1] - pair[0] > blocks.len() as u32)
@@ -189,10 +181,8 @@ impl Ledger {
         }
         let mut ledger = Self::new(Tokens { blocks, bytes: facts.bytes });
         for name in facts.columns {
-            let column: Vec<f32> = words(&format!("log_probability.{name}"))?
-                .into_iter()
-                .map(f32::from_le_bytes)
-                .collect();
+            let numbers = tensor(&format!("log_probability.{name}"))?;
+            let column: Vec<f32> = bytemuck::pod_collect_to_vec(numbers.data());
             if column.len() != ledger.tokens.blocks.len() {
                 return Err(bad(&format!("column `{name}` has another length")));
             }

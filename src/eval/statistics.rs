@@ -246,15 +246,17 @@ fn resampled_mean(sums: &[f64], counts: &[f64], resample: u64) -> f64 {
     let clusters = sums.len();
     let words = clusters.div_ceil(2) as u64;
     let (mut loss, mut tokens) = (0.0, 0.0);
+    let mut draw = |bits: u64| {
+        let index = ((bits * clusters as u64) >> 32) as usize;
+        loss += sums[index];
+        tokens += counts[index];
+    };
     for word in 0..words {
-        let bits = random(resample * words + word);
         // Two draws from one word: 32 bits choose among far fewer clusters without visible bias.
-        let halves = if clusters % 2 == 1 && word + 1 == words { 1 } else { 2 };
-        for half in 0..halves {
-            let draw = (bits >> (32 * half)) & 0xFFFF_FFFF;
-            let index = ((draw * clusters as u64) >> 32) as usize;
-            loss += sums[index];
-            tokens += counts[index];
+        let bits = random(resample * words + word);
+        draw(bits & 0xFFFF_FFFF);
+        if 2 * word + 1 < clusters as u64 {
+            draw(bits >> 32);
         }
     }
     loss / tokens

@@ -121,6 +121,18 @@ impl Refusal {
     }
 }
 
+/// What is said of a law without [`Fit::has_asymptote`].
+pub const NO_ASYMPTOTE: &str = "its law ends at a bound of the search: the data show no asymptote";
+
+impl Fit {
+    /// Whether the law ends at a loss. One with E = 0, or with the smallest exponent of the search
+    /// (a straight line in ln x), only says that the losses fall.
+    #[must_use]
+    pub fn has_asymptote(&self) -> bool {
+        self.law.e > 0.0 && self.law.alpha > EXPONENT_MIN * (1.0 + 1e-6)
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

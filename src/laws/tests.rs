@@ -155,6 +155,18 @@ fn warnings_say_what_is_wrong() {
 }
 
 #[test]
+fn a_law_that_ends_nowhere_has_no_asymptote() {
+    let fit = |loss: fn(f64) -> f64| {
+        let points: Vec<_> = (0..6).map(|step| 2_f64.powi(step)).map(|x| (x, loss(x))).collect();
+        fit(&Curve::new(&points).unwrap(), &quick()).unwrap()
+    };
+    assert!(fit(|x| 3.0 + 0.5 / x).has_asymptote());
+    assert!(fit(|x| if x < 2.0 { 4.0 } else { 3.0 }).has_asymptote(), "at the steep bound");
+    assert!(!fit(|x| 4.0 - 0.1 * x.ln()).has_asymptote(), "straight in ln x");
+    assert!(!fit(|x| 4.0 - 0.02 * x).has_asymptote(), "ever steeper");
+}
+
+#[test]
 fn refusals_are_typed() {
     let refuse = |losses: &[f64], family| {
         let points: Vec<_> = (1..).map(f64::from).zip(losses.iter().copied()).collect();

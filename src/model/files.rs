@@ -9,13 +9,12 @@ use crate::{Error, Result};
 
 /// The parameters as a safetensors file in f32. A tied head is not stored twice.
 pub fn to_safetensors(table: &Table, values: &[f32]) -> Result<Vec<u8>> {
-    let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
     let bad = |cause: safetensors::SafeTensorError| {
         Error::data(format!("the weights have no safetensors form: {cause}"))
     };
     let mut views = Vec::with_capacity(table.tensors.len());
     for tensor in &table.tensors {
-        let data = &bytes[4 * tensor.range.start..4 * tensor.range.end];
+        let data = bytemuck::cast_slice(&values[tensor.range.clone()]);
         let view = TensorView::new(Dtype::F32, tensor.shape.clone(), data).map_err(bad)?;
         views.push((tensor.name.clone(), view));
     }
@@ -55,11 +54,7 @@ pub fn from_safetensors(table: &Table, file: &[u8], values: &mut [f32]) -> Resul
 fn read_numbers(view: &TensorView<'_>, values: &mut [f32]) -> Result<()> {
     let data = view.data();
     match view.dtype() {
-        Dtype::F32 => {
-            for (value, b) in values.iter_mut().zip(data.chunks_exact(4)) {
-                *value = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-            }
-        }
+        Dtype::F32 => bytemuck::cast_slice_mut(values).copy_from_slice(data),
         Dtype::BF16 => {
             for (value, b) in values.iter_mut().zip(data.chunks_exact(2)) {
                 *value = f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16);

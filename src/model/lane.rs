@@ -220,7 +220,7 @@ impl Lane {
         let kernels = model.kernels;
         let loss =
             cross_entropy::forward_backward(kernels, final_normed, head, targets, of_loss, scratch);
-        gradients.stream.fill(0.0);
+        bytemuck::fill_zeroes(&mut gradients.stream);
         rmsnorm::backward(
             kernels,
             stream.last().expect("the stream has layers + 1 parts"),

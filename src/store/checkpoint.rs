@@ -126,9 +126,6 @@ impl<T: Read> Hashing<T> {
     }
 }
 
-/// Numbers converted at a time.
-const CHUNK: usize = 16 * 1024;
-
 fn write(file: &mut File, header: &CheckpointHeader, sections: &[&[f32]]) -> std::io::Result<()> {
     let lengths = header.sections.iter().map(|(_, length)| *length);
     assert!(lengths.eq(sections.iter().map(|s| s.len() as u64)), "sections differ from the header");
@@ -137,11 +134,8 @@ fn write(file: &mut File, header: &CheckpointHeader, sections: &[&[f32]]) -> std
     out.put(MAGIC)?;
     out.put(&(text.len() as u64).to_le_bytes())?;
     out.put(&text)?;
-    let mut bytes = Vec::with_capacity(4 * CHUNK);
-    for chunk in sections.iter().flat_map(|section| section.chunks(CHUNK)) {
-        bytes.clear();
-        bytes.extend(chunk.iter().flat_map(|x| x.to_le_bytes()));
-        out.put(&bytes)?;
+    for section in sections {
+        out.put(bytemuck::cast_slice(section))?;
     }
     let hash = out.hasher.finalize();
     out.inner.write_all(hash.as_bytes())?;
@@ -177,7 +171,9 @@ fn read(path: &Path) -> std::io::Result<Checkpoint> {
     }
     let mut sections = Vec::with_capacity(header.sections.len());
     for (_, length) in &header.sections {
-        sections.push(read_section(&mut input, usize::try_from(*length).unwrap_or(0))?);
+        let mut section = vec![0.0_f32; usize::try_from(*length).unwrap_or(0)];
+        input.take(bytemuck::cast_slice_mut(&mut section))?;
+        sections.push(section);
     }
     let computed = input.hasher.finalize();
     let mut stored = [0; 32];
@@ -187,17 +183,4 @@ fn read(path: &Path) -> std::io::Result<Checkpoint> {
     } else {
         Ok(Checkpoint { header, sections })
     }
-}
-
-fn read_section(input: &mut Hashing<BufReader<File>>, length: usize) -> std::io::Result<Vec<f32>> {
-    let mut section = Vec::with_capacity(length);
-    let mut bytes = vec![0; 4 * CHUNK.min(length)];
-    while section.len() < length {
-        let count = CHUNK.min(length - section.len());
-        let part = &mut bytes[..4 * count];
-        input.take(part)?;
-        let numbers = part.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        section.extend(numbers);
-    }
-    Ok(section)
 }

@@ -297,7 +297,7 @@ impl<'a> Member<'a> {
 impl LaneJob<'_, '_> {
     /// Fills the lane's gradient with the sum over its rows.
     fn run(&mut self, model: &Model, worker: &mut Worker) {
-        self.gradient.fill(0.0);
+        bytemuck::fill_zeroes(self.gradient);
         let sequences = worker.tokens.len() / model.positions;
         for row in self.rows.clone().step_by(sequences) {
             if let Err(error) = self.pass(model, worker, row) {

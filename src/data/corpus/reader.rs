@@ -38,11 +38,8 @@ impl Corpus {
                 .map(|facts| CheckedFile::open(directory.join(name), facts))
                 .transpose()
         };
-        let token_bytes: Arc<[u16]> = open(TOKEN_BYTES_FILE)?
-            .map_or(Ok(Vec::new()), |file| file.read_all())?
-            .chunks_exact(2)
-            .map(|b| u16::from_le_bytes([b[0], b[1]]))
-            .collect();
+        let token_bytes = open(TOKEN_BYTES_FILE)?.map_or(Ok(Vec::new()), |file| file.read_all())?;
+        let token_bytes: Arc<[u16]> = bytemuck::pod_collect_to_vec(&token_bytes).into();
         let reader = |part: Part, files: PartFiles, tokens, bytes, floor_nats| {
             let listed = "the manifest was validated: it lists every part";
             let file = open(&files.tokens)?.expect(listed);
@@ -184,11 +181,7 @@ impl Corpus {
 
 /// Document offsets: strictly increasing from 0 to the number of tokens.
 fn read_offsets(file: &CheckedFile, tokens: u64) -> Result<Vec<u64>> {
-    let offsets: Vec<u64> = file
-        .read_all()?
-        .chunks_exact(8)
-        .map(|b| u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
-        .collect();
+    let offsets: Vec<u64> = bytemuck::pod_collect_to_vec(&file.read_all()?);
     let increasing = offsets.windows(2).all(|pair| pair[0] < pair[1]);
     if !increasing || offsets.first() != Some(&0) || offsets.last() != Some(&tokens) {
         return Err(Error::data(format!(

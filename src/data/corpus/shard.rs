@@ -42,9 +42,10 @@ impl TokenWidth {
     fn encode(self, tokens: &[u32], bytes: &mut Vec<u8>) {
         match self {
             Self::U16 => {
-                bytes.extend(tokens.iter().flat_map(|&token| (token as u16).to_le_bytes()));
+                let narrow: Vec<u16> = tokens.iter().map(|&token| token as u16).collect();
+                bytes.extend_from_slice(bytemuck::cast_slice(&narrow));
             }
-            Self::U32 => bytes.extend(tokens.iter().flat_map(|token| token.to_le_bytes())),
+            Self::U32 => bytes.extend_from_slice(bytemuck::cast_slice(tokens)),
         }
     }
 
@@ -57,9 +58,8 @@ impl TokenWidth {
                 }
             }
             Self::U32 => {
-                for (token, four) in tokens.iter_mut().zip(bytes.chunks_exact(4)) {
-                    *token = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-                }
+                let whole = &bytes[..4 * tokens.len()];
+                bytemuck::cast_slice_mut(tokens).copy_from_slice(whole);
             }
         }
     }

@@ -92,8 +92,7 @@ impl CorpusWriter {
         }
         if let Some(lengths) = vocabulary.token_bytes {
             assert_eq!(lengths.len(), vocabulary.size as usize, "one length per token");
-            let bytes: Vec<u8> = lengths.iter().flat_map(|length| length.to_le_bytes()).collect();
-            whole(TOKEN_BYTES_FILE, &bytes)?;
+            whole(TOKEN_BYTES_FILE, bytemuck::cast_slice(lengths))?;
         }
         let split_writer =
             |split| PartWriter::create(&temporary, PartFiles::of_split(split), vocabulary.size);

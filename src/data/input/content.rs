@@ -203,10 +203,7 @@ impl KeyHasher {
     }
 
     pub(super) fn update_tokens(&mut self, tokens: &[u32]) {
-        for chunk in tokens.chunks(1 << 12) {
-            let bytes: Vec<u8> = chunk.iter().flat_map(|token| token.to_le_bytes()).collect();
-            self.0.update(&bytes);
-        }
+        self.0.update(bytemuck::cast_slice(tokens));
     }
 
     pub(super) fn finish(&self) -> u64 {

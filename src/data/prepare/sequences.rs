@@ -85,14 +85,11 @@ fn distribute(
     let length = split.sequence_tokens as usize;
     let failed = |cause: std::io::Error| Error::io("read", &spool.path, &cause);
     let mut file = BufReader::new(File::open(&spool.path).map_err(failed)?);
-    let (mut bytes, mut sequence) = (vec![0; 4 * length], vec![0_u32; length]);
+    let mut sequence = vec![0_u32; length];
     let mut starts = spool.starts.iter().copied().peekable();
     let mut last = None;
     for number in 0..spool.tokens / length as u64 {
-        file.read_exact(&mut bytes).map_err(failed)?;
-        for (token, four) in sequence.iter_mut().zip(bytes.chunks_exact(4)) {
-            *token = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-        }
+        file.read_exact(bytemuck::cast_slice_mut(&mut sequence)).map_err(failed)?;
         let place = match () {
             () if val.contains(&number) => Split::Val,
             () if test.contains(&number) => Split::Test,
@@ -142,9 +139,8 @@ impl Spool {
             self.starts.push(self.tokens);
         }
         self.tokens += tokens.len() as u64;
-        tokens
-            .iter()
-            .try_for_each(|token| self.file.write_all(&token.to_le_bytes()))
+        self.file
+            .write_all(bytemuck::cast_slice(tokens))
             .map_err(|cause| Error::io("write", &self.path, &cause))
     }
 

@@ -108,11 +108,9 @@ impl Fitted {
         })
     }
 
-    /// Whether asymptote or exponent lie at a bound of the search, so that there is no asymptote.
-    pub(super) fn is_at_bound(&self) -> bool {
-        self.fit.warnings.iter().any(|warning| {
-            matches!(warning, Warning::AsymptoteAtBound | Warning::ExponentAtBound { .. })
-        })
+    /// Whether the law ends at a loss, which can then be a point of another law.
+    pub(super) fn has_asymptote(&self) -> bool {
+        self.fit.has_asymptote()
     }
 
     /// The asymptote with its interval and, in words, what must be known before believing it.

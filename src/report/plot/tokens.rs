@@ -6,7 +6,7 @@ use super::laws::Fitted;
 use super::parameters::floor_level;
 use super::scope::{Scope, lack, refused};
 use super::{Finding, Part};
-use crate::laws::{self, Base, Target, multipliers};
+use crate::laws::{self, Base, NO_ASYMPTOTE, Target, multipliers};
 use crate::report::chart::{Block, Label, Line, Panel, Point, Series, Shape, Sheet};
 use crate::report::number::amount;
 use crate::report::palette::Paint;
@@ -75,12 +75,8 @@ pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Find
     let mut findings = Vec::new();
     // At a bound of the search there is no asymptote: as a point it would only stretch the axis.
     let mut asymptote = |name: &str, (d, law): (f64, Fitted)| {
-        if law.is_at_bound() {
-            let what = format!("{name}, D = {}", amount(d));
-            findings.push(refused(
-                what,
-                "its law ends at a bound of the search: the runs show no asymptote",
-            ));
+        if !law.has_asymptote() {
+            findings.push(refused(format!("{name}, D = {}", amount(d)), NO_ASYMPTOTE));
             return None;
         }
         Some(law.asymptote_point(d))

@@ -4,6 +4,7 @@ use super::{
     LawRow, MembersRow, MultiplierRow, certificate, certificate_line, findings, frontier_table,
     ids, laws, members, messages, multipliers,
 };
+use crate::laws::NO_ASYMPTOTE;
 use crate::report::number::{MISSING, grouped, interval, signed};
 use crate::report::page::{Block, Section};
 use crate::report::table::{Align, Cell, Table};
@@ -250,7 +251,7 @@ fn laws_of(outcome: &Outcome) -> Section {
         if !asymptotes.is_empty() {
             section.blocks.push(Block::Text(format!(
                 "With one seed at a time the regularized asymptote at {} tokens lies between \
-                 {low:.4} and {high:.4} over {} seeds; {refused} of them give no law.",
+                 {low:.4} and {high:.4} over {} seeds; {refused} of them show none.",
                 grouped(budget.budget_tokens),
                 of_seeds.len()
             )));
@@ -274,7 +275,7 @@ fn curves(outcome: &Outcome) -> Section {
             let chosen = if ensemble.chosen { ", chosen on val" } else { "" };
             let asymptote = match law.asymptote() {
                 Some(claim) => format!("{claim} nats/token with infinitely many"),
-                None => "no law".to_owned(),
+                None => law.fit.as_ref().map_or("no law", |_| NO_ASYMPTOTE).to_owned(),
             };
             let title = format!(
                 "{} at {} tokens, members at {}{chosen}: {asymptote}",

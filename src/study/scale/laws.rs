@@ -83,9 +83,10 @@ pub struct Laws {
 
 impl LawOf {
     /// The asymptote with its interval: over members where that is known, else the law's profile.
+    /// None if there is no law, or none that ends anywhere.
     #[must_use]
     pub fn asymptote(&self) -> Option<Claim> {
-        let fit = self.fit.as_ref().ok()?;
+        let fit = self.fit.as_ref().ok().filter(|fit| fit.has_asymptote())?;
         let interval = self.over_members.unwrap_or(fit.asymptote.profile);
         Some(Claim { value: fit.law.e, interval })
     }

@@ -5,7 +5,7 @@ use super::{CellResult, Single, Transfer};
 use crate::Result;
 use crate::eval::statistics::{Interval, LEVEL, Verdict, over_seeds, two_sided_t};
 use crate::lab::Lab;
-use crate::laws::{Claim, Multiplier};
+use crate::laws::{Claim, Multiplier, NO_ASYMPTOTE};
 use crate::spec::Split;
 use crate::study::message::Message;
 
@@ -90,11 +90,7 @@ pub(super) fn of(lab: &dyn Lab, cells: &[CellResult], laws: &Laws) -> Result<Vec
     for budget in &laws.budgets {
         let tokens = budget.budget_tokens;
         let single = budget.regularized.as_ref();
-        let lowest = budget
-            .ensembles
-            .iter()
-            .filter(|law| law.asymptote().is_some())
-            .min_by(|a, b| value(a).total_cmp(&value(b)));
+        let lowest = budget.ensembles.iter().min_by(|a, b| value(a).total_cmp(&value(b)));
         findings.extend(below(
             ("Is the asymptote of the ensembles below that of single models?", tokens),
             (lowest, "the lowest ensemble asymptote"),
@@ -222,7 +218,8 @@ fn below(
     let (left, right) = (left?, right?);
     let told = |law: &LawOf, name: &str| match (&law.fit, law.asymptote()) {
         (Err(refusal), _) => format!("{name}: no law, {refusal}"),
-        (Ok(_), claim) => format!("{name} {}", claim.expect("a law has an asymptote")),
+        (Ok(_), Some(claim)) => format!("{name} {claim}"),
+        (Ok(_), None) => format!("{name}: none, {NO_ASYMPTOTE}"),
     };
     let evidence = format!("{}; {}", told(left, left_name), told(right, right_name));
     let apart = |left: Claim, right: Claim| {

@@ -188,7 +188,7 @@ fn write_page(
     let figures = report::write_figures(&arguments.out, &best_figures(outcome))?;
     let name = corpus.directory().file_name().unwrap_or_default().to_string_lossy();
     let subject =
-        format!("scarce best, corpus {name} ({}), {} hours", corpus.id().short(), arguments.hours);
+        format!("scarce best, {}, {} hours", report::corpus_name(corpus), arguments.hours);
     let mut page = Page::new(format!("The best model of {name}"), subject);
     page.headline = best_headline(outcome);
     page.sections = sections(outcome, figures);

@@ -45,6 +45,17 @@ pub(super) struct Running {
     pub(super) log_every: u64,
 }
 
+/// The pool of workers of a lab.
+#[derive(Debug, Args)]
+pub(super) struct PoolArgs {
+    /// Worker processes; default: one per core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) workers: Option<u16>,
+    /// Threads of each worker; default: 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) threads: Option<u16>,
+}
+
 /// Where a spec comes from.
 #[derive(Debug, Args)]
 pub(super) struct SpecSource {
@@ -66,6 +77,13 @@ impl Running {
             checkpoint_interval: interval,
             log_steps: self.log_every,
         })
+    }
+}
+
+impl PoolArgs {
+    /// A pool for `jobs` jobs.
+    pub(super) fn options(&self, jobs: usize) -> Result<LocalOptions> {
+        local_options(jobs, self.workers, self.threads.or(Some(1)), true)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use super::options::{facts, local_options};
+use super::options::{PoolArgs, facts};
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
@@ -40,12 +40,8 @@ pub(super) struct QuickstartArgs {
     /// Training tokens; default: all, but at most 51,712
     #[arg(long, value_name = "TOKENS")]
     budget: Option<u64>,
-    /// Worker processes; default: one per core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    workers: Option<u16>,
-    /// Threads of each worker; default: 1
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    pool: PoolArgs,
     /// Show the runs that are needed, and which of them are known; train nothing
     #[arg(long)]
     dry_run: bool,
@@ -69,7 +65,7 @@ pub(super) fn run(arguments: &QuickstartArgs) -> Result<()> {
     }
     let before = store.ids()?;
     let bar = Bar::new("quick start");
-    let pool = local_options(usize::MAX, arguments.workers, arguments.threads.or(Some(1)), true)?;
+    let pool = arguments.pool.options(usize::MAX)?;
     let mut lab = LocalLab::new(
         store.clone(),
         &corpora,

@@ -91,7 +91,8 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
     let mut figures = figures(&arguments.out, (&store, told.modes, &options), &ids)?;
     figures.extend(write_figures(&arguments.out, &told.figures)?);
     let name = arguments.study.file_stem().unwrap_or_default().to_string_lossy();
-    let mut page = Page::new(format!("Study {name}"), subject(&file, corpus));
+    let subject = format!("scarce {}, {}", file.plan.verb(), corpus_name(corpus));
+    let mut page = Page::new(format!("Study {name}"), subject);
     page.headline = told.headline;
     page.sections = (told.sections)(figures);
     let path = write_page(&arguments.out, page, (&told.records, corpus, &store), |_| true)?;
@@ -170,15 +171,15 @@ fn tell(file: &StudyFile, sets: &[String], (store, corpora): (&Store, &Corpora))
 }
 
 /// What was studied on what.
-fn subject(file: &StudyFile, corpus: &Corpus) -> String {
-    let text = match &corpus.manifest().synthetic {
+/// What a page calls a corpus: "built-in language `pocket`", or "corpus books (1f0c…)".
+pub(super) fn corpus_name(corpus: &Corpus) -> String {
+    match &corpus.manifest().synthetic {
         Some(synthetic) => format!("built-in language `{}`", synthetic.name),
         None => {
             let name = corpus.directory().file_name().unwrap_or_default();
             format!("corpus {} ({})", name.to_string_lossy(), corpus.id().short())
         }
-    };
-    format!("scarce {}, {text}", file.plan.verb())
+    }
 }
 
 /// Draws what the records show, writes the files and returns the blocks.

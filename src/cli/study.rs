@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::options::{Places, facts, local_options, read_text};
+use super::options::{Places, PoolArgs, facts, read_text};
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
@@ -27,12 +27,8 @@ pub(super) struct StudyArgs {
     pub(super) set: Vec<String>,
     #[command(flatten)]
     pub(super) places: Places,
-    /// Worker processes; default: one per core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) workers: Option<u16>,
-    /// Threads of each worker; default: 1
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) threads: Option<u16>,
+    #[command(flatten)]
+    pub(super) pool: PoolArgs,
     /// Show the runs that are needed next, and which are known; train nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -73,7 +69,7 @@ impl StudyArgs {
         title: &'static str,
         plan: impl FnOnce(&mut dyn Lab) -> Result<T>,
     ) -> Result<T> {
-        let pool = local_options(usize::MAX, self.workers, self.threads.or(Some(1)), true)?;
+        let pool = self.pool.options(usize::MAX)?;
         with_lab((&study.store, &study.corpora), pool, title, plan)
     }
 
@@ -90,7 +86,7 @@ impl StudyArgs {
         }
         let cost = Cost::of(lab.missing());
         let speed = flops_per_second(&study.store)?;
-        let workers = self.workers.map_or_else(super::options::processors, usize::from);
+        let workers = self.pool.workers.map_or_else(super::options::processors, usize::from);
         let hours = speed.map(|speed| cost.flops / speed / workers as f64 / 3600.0);
         if self.json {
             let ids: Vec<_> = lab.missing().iter().map(Job::id).collect();

@@ -14,10 +14,10 @@ mod prepare;
 #[cfg(test)]
 pub(crate) use corpus::testing;
 pub use corpus::{
-    CORPUS_FORMAT, Corpus, CorpusWriter, Duplicates, FileFacts, InputFacts, MANIFEST_FILE,
-    Manifest, PartFiles, PartReader, PartWriter, Provenance, Publication, SideFacts,
-    SideProvenance, SplitFacts, SplitPolicy, Splits, SyntheticFacts, TOKEN_BYTES_FILE,
-    TOKENIZER_FILE, TokenWidth, TokenizerFacts, TrainedFacts, Vocabulary, check_target,
+    CORPUS_FORMAT, Corpus, CorpusWriter, Duplicates, InputFacts, MANIFEST_FILE, Manifest,
+    PartFiles, PartReader, PartWriter, Provenance, Publication, SideFacts, SideProvenance,
+    SplitFacts, SplitPolicy, Splits, SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenWidth,
+    TokenizerFacts, TrainedFacts, Vocabulary, check_target,
 };
 pub use input::{InvalidUtf8, Observer};
 pub use language::{LANGUAGE_SIZES, Language, LanguageSize};

@@ -234,7 +234,8 @@ impl Lane {
             self.block_backward(model, weights, layer, sequences.starts, dropout, gradient);
         }
         let layers = model.table.layers.len();
-        drop_some(model, dropout, layers, AFTER_ATTENTION, &mut self.gradients.stream);
+        let site = Site { model, dropout, layer: layers, after: AFTER_ATTENTION };
+        site.drop_some(&mut self.gradients.stream);
         let table = &mut gradient[model.table.embedding.clone()];
         embedding::backward(kernels, sequences.tokens, &self.gradients.stream, table);
         loss
@@ -251,7 +252,8 @@ impl Lane {
         let layers = model.table.layers.len();
         let table = &weights.values[model.table.embedding.clone()];
         embedding::forward(kernels, table, sequences.tokens, &mut self.stream[0]);
-        drop_some(model, dropout, layers, AFTER_ATTENTION, &mut self.stream[0]);
+        let site = Site { model, dropout, layer: layers, after: AFTER_ATTENTION };
+        site.drop_some(&mut self.stream[0]);
         for layer in 0..layers {
             self.block_forward(model, weights, layer, sequences.starts, dropout);
         }
@@ -302,8 +304,8 @@ impl Lane {
             attention::forward(kernels, shape, qkv, starts, o, lse, scratch);
         }
         a.middle.copy_from_slice(input);
-        let place = (model, dropout, layer, AFTER_ATTENTION);
-        add_branch(place, &a.attended, out, &mut a.middle, branch, scratch);
+        let site = Site { model, dropout, layer, after: AFTER_ATTENTION };
+        site.add_branch(&a.attended, out, &mut a.middle, branch, scratch);
 
         rmsnorm::forward(
             kernels,
@@ -316,8 +318,8 @@ impl Lane {
         linear::forward(kernels, normed, gate_up, &mut a.gate_up, scratch);
         swiglu::forward(kernels, f, &a.gate_up, inner);
         output.copy_from_slice(&a.middle);
-        let place = (model, dropout, layer, AFTER_FEED_FORWARD);
-        add_branch(place, inner, down, output, branch, scratch);
+        let site = Site { model, dropout, layer, after: AFTER_FEED_FORWARD };
+        site.add_branch(inner, down, output, branch, scratch);
     }
 
     fn block_backward(
@@ -362,8 +364,8 @@ fn feed_forward_backward(
     let Place { model, layer, dropout, ranges, values, .. } = *place;
     let (kernels, c) = (model.kernels, model.spec.width as usize);
     let f = model.spec.feed_forward_width() as usize;
-    let dropped = (model, dropout, layer, AFTER_FEED_FORWARD);
-    let dbranch = branch_gradient(dropped, &d.stream, &mut d.branch);
+    let site = Site { model, dropout, layer, after: AFTER_FEED_FORWARD };
+    let dbranch = site.branch_gradient(&d.stream, &mut d.branch);
     linear::backward_input(kernels, dbranch, block.down, &mut d.inner, scratch);
     swiglu::backward(kernels, f, &a.gate_up, &d.inner, &mut d.gate_up, &mut again.inner);
     let dw = &mut gradient[ranges.down.clone()];
@@ -388,8 +390,8 @@ fn attention_backward(
     let Place { model, sequences, layer, dropout, ranges, values } = *place;
     let (kernels, c) = (model.kernels, model.spec.width as usize);
     let shape = model.attention_shape();
-    let dropped = (model, dropout, layer, AFTER_ATTENTION);
-    let dbranch = branch_gradient(dropped, &d.stream, &mut d.branch);
+    let site = Site { model, dropout, layer, after: AFTER_ATTENTION };
+    let dbranch = site.branch_gradient(&d.stream, &mut d.branch);
     linear::backward_input(kernels, dbranch, block.out, &mut d.attended, scratch);
     let dw = &mut gradient[ranges.out.clone()];
     linear::backward_weight(kernels, &a.attended, dbranch, c, dw, scratch);
@@ -412,51 +414,56 @@ fn attention_backward(
     rmsnorm::backward(kernels, input, gain, &a.rms1, &d.normed, &mut d.stream, dgain);
 }
 
-/// A site of dropout: the model, the run's dropout, the block and the place in it.
-type Site<'a> = (&'a Model, Option<Dropout>, usize, usize);
-
-/// Adds a branch's output, `x` times its last matrix, to the residual stream.
-fn add_branch(
-    site: Site<'_>,
-    x: &[f32],
-    weights: &LinearWeights,
-    stream: &mut [f32],
-    branch: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let (model, dropout, layer, place) = site;
-    if dropout.is_none() {
-        linear::forward_add(model.kernels, x, weights, stream, scratch);
-        return;
-    }
-    linear::forward(model.kernels, x, weights, branch, scratch);
-    drop_some(model, dropout, layer, place, branch);
-    adamw::add_assign(model.kernels, stream, branch);
-}
-
-/// The gradient of a branch's output: that of the residual stream, with dropout in `branch`.
-fn branch_gradient<'a>(site: Site<'_>, stream: &'a [f32], branch: &'a mut [f32]) -> &'a [f32] {
-    let (model, dropout, layer, place) = site;
-    if dropout.is_none() {
-        return stream;
-    }
-    branch.copy_from_slice(stream);
-    drop_some(model, dropout, layer, place, branch);
-    branch
-}
-
-/// Multiplies activations `[T, C]`, or their gradients, with the mask of this place.
-fn drop_some(
-    model: &Model,
+/// A place of the model where dropout happens.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    model: &'a Model,
+    /// None: all activations stay.
     dropout: Option<Dropout>,
+    /// The block, or the number of blocks for the embedding.
     layer: usize,
-    site: usize,
-    values: &mut [f32],
-) {
-    if let Some(Dropout { rate, seed, step, row }) = dropout {
-        let mask = dropout::Mask::new(rate, seed, step, layer, site);
-        let elements = model.positions * model.spec.width as usize;
-        dropout::apply(model.kernels, &mask, row * elements as u64, values);
+    /// [`AFTER_ATTENTION`] or [`AFTER_FEED_FORWARD`].
+    after: usize,
+}
+
+impl Site<'_> {
+    /// Multiplies activations `[T, C]`, or their gradients, with the mask of this site.
+    fn drop_some(self, values: &mut [f32]) {
+        let Self { model, dropout, layer, after } = self;
+        if let Some(Dropout { rate, seed, step, row }) = dropout {
+            let mask = dropout::Mask::new(rate, seed, step, layer, after);
+            let elements = model.positions * model.spec.width as usize;
+            dropout::apply(model.kernels, &mask, row * elements as u64, values);
+        }
+    }
+
+    /// Adds a branch's output, `x` times its last matrix, to the residual stream.
+    fn add_branch(
+        self,
+        x: &[f32],
+        weights: &LinearWeights,
+        stream: &mut [f32],
+        branch: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let kernels = self.model.kernels;
+        if self.dropout.is_none() {
+            linear::forward_add(kernels, x, weights, stream, scratch);
+            return;
+        }
+        linear::forward(kernels, x, weights, branch, scratch);
+        self.drop_some(branch);
+        adamw::add_assign(kernels, stream, branch);
+    }
+
+    /// The gradient of a branch's output: that of the residual stream, with dropout in `branch`.
+    fn branch_gradient<'a>(self, stream: &'a [f32], branch: &'a mut [f32]) -> &'a [f32] {
+        if self.dropout.is_none() {
+            return stream;
+        }
+        branch.copy_from_slice(stream);
+        self.drop_some(branch);
+        branch
     }
 }
 

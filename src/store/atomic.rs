@@ -32,9 +32,14 @@ pub fn fresh_file(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<(
 /// Makes a rename inside the folder of `path` durable.
 pub(super) fn sync_folder(path: &Path) -> std::io::Result<()> {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
+        Some(folder) if !folder.as_os_str().is_empty() => sync_directory(folder),
+        _ => sync_directory(Path::new(".")),
     }
+}
+
+/// Makes renames inside a folder durable.
+pub fn sync_directory(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// A name beside `path` that no other process or thread uses.

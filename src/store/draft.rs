@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::atomic::{sync_folder, temporary_path, write_atomically};
-use super::manifest::{Manifest, entry};
+use super::hashed::FileFacts;
+use super::manifest::Manifest;
 use super::record::Record;
 use crate::spec::{Job, JobId};
 use crate::{Error, Result};
@@ -37,7 +38,7 @@ impl Draft {
     /// Adds a file.
     pub fn add(&mut self, name: &str, content: &[u8]) -> Result<()> {
         write_atomically(&self.folder.join(name), content)?;
-        self.files.insert(name.to_owned(), entry(content));
+        self.files.insert(name.to_owned(), FileFacts::of(content));
         Ok(())
     }
 

@@ -4,26 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
+use super::hashed::FileFacts;
 use crate::{Error, Result};
 
-/// Length and hash of one file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Entry {
-    /// Length in bytes.
-    pub(super) bytes: u64,
-    /// BLAKE3 in hexadecimal.
-    pub(super) blake3: String,
-}
-
 /// File names and what they must contain.
-pub(super) type Manifest = BTreeMap<String, Entry>;
-
-/// The entry of a file with this content.
-pub(super) fn entry(content: &[u8]) -> Entry {
-    Entry { bytes: content.len() as u64, blake3: blake3::hash(content).to_hex().to_string() }
-}
+pub(super) type Manifest = BTreeMap<String, FileFacts>;
 
 /// Reads the manifest of a record.
 pub(super) fn read(record: &Path) -> Result<Manifest> {
@@ -50,5 +35,5 @@ pub(super) fn read_checked(record: &Path, name: &str) -> Result<Vec<u8>> {
         return Err(damaged());
     }
     let content = fs::read(&path).map_err(io)?;
-    if entry(&content) == expected { Ok(content) } else { Err(damaged()) }
+    if FileFacts::of(&content) == expected { Ok(content) } else { Err(damaged()) }
 }

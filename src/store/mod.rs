@@ -18,6 +18,7 @@ mod claim;
 mod clock;
 mod draft;
 mod foreign;
+mod hashed;
 mod manifest;
 mod metrics;
 mod names;
@@ -31,7 +32,7 @@ use std::path::{Path, PathBuf};
 use crate::spec::{Job, JobId};
 use crate::{Error, Result};
 
-pub use atomic::{fresh_file, write_atomically};
+pub use atomic::{fresh_file, sync_directory, write_atomically};
 pub use checkpoint::{Checkpoint, CheckpointHeader, Checkpoints};
 pub use claim::{Claim, Held};
 pub use clock::{unix_seconds, utc};
@@ -40,6 +41,7 @@ pub use foreign::{
     Added, ForeignDraft, ForeignHistory, ForeignId, ForeignRecord, ForeignRun, ForeignSettings,
     ForeignSource,
 };
+pub use hashed::{FileFacts, HashedFile};
 pub use metrics::MetricsLog;
 pub use names::{Found, NamedModel, check_name};
 pub use reads::TestRead;

@@ -6,7 +6,7 @@ mod text;
 use clap::Args;
 use serde_json::json;
 
-use super::options::{Places, SpecSource, facts, local_options, read_text};
+use super::options::{Places, PoolArgs, SpecSource, facts, read_text};
 use super::print;
 use super::study::{tell, with_lab};
 use crate::Result;
@@ -47,12 +47,8 @@ pub(super) struct EnsembleArgs {
     /// Asymptote of the single-model recipe, to be told if the ensemble's is not below
     #[arg(long, value_name = "NATS")]
     single_asymptote: Option<f64>,
-    /// Worker processes; default: one per core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    workers: Option<u16>,
-    /// Threads of each worker; default: 1
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    pool: PoolArgs,
     /// Show the runs that are needed, and which of them are known; train nothing
     #[arg(long)]
     dry_run: bool,
@@ -138,8 +134,7 @@ pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
     let store = Store::open(&arguments.places.store)?;
     let jobs = ensemble::training_jobs(&base, &options);
     // Members first: with a core for each, no thread is left over.
-    let threads = arguments.threads.or(Some(1));
-    let pool = local_options(jobs.len(), arguments.workers, threads, true)?;
+    let pool = arguments.pool.options(jobs.len())?;
     let plan = |lab: &mut dyn Lab| ensemble::run(lab, &base, &options);
     let outcome = with_lab((&store, &corpora), pool, "ensemble", plan)?;
     let reads = store.test_reads()?;
@@ -187,7 +182,7 @@ fn dry_run(
         * (tokens as f64 + passes as f64 * split_tokens as f64 / 3.0);
     let disk_bytes = needed as u64 * 4 * base.model.parameters()
         + (ensembles.len() - measured) as u64 * planned_ledger_bytes(members, split_tokens);
-    let threads = arguments.threads.map_or(1, usize::from);
+    let threads = arguments.pool.threads.map_or(1, usize::from);
     let memory_bytes = planned_ensemble_bytes(base, members, threads, split_tokens)?;
     if arguments.json {
         let ids = |jobs: &[Job]| jobs.iter().map(Job::id).collect::<Vec<_>>();

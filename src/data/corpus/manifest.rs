@@ -9,9 +9,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::shard::{FileFacts, TokenWidth};
+use super::shard::TokenWidth;
 use super::side::SideFacts;
 use crate::spec::{CorpusId, SideName, Split};
+use crate::store::FileFacts;
 use crate::{Error, Result};
 
 /// The format version that this program writes. Raise it when an older program would misread a

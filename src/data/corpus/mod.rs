@@ -18,6 +18,6 @@ pub use manifest::{
 pub use part::PartWriter;
 pub use place::{Publication, check_target};
 pub use reader::{Corpus, PartReader};
-pub use shard::{FileFacts, TokenWidth};
+pub use shard::TokenWidth;
 pub use side::SideFacts;
 pub use writer::{CorpusWriter, Provenance, SideProvenance, Vocabulary};

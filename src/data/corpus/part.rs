@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::manifest::{PartFiles, SplitFacts};
-use super::shard::{FileFacts, HashedFile, TokenWidth};
+use super::shard::TokenWidth;
 use crate::Result;
+use crate::store::{FileFacts, HashedFile};
 
 /// The two growing files of a split or of a side set.
 pub struct PartWriter {
@@ -14,6 +15,8 @@ pub struct PartWriter {
     vocabulary: u32,
     width: TokenWidth,
     facts: SplitFacts,
+    /// Tokens as bytes.
+    encoded: Vec<u8>,
 }
 
 impl PartWriter {
@@ -25,6 +28,7 @@ impl PartWriter {
             vocabulary,
             width: TokenWidth::for_vocabulary(vocabulary),
             facts: SplitFacts::default(),
+            encoded: Vec::new(),
         })
     }
 
@@ -49,7 +53,9 @@ impl PartWriter {
         assert!(self.facts.documents > 0, "no document was started");
         self.facts.tokens += tokens.len() as u64;
         self.facts.bytes += bytes;
-        self.tokens_file.write_tokens(self.width, tokens)
+        self.encoded.clear();
+        self.width.encode(tokens, &mut self.encoded);
+        self.tokens_file.write(&self.encoded)
     }
 
     /// What was written so far.

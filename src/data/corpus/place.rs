@@ -1,12 +1,12 @@
 //! Where a corpus lies: nothing but a corpus is ever replaced, and it appears by one rename.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{MANIFEST_FILE, Manifest, PartFiles, TOKEN_BYTES_FILE, TOKENIZER_FILE};
-use super::shard::HashedFile;
 use crate::spec::Split;
+use crate::store::{HashedFile, sync_directory};
 use crate::{Error, Result};
 
 /// How a finished corpus came to its place.
@@ -185,8 +185,4 @@ pub(super) fn temporary_beside(target: &Path) -> Result<PathBuf> {
     }
     Err(Error::data(format!("too many unfinished corpora beside `{}`", target.display()))
         .hint("remove the directories named `.NAME.partial-*` there"))
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }

@@ -4,12 +4,13 @@
 //! that shrinks while in use gives an error and not a crash (a memory map would raise SIGBUS).
 
 use std::fs::{File, Metadata};
-use std::io::{BufWriter, Read, Write};
+use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::FileFacts;
 use crate::{Error, Result};
 
 /// The integer type of a token file.
@@ -39,7 +40,7 @@ impl TokenWidth {
     }
 
     /// Appends tokens in this width.
-    fn encode(self, tokens: &[u32], bytes: &mut Vec<u8>) {
+    pub(super) fn encode(self, tokens: &[u32], bytes: &mut Vec<u8>) {
         match self {
             Self::U16 => {
                 let narrow: Vec<u16> = tokens.iter().map(|&token| token as u16).collect();
@@ -62,58 +63,6 @@ impl TokenWidth {
                 bytemuck::cast_slice_mut(tokens).copy_from_slice(whole);
             }
         }
-    }
-}
-
-/// Length and hash of a finished file, as the manifest lists them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileFacts {
-    /// Length in bytes.
-    pub bytes: u64,
-    /// BLAKE3 hash of the content, 64 hexadecimal digits.
-    pub blake3: String,
-}
-
-/// A file that is hashed while it is written.
-pub(super) struct HashedFile {
-    path: PathBuf,
-    file: BufWriter<File>,
-    hasher: blake3::Hasher,
-    bytes: u64,
-    buffer: Vec<u8>,
-}
-
-impl HashedFile {
-    pub(super) fn create(path: PathBuf) -> Result<Self> {
-        let file = File::create_new(&path).map_err(|cause| Error::io("create", &path, &cause))?;
-        let file = BufWriter::with_capacity(1 << 18, file);
-        Ok(Self { path, file, hasher: blake3::Hasher::new(), bytes: 0, buffer: Vec::new() })
-    }
-
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.hasher.update(bytes);
-        self.bytes += bytes.len() as u64;
-        self.file.write_all(bytes).map_err(|cause| Error::io("write", &self.path, &cause))
-    }
-
-    pub(super) fn write_tokens(&mut self, width: TokenWidth, tokens: &[u32]) -> Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        width.encode(tokens, &mut buffer);
-        let written = self.write(&buffer);
-        self.buffer = buffer;
-        written
-    }
-
-    /// Flushes to the disk itself: after this the content survives a power cut.
-    pub(super) fn finish(&mut self) -> Result<FileFacts> {
-        self.file
-            .flush()
-            .and_then(|()| self.file.get_ref().sync_all())
-            .map_err(|cause| Error::io("write", &self.path, &cause))?;
-        let blake3 = self.hasher.finalize().to_hex().to_string();
-        Ok(FileFacts { bytes: self.bytes, blake3 })
     }
 }
 
@@ -224,11 +173,14 @@ fn damaged(path: &Path, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::HashedFile;
 
     fn write(directory: &Path, width: TokenWidth, tokens: &[u32]) -> (PathBuf, FileFacts) {
         let path = directory.join("x.tokens");
         let mut file = HashedFile::create(path.clone()).unwrap();
-        file.write_tokens(width, tokens).unwrap();
+        let mut encoded = Vec::new();
+        width.encode(tokens, &mut encoded);
+        file.write(&encoded).unwrap();
         (path, file.finish().unwrap())
     }
 
@@ -246,18 +198,6 @@ mod tests {
             let error = file.read_tokens(width, top, 1001, &mut read).unwrap_err();
             assert!(error.to_string().contains("outside its vocabulary"), "{error}");
         }
-    }
-
-    #[test]
-    fn a_full_disk_is_a_clean_error() {
-        let path = PathBuf::from("/dev/full");
-        let file = BufWriter::new(File::options().write(true).open(&path).unwrap());
-        let hasher = blake3::Hasher::new();
-        let mut file = HashedFile { path, file, hasher, bytes: 0, buffer: Vec::new() };
-        let written = file.write_tokens(TokenWidth::U16, &[1; 100_000]);
-        let error = written.and_then(|()| file.finish().map(drop)).unwrap_err();
-        assert!(error.to_string().starts_with("failed to write `/dev/full`"), "{error}");
-        assert!(error.hint_text().is_some_and(|hint| hint.contains("disk is full")), "{error}");
     }
 
     #[test]

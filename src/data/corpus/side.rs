@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Duplicates, InputFacts, PartFiles, TOKENIZER_FILE};
-use super::shard::FileFacts;
 use crate::spec::{SideId, SideName};
+use crate::store::FileFacts;
 
 /// What the manifest says of a side set. Its content has an id of its own and never enters the id
 /// of the corpus, so that a side set can join a corpus without renaming any run.

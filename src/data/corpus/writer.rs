@@ -12,9 +12,10 @@ use super::manifest::{
 };
 use super::part::PartWriter;
 use super::place::{Publication, check_target, publish, temporary_beside};
-use super::shard::{FileFacts, HashedFile, TokenWidth};
+use super::shard::TokenWidth;
 use super::side::SideFacts;
 use crate::spec::{SideName, Split};
+use crate::store::{FileFacts, HashedFile};
 use crate::{Error, Result};
 
 /// What the tokens of a corpus mean.

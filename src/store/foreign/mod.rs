@@ -9,14 +9,15 @@ mod run;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::atomic::{sync_folder, temporary_path, write_atomically};
-use super::manifest::{self, Entry, Manifest};
+use super::hashed::{FileFacts, HashedFile};
+use super::manifest::{self, Manifest};
 use crate::{Error, Result};
 
 pub use run::{ForeignHistory, ForeignRun, ForeignSettings, ForeignSource};
@@ -59,18 +60,9 @@ pub struct ForeignDraft {
     lock: Option<File>,
     /// Content and source of every run by its id.
     known: BTreeMap<String, (String, ForeignSource)>,
-    runs: Option<Output>,
-    history: Option<Output>,
+    runs: Option<HashedFile>,
+    history: Option<HashedFile>,
     count: u64,
-}
-
-/// A file of a batch on its way.
-#[derive(Debug)]
-struct Output {
-    path: PathBuf,
-    file: BufWriter<File>,
-    hash: blake3::Hasher,
-    bytes: u64,
 }
 
 impl Store {
@@ -139,8 +131,8 @@ impl Store {
             draft.root = root;
             let folder = &draft.folder;
             fs::create_dir_all(folder).map_err(|cause| Error::io("create", folder, &cause))?;
-            draft.runs = Some(Output::create(folder.join("runs.jsonl"))?);
-            draft.history = Some(Output::create(folder.join("history.jsonl"))?);
+            draft.runs = Some(HashedFile::create(folder.join("runs.jsonl"))?);
+            draft.history = Some(HashedFile::create(folder.join("history.jsonl"))?);
         }
         Ok(draft)
     }
@@ -168,7 +160,7 @@ fn lock(root: &Path) -> Result<File> {
 fn read_batch(folder: &Path) -> Result<Vec<ForeignRecord>> {
     let path = folder.join("runs.jsonl");
     let bytes = fs::read(&path).map_err(|cause| Error::io("read", &path, &cause))?;
-    if manifest::read(folder)?.get("runs.jsonl") != Some(&manifest::entry(&bytes)) {
+    if manifest::read(folder)?.get("runs.jsonl") != Some(&FileFacts::of(&bytes)) {
         return Err(damaged(&path));
     }
     let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
@@ -240,18 +232,18 @@ impl ForeignDraft {
         };
         let place = match history.step.is_empty() {
             true => None,
-            false => Some((histories.bytes, histories.line(&history_json)?)),
+            false => Some((histories.bytes(), line(histories, &history_json)?)),
         };
         let source = source.clone();
         let record =
             ForeignRecord { record: id, foreign: true, source, content, history: place, run };
-        runs.line(&json(&record)?)?;
+        line(runs, &json(&record)?)?;
         Ok(Added::New)
     }
 
     /// Makes the new runs visible, all at once. Returns how many there are.
     pub fn publish(mut self) -> Result<u64> {
-        let (Some(runs), Some(history)) = (self.runs.take(), self.history.take()) else {
+        let (Some(runs), Some(history)) = (&mut self.runs, &mut self.history) else {
             return Ok(self.count);
         };
         if self.count == 0 {
@@ -283,32 +275,11 @@ impl Drop for ForeignDraft {
     }
 }
 
-impl Output {
-    fn create(path: PathBuf) -> Result<Self> {
-        let file = File::create(&path).map_err(|cause| Error::io("create", &path, &cause))?;
-        Ok(Self { path, file: BufWriter::new(file), hash: blake3::Hasher::new(), bytes: 0 })
-    }
-
-    /// Appends a line and returns its length without the line feed.
-    fn line(&mut self, text: &str) -> Result<u64> {
-        let mut write = |bytes: &[u8]| {
-            self.hash.update(bytes);
-            self.bytes += bytes.len() as u64;
-            self.file.write_all(bytes)
-        };
-        write(text.as_bytes())
-            .and_then(|()| write(b"\n"))
-            .map_err(|cause| Error::io("write", &self.path, &cause))?;
-        Ok(text.len() as u64)
-    }
-
-    fn finish(self) -> Result<Entry> {
-        let Self { path, file, hash, bytes } = self;
-        let io = |cause: &std::io::Error| Error::io("write", &path, cause);
-        let file = file.into_inner().map_err(|cause| io(cause.error()))?;
-        file.sync_all().map_err(|cause| io(&cause))?;
-        Ok(Entry { bytes, blake3: hash.finalize().to_hex().to_string() })
-    }
+/// Appends a line and returns its length without the line feed.
+fn line(file: &mut HashedFile, text: &str) -> Result<u64> {
+    file.write(text.as_bytes())?;
+    file.write(b"\n")?;
+    Ok(text.len() as u64)
 }
 
 fn clash(id: &str, origin: &ForeignSource) -> Error {

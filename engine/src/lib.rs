@@ -1,4 +1,4 @@
-//! The kernels of `scarce`: forward and backward of a dozen operations, and the only `unsafe`.
+//! The kernels of `scarce`: forward and backward of ten operations, and the only `unsafe`.
 //!
 //! - **Shapes.** Matrices are row-major slices of `f32`. A wrong shape is a bug of the caller and
 //!   panics with the shapes; there is no `Result` per operation.

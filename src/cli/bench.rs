@@ -56,7 +56,7 @@ struct TrainBench {
     /// Arithmetic of the products
     #[arg(long, value_parser = ["f32", "bf16"], default_value = "bf16")]
     precision: String,
-    /// Threads inside the run
+    /// Threads inside the run; default: one per core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Members stepped together as one cohort

@@ -25,8 +25,8 @@ use crate::{Error, Result};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A short run measures the speed. Sizes are then compared at equal compute, weight decay is searched
-around a rule's guess, and what is left of the hours trains members of an ensemble, in bf16 where
-the machine has it (--set precision=f32 for the other). Choices read `val`; `test` is read once, at
+around a rule's guess, then the learning rate if time is left, and what is left of the hours trains
+members of an ensemble, in bf16 where the machine has it (--set precision=f32 for the other). Choices read `val`; `test` is read once, at
 the end. The same command goes on after an interruption, and trains nothing when it is complete.")]
 pub(super) struct BestArgs {
     /// Directory of a prepared corpus
@@ -44,7 +44,8 @@ pub(super) struct BestArgs {
     /// Where the page and its figures go
     #[arg(long, default_value = "scarce-best", value_name = "DIR")]
     out: PathBuf,
-    /// Override a key of all runs, for example --set data.budget_tokens=1000000
+    /// Override a key of all runs that is not decided here, for example --set
+    /// data.budget_tokens=1000000
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// The first seed
@@ -56,7 +57,8 @@ pub(super) struct BestArgs {
     /// Threads of each worker; default: the cores divided by the workers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Measure the speed for some seconds, and show the plan and its cost
+    /// Measure the speed for some seconds by runs that the store keeps, and show the plan and its
+    /// cost
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON

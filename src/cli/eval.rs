@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::options::{Places, Running};
+use super::options::{Places, ThreadArgs};
 use super::progress::Bar;
 use super::signals::Interrupt;
 use super::{print, runs};
@@ -37,8 +37,9 @@ pub(super) struct EvalArgs {
     #[arg(long, num_args = 1.., value_name = "ID", conflicts_with = "sides")]
     against: Vec<String>,
     #[command(flatten)]
-    running: Running,
-    /// Print the record as JSON; with --sides an object of all records and of the mean
+    threads: ThreadArgs,
+    /// Print the record as JSON; with --sides all records and the mean, with --against the
+    /// difference
     #[arg(long)]
     json: bool,
 }
@@ -87,7 +88,7 @@ fn evaluate(
     let bar = Bar::new("evaluating");
     let start = std::time::Instant::now();
     let mut report = |report: crate::lab::Report| bar.run(&report, start, 0);
-    let options = arguments.running.options()?;
+    let options = arguments.threads.options();
     let record = work(&job, (store, corpora), &options, &mut report, &|| interrupt.is_set());
     bar.finish();
     record

@@ -48,13 +48,13 @@ pub(super) struct ForeignArgs {
     /// List imported runs instead of records
     #[arg(long)]
     pub(super) foreign: bool,
-    /// Print a table of comma-separated values, for `scarce fit` and others
+    /// With --foreign: print a table of comma-separated values, for `scarce fit` and others
     #[arg(long, requires = "foreign", conflicts_with = "json")]
     csv: bool,
-    /// Only these columns, separated by commas; runs that lack one are left out
+    /// With --csv: only these columns, separated by commas; runs that lack one are left out
     #[arg(long, value_name = "COL,COL", value_delimiter = ',', requires = "csv")]
     columns: Vec<String>,
-    /// Only runs with this value in a column, for example data=dclm
+    /// With --foreign: only runs with this value in a column, for example data=dclm
     #[arg(long = "where", value_name = "COL=VALUE", requires = "foreign")]
     only: Vec<String>,
 }

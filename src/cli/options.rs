@@ -14,7 +14,7 @@ pub(super) struct Places {
     /// Directory of the records
     #[arg(long, default_value = "scarce-store", value_name = "DIR")]
     pub(super) store: PathBuf,
-    /// Directory of a prepared corpus; further ones are for mixtures
+    /// Directory of a prepared corpus; once more for each further one of a mixture
     #[arg(long, value_name = "DIR")]
     pub(super) corpus: Vec<PathBuf>,
 }
@@ -24,16 +24,23 @@ pub(super) struct Places {
 pub(super) enum Keep {
     /// They stay in the record
     Keep,
-    /// They are not stored; the same spec trains them again, bit for bit
+    /// They are not stored; without the record the same spec trains them again, bit for bit
     Drop,
+}
+
+/// The threads of a run.
+#[derive(Debug, Args)]
+pub(super) struct ThreadArgs {
+    /// Threads inside a run; default: one per core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
 }
 
 /// How a run is done; none of it changes a result.
 #[derive(Debug, Args)]
 pub(super) struct Running {
-    /// Threads inside a run
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) threads: Option<u16>,
+    #[command(flatten)]
+    threads: ThreadArgs,
     /// What becomes of trained weights
     #[arg(long, value_enum, default_value = "keep")]
     pub(super) weights: Keep,
@@ -62,9 +69,17 @@ pub(super) struct SpecSource {
     /// Spec file in TOML; without one the defaults and --set make the spec
     #[arg(value_name = "SPEC.toml")]
     pub(super) spec: Option<PathBuf>,
-    /// Override a key, for example --set optim.weight_decay=1.6
+    /// Override a key, for example --set optim.weight_decay=1.6; once per key
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
+}
+
+impl ThreadArgs {
+    /// The options of work that trains no record.
+    pub(super) fn options(&self) -> WorkOptions {
+        let threads = self.threads.map_or_else(processors, usize::from);
+        WorkOptions { threads, ..WorkOptions::default() }
+    }
 }
 
 impl Running {
@@ -72,10 +87,10 @@ impl Running {
         let interval = std::time::Duration::try_from_secs_f64(self.checkpoint_every)
             .map_err(|cause| Error::usage(format!("--checkpoint-every: {cause}")))?;
         Ok(WorkOptions {
-            threads: self.threads.map_or_else(processors, usize::from),
             keep_weights: matches!(self.weights, Keep::Keep),
             checkpoint_interval: interval,
             log_steps: self.log_every,
+            ..self.threads.options()
         })
     }
 }

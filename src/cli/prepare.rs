@@ -15,12 +15,12 @@ use crate::data::{
 use crate::spec::SideName;
 use crate::{Error, Result};
 
-/// Turn text into a corpus: token shards, splits, tokenizer and manifest
-///
-/// Inputs are files and directories of .txt, .md, .jsonl (each also .gz or .zst), .parquet, and
-/// .bin of nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 %
-/// the sealed test split, by a hash of their content.
+/// Arguments of `scarce prepare`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Inputs are files and directories of .txt, .md, .jsonl (each also .gz or .zst), .parquet, and .bin of
+nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 % the sealed
+test split, by a hash of their content. A corpus is token files, splits, tokenizer and manifest.")]
 pub(super) struct PrepareArgs {
     /// Files and directories to read
     #[arg(value_name = "INPUT", required_unless_present = "synthetic")]
@@ -84,7 +84,7 @@ pub(super) struct PrepareArgs {
     /// Threads that encode [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Print the manifest as JSON
+    /// Print what was done, notes and the manifest as JSON
     #[arg(long)]
     json: bool,
 }

@@ -170,7 +170,6 @@ fn tell(file: &StudyFile, sets: &[String], (store, corpora): (&Store, &Corpora))
     })
 }
 
-/// What was studied on what.
 /// What a page calls a corpus: "built-in language `pocket`", or "corpus books (1f0c…)".
 pub(super) fn corpus_name(corpus: &Corpus) -> String {
     match &corpus.manifest().synthetic {

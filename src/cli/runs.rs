@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::foreign::ForeignArgs;
-use super::options::{Places, Running, SpecSource};
+use super::options::{Places, SpecSource, ThreadArgs};
 use super::{corpus, foreign, print, progress::Bar};
 use crate::data::{Corpus, MANIFEST_FILE, Manifest, PartReader};
 use crate::lab::{Corpora, add_floors, ledger, replay};
 use crate::report::table::{Align, Table};
+use crate::spec::preset::PRESETS;
 use crate::spec::{Job, JobId, Origin, SideSet, field};
-use crate::store::{Loss, Outcome, Record, SideMean, Store, TrainedOn, utc};
+use crate::store::{Loss, NamedModel, Outcome, Record, SideMean, Store, TrainedOn, utc};
 use crate::{Error, Result};
 
 /// Arguments of `scarce runs`.
@@ -32,8 +33,8 @@ pub(super) struct RunsArgs {
 /// Arguments of `scarce show`.
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// Id of a record, or a unique beginning of it; or the directory of a corpus
-    #[arg(value_name = "ID|CORPUS")]
+    /// Id of a record, a unique beginning of it, the name of a model, or the directory of a corpus
+    #[arg(value_name = "ID|NAME|CORPUS")]
     id: Option<String>,
     /// Instead of a record: resolve this spec and show where each value comes from
     #[arg(long, value_name = "SPEC.toml", conflicts_with = "id")]
@@ -54,16 +55,16 @@ pub(super) struct ShowArgs {
 /// Arguments of `scarce verify`.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Id of a record, or a unique beginning of it
+    /// Id of a record, a unique beginning of it, or the name of a model
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
     places: Places,
-    /// Train it again and compare the weights byte for byte
+    /// Train it again, for which its corpus is needed, and compare the weights byte for byte
     #[arg(long)]
     replay: bool,
     #[command(flatten)]
-    running: Running,
+    threads: ThreadArgs,
 }
 
 pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
@@ -129,6 +130,10 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
         return show_corpus(Path::new(prefix), arguments.json);
     }
     let store = existing(&arguments.places.store)?;
+    if let Some(model) = store.named(prefix)? {
+        show_named(prefix, &model, arguments.json);
+        return Ok(());
+    }
     let id = match store.find(prefix) {
         Ok(id) => id,
         Err(error) => return foreign::show(&store, prefix, arguments.json, error),
@@ -191,6 +196,20 @@ fn show_corpus(directory: &Path, as_json: bool) -> Result<()> {
 }
 
 /// The floor under the losses of a record that is older than this program's knowledge of it.
+fn show_named(name: &str, model: &NamedModel, as_json: bool) {
+    let members: Vec<String> = model.members.iter().map(JobId::to_string).collect();
+    if as_json {
+        print::json(&json!({ "name": name, "corpus": model.corpus, "members": members }));
+        return;
+    }
+    let what = match &members[..] {
+        [_] => "one run".to_owned(),
+        all => format!("the mean of the logits of {} runs", all.len()),
+    };
+    let corpus = model.corpus.short();
+    print::data(&format!("{name}: {what} on corpus {corpus}\n{}\n", members.join("\n")));
+}
+
 fn find_floors(record: &mut Record, store: &Store, corpora: &Corpora) -> Result<()> {
     let (id, sequence_tokens) = match store.job(record.id)? {
         Job::Train(spec) => (spec.data.corpus, spec.data.sequence_tokens),
@@ -222,16 +241,30 @@ fn show_spec(arguments: &ShowArgs) -> Result<()> {
 
 pub(super) fn verify(arguments: &VerifyArgs) -> Result<()> {
     let store = existing(&arguments.places.store)?;
-    let id = store.find(&arguments.id)?;
-    let files = store.verify(id)?;
-    print::data(&format!("{}: {} files are as they were written\n", id.short(), files.len()));
+    let ids = match store.named(&arguments.id)? {
+        Some(model) => model.members,
+        None => vec![store.find(&arguments.id)?],
+    };
+    for &id in &ids {
+        let files = store.verify(id)?;
+        print::data(&format!("{}: {} files are as they were written\n", id.short(), files.len()));
+    }
     if !arguments.replay {
         return Ok(());
     }
-    let corpora: Corpora = arguments.places.open_corpora()?;
+    let corpora = arguments.places.open_corpora()?;
+    ids.into_iter().try_for_each(|id| verify_replay(id, (&store, &corpora), &arguments.threads))
+}
+
+/// Trains a run again and says that its weights are the same.
+fn verify_replay(
+    id: JobId,
+    (store, corpora): (&Store, &Corpora),
+    threads: &ThreadArgs,
+) -> Result<()> {
     let (bar, start) = (Bar::new("replaying"), std::time::Instant::now());
     let mut report = |report: crate::lab::Report| bar.run(&report, start, 0);
-    let result = replay(id, (&store, &corpora), &arguments.running.options()?, &mut report);
+    let result = replay(id, (store, corpora), &threads.options(), &mut report);
     bar.finish();
     result?;
     print::data(&format!("{}: trained again, the weights are the same bytes\n", id.short()));
@@ -322,6 +355,7 @@ pub(super) fn spec_text(job: &Job, origins: Option<&BTreeMap<String, Origin>>) -
 fn fields() -> String {
     let mut table =
         Table::new(&[("key", Align::Left), ("accepts", Align::Left), ("meaning", Align::Left)]);
+    table.push(["model.preset", "word", "a shape by its name"].map(str::to_owned));
     for entry in field::FIELDS {
         let accepts = match entry.accepts {
             field::Accepts::Count => "whole number".to_owned(),
@@ -332,5 +366,6 @@ fn fields() -> String {
         };
         table.push([entry.key.to_owned(), accepts, entry.meaning.to_owned()]);
     }
-    table.to_text()
+    let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+    format!("{}\nshapes: {}\n", table.to_text(), presets.join(", "))
 }

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// Flags of every study.
 #[derive(Debug, Args)]
 pub(super) struct StudyArgs {
-    /// Study file in TOML; without one, flags make the study
+    /// Study file in TOML; `tune` can do without, by its flags
     #[arg(value_name = "STUDY.toml")]
     pub(super) study: Option<PathBuf>,
     /// Override a key of the base, for example --set model.preset=pocket-330k

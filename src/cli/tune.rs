@@ -22,19 +22,20 @@ read is logged.")]
 pub(super) struct TuneArgs {
     #[command(flatten)]
     common: StudyArgs,
-    /// What is tuned: standard (weight decay 0.1), regularized or ensemble
+    /// What is tuned: standard (weight decay 0.1), regularized or ensemble; default: the file's, or
+    /// regularized
     #[arg(long, value_enum, value_name = "MODE")]
     mode: Option<ModeName>,
     /// Measure every point of the grid instead of searching
     #[arg(long)]
     grid: bool,
-    /// Runs per point of the search, which differ in their seeds
+    /// Runs per point of the search, which differ in their seeds; default: the file's, or 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     seeds: Option<u32>,
-    /// Runs of the optimum and of each of its neighbors
+    /// Runs of the optimum and of each of its neighbors; default: the file's, or those of a point
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     certificate_seeds: Option<u32>,
-    /// Members per point of an ensemble search
+    /// Members per point of an ensemble search; default: the file's, or 5
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     members: Option<u32>,
     /// Measure the certificate on `test`, too

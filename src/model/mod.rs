@@ -1,7 +1,7 @@
 //! The Llama decoder: shapes, the parameter table, forward and backward over the engine, files.
 //!
-//! One sequence at a time goes through all blocks, so that its activations stay in the cache;
-//! a batch is a sum over sequences, done by lanes that each own a gradient.
+//! A few sequences at a time, 256 or 512 tokens, go through all blocks, so that their activations
+//! stay in the cache; a batch is a sum over sequences, done by lanes that each own a gradient.
 
 mod files;
 mod lane;

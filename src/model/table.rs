@@ -157,7 +157,7 @@ impl Table {
     }
 }
 
-/// In paper mode the head takes the embedding's draw (paper-numbers §2).
+/// In paper mode the head takes the embedding's draw, as the authors' code does.
 fn draw_name<'a>(spec: &ModelSpec, name: &'a str) -> &'a str {
     match spec.init {
         Init::FanIn { shared_head: true } if name == "lm_head.weight" => {

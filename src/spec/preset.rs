@@ -130,7 +130,7 @@ fn plain_rope() -> Rope {
     Rope { theta: 10_000.0, scaling: RopeScaling::None {} }
 }
 
-/// Llama 3.2: paper-numbers §2, last rows of the table.
+/// Llama 3.2 (its published configuration).
 fn llama3_rope(factor: f64) -> Rope {
     let scaling = RopeScaling::Llama3 {
         factor,

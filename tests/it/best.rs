@@ -79,6 +79,11 @@ fn the_best_model_gets_a_name_and_a_second_call_trains_nothing() {
     ]);
     let evaluated: Value = serde_json::from_str(&evaluated).unwrap();
     assert_eq!(evaluated["id"], found["evaluation"], "the name stands for its members");
+    let shown: Value =
+        serde_json::from_str(&answer(["show", "best", "--store", store, "--json"])).unwrap();
+    assert_eq!(shown["members"], found["members"]);
+    let verified = answer(["verify", "best", "--store", store]);
+    assert_eq!(verified.lines().count(), members.len(), "{verified}");
     let single = runs[0]["run"].as_str().unwrap();
     let compared = answer([
         "eval",

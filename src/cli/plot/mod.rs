@@ -57,7 +57,7 @@ pub(super) struct PlotArgs {
     /// Which average of ensembles is shown
     #[arg(long, value_enum, default_value = "logits")]
     averaging: Average,
-    /// The budget D of figures that show one
+    /// The budget D of figures that show one; default: the one with most ensembles, then runs
     #[arg(long, value_name = "TOKENS")]
     budget: Option<f64>,
     /// The weight decay of the standard recipe

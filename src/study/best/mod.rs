@@ -1,4 +1,4 @@
-//! The best model that a corpus and some hours can give, by one command (design.md §6).
+//! The best model that a corpus and some hours can give, by one command.
 //!
 //! 1. A short run measures the speed, and with it what the hours allow: FLOP, and whether the
 //!    corpus or the compute is the limit.

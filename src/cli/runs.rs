@@ -367,5 +367,10 @@ fn fields() -> String {
         table.push([entry.key.to_owned(), accepts, entry.meaning.to_owned()]);
     }
     let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-    format!("{}\nshapes: {}\n", table.to_text(), presets.join(", "))
+    format!(
+        "{}\nshapes: {}\ndefaults depend on the corpus: `scarce show --spec SPEC.toml --corpus DIR` \
+         shows every value and where it comes from\n",
+        table.to_text(),
+        presets.join(", ")
+    )
 }

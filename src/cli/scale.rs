@@ -113,7 +113,7 @@ fn cell_json(cell: &CellResult) -> Value {
         json!({
             "loss": loss_json(&single.loss), "of_seeds_nats": single.of_seeds,
             "runs": single.runs, "evaluation": single.evaluation,
-            "best": trial_json(&single.certificate.centre),
+            "best": trial_json(&single.certificate.center),
         })
     };
     let ensembles: Vec<Value> = cell

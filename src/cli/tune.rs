@@ -112,11 +112,11 @@ fn options(arguments: &TuneArgs, study: &Study) -> Result<Options> {
 
 /// The result for people.
 fn text(outcome: &Outcome) -> String {
-    let Certificate { centre, neighbors, flat, .. } = &outcome.certificate;
+    let Certificate { center, neighbors, flat, .. } = &outcome.certificate;
     let mut text = format!(
         "{}: {}\n",
         if outcome.certificate.is_strict() { "optimum" } else { "best found" },
-        centre.setting
+        center.setting
     );
     text += &format!(
         "{} of {} points of the grid measured\n\n",
@@ -151,7 +151,7 @@ fn as_json(outcome: &Outcome) -> Result<Value> {
         .collect();
     Ok(json!({
         "mode": outcome.mode,
-        "best": trial_json(&certificate.centre),
+        "best": trial_json(&certificate.center),
         "strict": certificate.is_strict(),
         "neighbors": neighbors,
         "edges": serde_json::to_value(&certificate.edges).map_err(bad)?,

@@ -291,10 +291,10 @@ mod tests {
         assert_eq!(grid.lr, numbers(&golden["lr"]));
         assert_eq!(grid.weight_decay, numbers(&golden["weight_decay"]));
         for case in golden["neighbour_cases"].as_array().unwrap() {
-            let centre = setting(&case["centre"]);
+            let center = setting(&case["centre"]);
             // The reference collapses the decay axis of the standard recipe onto its one value.
             let own = if case["use_wd"] == true { grid.clone() } else { grid.at_decay(0.1) };
-            let point = own.find(centre).unwrap();
+            let point = own.find(center).unwrap();
             let found = own.neighbors(point);
             assert_eq!(found.len() as u64, case["distinct_neighbours"].as_u64().unwrap());
             let points: Vec<Setting> =
@@ -304,9 +304,9 @@ mod tests {
                 .flat_map(|axis| Step::ALL.map(|step| (axis, step)))
                 .enumerate()
             {
-                // At an edge the reference's missing neighbor is the centre itself.
+                // At an edge the reference's missing neighbor is the center itself.
                 let next = own.neighbor(point, axis, step).unwrap_or(point);
-                assert_eq!(own.setting(next), points[index + 1], "{centre} {axis:?} {step:?}");
+                assert_eq!(own.setting(next), points[index + 1], "{center} {axis:?} {step:?}");
             }
             let missing = 2 * Axis::ALL.iter().filter(|&&a| own.axis(a).len() > 1).count();
             assert_eq!(own.edges(point).len(), missing - found.len());

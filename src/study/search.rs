@@ -1,5 +1,5 @@
-//! Local search on a grid (mission R2): a centre and its one-step neighbors, all measured to the
-//! end; the centre moves to the best of them until none is better.
+//! Local search on a grid (mission R2): a center and its one-step neighbors, all measured to the
+//! end; the center moves to the best of them until none is better.
 //!
 //! Nothing is pruned: a run with high weight decay looks worse than others for most of its course
 //! and drops at the end (mission F5), so that any early verdict picks the wrong recipe.
@@ -10,14 +10,14 @@ use crate::Result;
 /// Measures points: their scores in the same order, lower is better, infinite where there is none.
 pub(super) type Measure<'a> = dyn FnMut(&[Point]) -> Result<Vec<f64>> + 'a;
 
-/// Walks from `start` to a point that no neighbor beats, and returns the centres in order. Equal
-/// scores do not move the centre, as in the reference's certificate, so that the walk ends.
+/// Walks from `start` to a point that no neighbor beats, and returns the centers in order. Equal
+/// scores do not move the center, as in the reference's certificate, so that the walk ends.
 pub(super) fn descend(grid: &Grid, start: Point, measure: &mut Measure<'_>) -> Result<Vec<Point>> {
     let mut path = vec![start];
     loop {
-        let centre = path[path.len() - 1];
-        let mut points = vec![centre];
-        points.extend(grid.neighbors(centre).into_iter().map(|(_, _, point)| point));
+        let center = path[path.len() - 1];
+        let mut points = vec![center];
+        points.extend(grid.neighbors(center).into_iter().map(|(_, _, point)| point));
         let scores = measure(&points)?;
         match lowest(&scores) {
             0 => return Ok(path),

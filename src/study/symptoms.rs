@@ -61,7 +61,7 @@ fn several_optima(
     let seen = format!(
         "Another start ended at {other} with {:.4}, {:.4} above the best",
         value(other),
-        value(other) - certificate.centre.score.value()
+        value(other) - certificate.center.score.value()
     );
     Some(Message::new("F13", seen, "The landscape has several optima: keep several starts"))
 }
@@ -72,9 +72,9 @@ fn overfitting(
     certificate: &Certificate,
     trials: &[Trial],
 ) -> Result<Option<Message>> {
-    let centre = &certificate.centre;
+    let center = &certificate.center;
     let longer = |trial: &&Trial| {
-        let (at, best) = (trial.setting, centre.setting);
+        let (at, best) = (trial.setting, center.setting);
         at.epochs > best.epochs && Setting { epochs: best.epochs, ..at } == best
     };
     let worse = trials
@@ -85,16 +85,16 @@ fn overfitting(
     let Some(worse) = worse.filter(|trial| trial.score.value().is_finite()) else {
         return Ok(None);
     };
-    let (here, there) = (train_loss(lab, centre.records[0])?, train_loss(lab, worse.records[0])?);
+    let (here, there) = (train_loss(lab, center.records[0])?, train_loss(lab, worse.records[0])?);
     if there >= here {
         return Ok(None);
     }
     let seen = format!(
         "From {} to {} epochs the training loss falls from {here:.3} to {there:.3}, and the loss \
          on val rises from {:.4} to {:.4}",
-        centre.setting.epochs,
+        center.setting.epochs,
         worse.setting.epochs,
-        centre.score.value(),
+        center.score.value(),
         worse.score.value()
     );
     Ok(Some(Message::new("F2", seen, "This is overfitting: raise weight decay before epochs")))
@@ -106,14 +106,14 @@ fn late_drop(
     certificate: &Certificate,
     trials: &[Trial],
 ) -> Result<Option<Message>> {
-    let centre = &certificate.centre;
+    let center = &certificate.center;
     let weaker = |trial: &&Trial| {
-        let (at, best) = (trial.setting, centre.setting);
+        let (at, best) = (trial.setting, center.setting);
         at.weight_decay < best.weight_decay
             && Setting { weight_decay: best.weight_decay, ..at } == best
             && trial.score.value().is_finite()
     };
-    let own = held_out(lab, centre.records[0])?;
+    let own = held_out(lab, center.records[0])?;
     for trial in trials.iter().filter(weaker) {
         let other = held_out(lab, trial.records[0])?;
         let earlier = own.len() / 2;
@@ -122,9 +122,9 @@ fn late_drop(
             let seen = format!(
                 "Weight decay {} was behind weight decay {} at {behind} of the first {earlier} \
                  evaluations, and ended {:.4} ahead",
-                centre.setting.weight_decay,
+                center.setting.weight_decay,
                 trial.setting.weight_decay,
-                trial.score.value() - centre.score.value()
+                trial.score.value() - center.score.value()
             );
             let remedy = "This is normal: never stop such runs early";
             return Ok(Some(Message::new("F5", seen, remedy)));
@@ -135,16 +135,16 @@ fn late_drop(
 
 /// F15: nothing to repair by weight decay.
 fn no_overfitting(lab: &dyn Lab, certificate: &Certificate) -> Result<Option<Message>> {
-    let centre = &certificate.centre;
+    let center = &certificate.center;
     let smaller_ties = certificate.neighbors.iter().any(|neighbor| {
         neighbor.axis == Axis::WeightDecay
             && neighbor.step == Step::Down
             && neighbor.difference.verdict() != Verdict::Worse
     });
-    if !smaller_ties || centre.score.value().is_infinite() {
+    if !smaller_ties || center.score.value().is_infinite() {
         return Ok(None);
     }
-    let gap = centre.score.value() - train_loss(lab, centre.records[0])?;
+    let gap = center.score.value() - train_loss(lab, center.records[0])?;
     if gap >= GAP_NATS {
         return Ok(None);
     }

@@ -73,10 +73,10 @@ pub enum Basis {
     Asymptotes,
 }
 
-/// A point compared with the centre.
+/// A point compared with the center.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
-    /// Score of the point minus score of the centre, in nats per token.
+    /// Score of the point minus score of the center, in nats per token.
     pub mean: f64,
     /// Interval of level 95 % (of asymptotes: what their own leave); absent where it is unknown.
     pub interval: Option<Interval>,
@@ -98,7 +98,7 @@ impl Score {
 }
 
 impl Difference {
-    /// What the interval says about the point: worse or better than the centre, or neither.
+    /// What the interval says about the point: worse or better than the center, or neither.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         if self.mean.is_infinite() {
@@ -158,25 +158,25 @@ fn blocks(lab: &dyn Lab, run: JobId, split: Split) -> Result<(Vec<f64>, Vec<f64>
     found.ok_or_else(|| crate::Error::data(format!("the ledger of {} holds no model", run.short())))
 }
 
-/// Differences of several points from one centre, all of one kind, from `runs` that a point and the
-/// centre have measured with the same seeds.
+/// Differences of several points from one center, all of one kind, from `runs` that a point and the
+/// center have measured with the same seeds.
 ///
 /// With S >= 2 seeds the variance of a difference is that of the text plus that of the seeds over
 /// S. Two or three seeds say little about a spread, so that the typical one of all points (the
 /// median, because some settings are far noisier than others) counts unless the point's own is
-/// larger. Degrees of freedom by Satterthwaite's formula for n points that share a centre:
+/// larger. Degrees of freedom by Satterthwaite's formula for n points that share a center:
 /// 4 (S - 1) n / (n + 1).
 pub(super) fn differences(
     lab: &dyn Lab,
-    centre: &[JobId],
+    center: &[JobId],
     others: &[&[JobId]],
     split: Split,
 ) -> Result<Vec<Difference>> {
     let mut found = Vec::with_capacity(others.len());
     for other in others {
-        let seeds = centre.len().min(other.len());
+        let seeds = center.len().min(other.len());
         let (left, counts) = mean_blocks(lab, &other[..seeds], split)?;
-        let (right, _) = mean_blocks(lab, &centre[..seeds], split)?;
+        let (right, _) = mean_blocks(lab, &center[..seeds], split)?;
         let paired = match seeds {
             1 => paired_difference(&left, &right, &counts),
             // The interval will come from the seeds, too, so that none is drawn here.
@@ -186,19 +186,19 @@ pub(super) fn differences(
             },
         };
         let mut of_seeds = Vec::with_capacity(seeds);
-        for (other, centre) in other.iter().zip(centre).take(seeds) {
+        for (other, center) in other.iter().zip(center).take(seeds) {
             let mean = |run: JobId| -> Result<f64> {
                 let (sums, counts) = blocks(lab, run, split)?;
                 Ok(sums.iter().sum::<f64>() / counts.iter().sum::<f64>())
             };
-            of_seeds.push(mean(*other)? - mean(*centre)?);
+            of_seeds.push(mean(*other)? - mean(*center)?);
         }
         found.push((paired, statistics::over_seeds(&of_seeds)));
     }
     let spreads: Vec<f64> =
         found.iter().filter_map(|(_, seeds)| seeds.standard_deviation).map(|sd| sd * sd).collect();
     let points = spreads.len() as f64;
-    let typical = typical_variance(spreads, centre.len());
+    let typical = typical_variance(spreads, center.len());
     let difference = |(paired, seeds): (PairedDifference, SeedSummary)| {
         let mean = paired.estimate.mean;
         let (Some(own), Some(text)) = (seeds.standard_deviation, paired.estimate.standard_error)
@@ -237,18 +237,18 @@ fn typical_variance(mut estimates: Vec<f64>, seeds: usize) -> f64 {
 }
 
 /// The difference of two asymptotes: told apart only if their intervals do not touch.
-pub(super) fn asymptotes(point: &Score, centre: &Score) -> Difference {
-    let mean = point.value() - centre.value();
-    let interval = match (point, centre) {
+pub(super) fn asymptotes(point: &Score, center: &Score) -> Difference {
+    let mean = point.value() - center.value();
+    let interval = match (point, center) {
         (Score::Asymptote { claim: left, .. }, Score::Asymptote { claim: right, .. }) => {
             let ends = |claim: &Claim| {
                 let low = claim.interval.low.value().unwrap_or(f64::NEG_INFINITY);
                 let high = claim.interval.high.value().unwrap_or(f64::INFINITY);
                 (low, high)
             };
-            let ((low, high), (centre_low, centre_high)) = (ends(left), ends(right));
+            let ((low, high), (center_low, center_high)) = (ends(left), ends(right));
             let level = left.interval.level;
-            Some(Interval { low: low - centre_high, high: high - centre_low, level })
+            Some(Interval { low: low - center_high, high: high - center_low, level })
         }
         _ => None,
     };

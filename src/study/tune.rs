@@ -124,12 +124,12 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
     /// The point that no neighbor beats.
-    pub centre: Trial,
+    pub center: Trial,
     /// Its neighbors in the paper's order.
     pub neighbors: Vec<Neighbor>,
-    /// Ends of the grid at which the centre lies: there it has no neighbor to beat (trap B9).
+    /// Ends of the grid at which the center lies: there it has no neighbor to beat (trap B9).
     pub edges: Vec<(Axis, Step)>,
-    /// Measured points that cannot be told from the centre, wherever they lie.
+    /// Measured points that cannot be told from the center, wherever they lie.
     pub flat: Vec<Setting>,
 }
 
@@ -142,7 +142,7 @@ pub struct Neighbor {
     pub step: Step,
     /// The point.
     pub trial: Trial,
-    /// Its score minus the centre's.
+    /// Its score minus the center's.
     pub difference: Difference,
 }
 
@@ -271,7 +271,7 @@ impl<'a> Planner<'a> {
                     Options { mode: Mode::Regularized, publish: false, ..self.options.clone() };
                 let single = run(self.lab, self.cell, &first)?;
                 self.records.extend(single.records.into_iter().map(|record| (record.id, record)));
-                let guess = member_guess(single.certificate.centre.setting);
+                let guess = member_guess(single.certificate.center.setting);
                 vec![self.grid.nearest(guess)]
             }
         };
@@ -282,8 +282,8 @@ impl<'a> Planner<'a> {
         let paths = self.search(&starts, Self::measure_ensembles)?;
         let best = self.best(&paths);
         let neighbors = self.neighbors(best);
-        let centre = &self.trials[&best].score;
-        let compare = |point: &Point| asymptotes(&self.trials[point].score, centre);
+        let center = &self.trials[&best].score;
+        let compare = |point: &Point| asymptotes(&self.trials[point].score, center);
         let compared: Vec<Difference> = neighbors.iter().map(|(_, _, p)| compare(p)).collect();
         let flat = self.trials.keys().filter(|point| compare(point).verdict() != Verdict::Worse);
         let flat = flat.map(|&point| self.grid.setting(point)).collect();
@@ -389,21 +389,21 @@ impl<'a> Planner<'a> {
         self.grid.neighbors(point)
     }
 
-    /// Neighbors minus centre, on the seeds that both have.
+    /// Neighbors minus center, on the seeds that both have.
     fn compare_with(
         &self,
-        centre: Point,
+        center: Point,
         neighbors: &[(Axis, Step, Point)],
         split: Split,
     ) -> Result<Vec<Difference>> {
         let points: Vec<Point> = neighbors.iter().map(|&(_, _, point)| point).collect();
-        self.compare(centre, &points, split, |trial| trial.records.clone())
+        self.compare(center, &points, split, |trial| trial.records.clone())
     }
 
-    /// Differences from the centre; a diverged run is infinitely worse.
+    /// Differences from the center; a diverged run is infinitely worse.
     fn compare(
         &self,
-        centre: Point,
+        center: Point,
         points: &[Point],
         split: Split,
         runs: impl Fn(&Trial) -> Vec<JobId>,
@@ -411,13 +411,13 @@ impl<'a> Planner<'a> {
         let has_loss = |point: &Point| self.trials[point].score.value().is_finite();
         let none =
             Difference { mean: f64::INFINITY, interval: None, basis: super::trial::Basis::Text };
-        if !has_loss(&centre) {
+        if !has_loss(&center) {
             return Ok(vec![none; points.len()]);
         }
         let finished: Vec<Vec<JobId>> =
             points.iter().filter(|point| has_loss(point)).map(|p| runs(&self.trials[p])).collect();
         let slices: Vec<&[JobId]> = finished.iter().map(Vec::as_slice).collect();
-        let own = runs(&self.trials[&centre]);
+        let own = runs(&self.trials[&center]);
         let mut found = differences(self.lab, &own, &slices, split)?.into_iter();
         let of_point = |point: &Point| match has_loss(point) {
             true => found.next().expect("one difference per finished point"),
@@ -429,12 +429,12 @@ impl<'a> Planner<'a> {
     /// The certificate's differences on `test`.
     fn publish(
         &mut self,
-        centre: Point,
+        center: Point,
         neighbors: &[(Axis, Step, Point)],
     ) -> Result<Vec<Difference>> {
         let points: Vec<Point> = neighbors.iter().map(|&(_, _, point)| point).collect();
         let mut read = BTreeMap::new();
-        for point in [centre].iter().chain(&points) {
+        for point in [center].iter().chain(&points) {
             let runs = &self.trials[point].records;
             if self.trials[point].score.value().is_infinite() {
                 continue;
@@ -448,15 +448,15 @@ impl<'a> Planner<'a> {
             }
         }
         let runs = |trial: &Trial| trial.records.iter().map(|run| read[run]).collect();
-        self.compare(centre, &points, Split::Test, runs)
+        self.compare(center, &points, Split::Test, runs)
     }
 
-    /// All measured points that cannot be told from the centre, itself included.
-    fn flat(&self, centre: Point) -> Result<Vec<Setting>> {
-        let points: Vec<Point> = self.trials.keys().copied().filter(|&p| p != centre).collect();
+    /// All measured points that cannot be told from the center, itself included.
+    fn flat(&self, center: Point) -> Result<Vec<Setting>> {
+        let points: Vec<Point> = self.trials.keys().copied().filter(|&p| p != center).collect();
         let differences =
-            self.compare(centre, &points, Split::Val, |trial| trial.records.clone())?;
-        let mut flat = vec![centre];
+            self.compare(center, &points, Split::Val, |trial| trial.records.clone())?;
+        let mut flat = vec![center];
         let close = points.iter().zip(&differences);
         flat.extend(close.filter(|(_, d)| d.verdict() != Verdict::Worse).map(|(&point, _)| point));
         flat.sort();
@@ -474,7 +474,7 @@ impl<'a> Planner<'a> {
             Neighbor { axis, step, trial: self.trials[&point].clone(), difference }
         };
         let certificate = Certificate {
-            centre: self.trials[&best].clone(),
+            center: self.trials[&best].clone(),
             neighbors: compared
                 .neighbors
                 .into_iter()

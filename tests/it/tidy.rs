@@ -439,7 +439,7 @@ fn modules_have_names_that_mean_something() {
 
 /// No file knows where it lay on somebody's machine.
 fn machine_paths(_: &str, text: &str) -> Violations {
-    let roots = ["home", "root", "work"].map(|name| format!("/{name}/"));
+    let roots = ["home", "root", "work", "tmp", "opt"].map(|name| format!("/{name}/"));
     let absolute = |line: &str, root: &str| {
         let mut places = line.match_indices(root).map(|(start, _)| &line[..start]);
         // `STORE/records/` and `a.b/c/` are relative: something stands before the slash.

@@ -57,7 +57,7 @@ pub fn certificate_table(
     if published.is_some() {
         columns.extend([("on test", Align::Right), ("interval on test", Align::Right)]);
     }
-    let Certificate { centre, neighbors, edges, .. } = certificate;
+    let Certificate { center, neighbors, edges, .. } = certificate;
     if let Some(published) = published {
         assert_eq!(published.len(), neighbors.len(), "one difference per neighbor");
     }
@@ -66,10 +66,10 @@ pub fn certificate_table(
         row.resize(columns.len(), Cell::default());
         table.push(row);
     };
-    push(point("best".to_owned(), centre));
+    push(point("best".to_owned(), center));
     for (index, neighbor) in neighbors.iter().enumerate() {
         let mut row = point(direction(neighbor.axis, neighbor.step), &neighbor.trial);
-        let both = ids(neighbor.trial.records.iter().chain(&centre.records));
+        let both = ids(neighbor.trial.records.iter().chain(&center.records));
         row.extend(compared(&neighbor.difference, &both));
         row.push(neighbor.difference.verdict().to_string().into());
         if let Some(published) = published {
@@ -124,7 +124,7 @@ pub fn certificate_line(certificate: &Certificate) -> String {
     if !certificate.edges.is_empty() {
         parts.push("at the edge of the grid".to_owned());
     }
-    format!("{}: {}", certificate.centre.setting, parts.join(", "))
+    format!("{}: {}", certificate.center.setting, parts.join(", "))
 }
 
 /// What the intervals of a certificate mean, as a fragment.

@@ -57,7 +57,7 @@ fn made(outcome: &Outcome, budget_tokens: u64) -> Vec<Made<'_>> {
         ];
         for (recipe, name, single) in singles {
             let Some(single) = single else { continue };
-            let what = format!("{name} {}, {}", cell.model, single.certificate.centre.setting);
+            let what = format!("{name} {}, {}", cell.model, single.certificate.center.setting);
             let (loss, evaluation) = (&single.loss, single.evaluation);
             all.push(Made { recipe, what, flops: flops(&single.runs), loss, evaluation });
         }

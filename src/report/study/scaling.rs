@@ -60,7 +60,7 @@ pub fn cells_table(outcome: &Outcome) -> Table {
 /// Loss and setting of a single model.
 fn single_cells(single: Option<&Single>) -> [Cell; 2] {
     let Some(single) = single else { return [MISSING.into(), Cell::default()] };
-    let at = single.certificate.centre.setting;
+    let at = single.certificate.center.setting;
     let edge = if single.certificate.edges.is_empty() { "" } else { " (edge)" };
     let loss = Cell::of(single.loss.text(), &ids([&single.evaluation]));
     [loss, format!("{} / {} / {}{edge}", at.epochs, at.lr, at.weight_decay).into()]

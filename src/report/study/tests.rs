@@ -44,7 +44,7 @@ fn difference(mean: f64, half: f64) -> Difference {
 }
 
 fn example() -> Certificate {
-    let centre = trial((16.0, 0.01, 1.6), loss(2.7568), "a");
+    let center = trial((16.0, 0.01, 1.6), loss(2.7568), "a");
     let neighbor = |axis, step, trial, difference| Neighbor { axis, step, trial, difference };
     let diverged =
         Difference { mean: f64::INFINITY, interval: None, basis: Basis::TextAndSeeds { seeds: 3 } };
@@ -66,8 +66,8 @@ fn example() -> Certificate {
             neighbor(Axis::Lr, Step::Up, trial((16.0, 0.03, 1.6), lost, "e"), diverged),
         ],
         edges: vec![(Axis::Epochs, Step::Up)],
-        flat: vec![centre.setting, Setting { epochs: 16.0, lr: 0.01, weight_decay: 0.0 }],
-        centre,
+        flat: vec![center.setting, Setting { epochs: 16.0, lr: 0.01, weight_decay: 0.0 }],
+        center,
     }
 }
 
@@ -138,7 +138,7 @@ fn ensembles_are_certified_by_their_asymptotes() {
     let mut of_ensembles = example();
     let claim = fitted().unwrap().asymptote.claim();
     let evaluation = id("9");
-    of_ensembles.centre.score = Score::Asymptote { claim, measured: 3.5, evaluation };
+    of_ensembles.center.score = Score::Asymptote { claim, measured: 3.5, evaluation };
     let refusal = Refusal::NoDecrease;
     of_ensembles.neighbors[0].trial.score = Score::NoLaw { refusal, measured: 3.6, evaluation };
     let table = certificate_table(Mode::Ensemble, &of_ensembles, None);

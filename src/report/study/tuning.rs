@@ -45,8 +45,8 @@ pub fn tuning_headline(outcome: &Outcome) -> String {
     format!(
         "{word} {}, with {} nats per token on val.{strict}{flat} {} of the {} points of the grid \
          were measured.",
-        certificate.centre.setting,
-        score(&certificate.centre.score),
+        certificate.center.setting,
+        score(&certificate.center.score),
         outcome.trials.len(),
         outcome.grid_size
     )

@@ -188,12 +188,12 @@ fn best_of(runs: &[Trained]) -> Option<&Trained> {
 /// The best setting if it was not measured yet, and its unmeasured neighbors on the first axis that
 /// has any: weight decay up and down, then the learning rate.
 fn unmeasured(grid: &Grid, best: Setting, runs: &[Trained]) -> Vec<Setting> {
-    let centre = grid.nearest(best);
+    let center = grid.nearest(best);
     let known = |point: &Point| runs.iter().any(|run| grid.nearest(run.setting) == *point);
-    let mut points: Vec<Point> = [centre].into_iter().filter(|point| !known(point)).collect();
+    let mut points: Vec<Point> = [center].into_iter().filter(|point| !known(point)).collect();
     for axis in [Axis::WeightDecay, Axis::Lr] {
         let steps = [Step::Up, Step::Down].into_iter();
-        let next = steps.filter_map(|step| grid.neighbor(centre, axis, step));
+        let next = steps.filter_map(|step| grid.neighbor(center, axis, step));
         let next: Vec<Point> = next.filter(|point| !known(point)).collect();
         if !next.is_empty() {
             points.extend(next);

@@ -226,7 +226,7 @@ pub(super) fn best_standard(cells: &[CellResult]) -> Vec<(u64, f64, JobId)> {
         .filter_map(|budget| {
             let row = cells.iter().filter(|cell| cell.budget_tokens == budget);
             let best = row.filter_map(|cell| cell.standard.as_ref()).min_by(|a, b| {
-                let value = |single: &super::Single| single.certificate.centre.score.value();
+                let value = |single: &super::Single| single.certificate.center.score.value();
                 value(a).total_cmp(&value(b))
             })?;
             Some((budget, best.loss.nats, best.evaluation))
@@ -270,7 +270,7 @@ fn efficiency(
         let measured = best_standard(cells).into_iter().find(|(d, ..)| *d == budget);
         let base = measured.map_or(Base::X(budget as f64), |(_, loss, _)| Base::Loss(loss));
         let single = row.iter().filter_map(|cell| cell.regularized.as_ref()).min_by(|a, b| {
-            a.certificate.centre.score.value().total_cmp(&b.certificate.centre.score.value())
+            a.certificate.center.score.value().total_cmp(&b.certificate.center.score.value())
         });
         let ensemble = row
             .iter()

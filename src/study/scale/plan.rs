@@ -58,7 +58,7 @@ struct Searched {
 
 impl Searched {
     fn setting(&self) -> Setting {
-        self.certificate.centre.setting
+        self.certificate.center.setting
     }
 }
 
@@ -178,7 +178,7 @@ impl Planner<'_> {
     }
 
     fn measure(&mut self, Searched { cell, certificate, seeds }: Searched) -> Result<Single> {
-        let runs = self.members(&cell, certificate.centre.setting, seeds)?;
+        let runs = self.members(&cell, certificate.center.setting, seeds)?;
         let evaluation = self.lab.obtain(&[cell.ensembles(&runs, Split::Test)])?.remove(0);
         let name = "subsets-logits-1".to_owned();
         let loss = column(&evaluation, &name, Split::Test)?.clone();
@@ -253,7 +253,7 @@ impl Planner<'_> {
     /// leads from there, every setting once.
     fn member_settings(&self, cell: &CellResult) -> Vec<(Setting, MemberRule)> {
         let Some(single) = &cell.regularized else { return Vec::new() };
-        let optimum = single.certificate.centre.setting;
+        let optimum = single.certificate.center.setting;
         let own = MemberRule { epochs: 1.0, weight_decay: 1.0 };
         let mut settings: Vec<(Setting, MemberRule)> = Vec::new();
         for rule in [own].iter().chain(&self.options.member_rules) {
@@ -292,7 +292,7 @@ impl Planner<'_> {
         let Some(&budget) = self.options.budgets.last() else { return Ok(Vec::new()) };
         let row: Vec<&CellResult> = cells.iter().filter(|c| c.budget_tokens == budget).collect();
         let optimum =
-            |cell: &CellResult| cell.regularized.as_ref().map(|s| s.certificate.centre.setting);
+            |cell: &CellResult| cell.regularized.as_ref().map(|s| s.certificate.center.setting);
         let Some(first) = row.first().and_then(|cell| optimum(cell)) else { return Ok(Vec::new()) };
         let mut transfers = Vec::new();
         for at in &row[1..] {
@@ -311,8 +311,8 @@ impl Planner<'_> {
                 if !finished {
                     continue;
                 }
-                let centre = &single.runs[..1];
-                let difference = differences(self.lab, centre, &[&[run]], Split::Val)?.remove(0);
+                let center = &single.runs[..1];
+                let difference = differences(self.lab, center, &[&[run]], Split::Val)?.remove(0);
                 let model = at.model.clone();
                 transfers.push(Transfer { model, carried, setting, run, difference });
             }

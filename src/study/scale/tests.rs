@@ -60,7 +60,7 @@ fn the_papers_world_is_recognized() {
         assert!(cell.standard.is_some());
         assert_eq!(cell.regularized.is_some(), cell.budget_tokens != 6_400);
         if let Some(single) = &cell.regularized {
-            assert_eq!(single.certificate.centre.setting.weight_decay, 1.6);
+            assert_eq!(single.certificate.center.setting.weight_decay, 1.6);
             assert_eq!((single.of_seeds.len(), cell.ensembles.len()), (5, 2));
             assert!(cell.chosen().unwrap().rule.epochs == 1.0, "the rule's members are worse here");
         }

@@ -122,7 +122,7 @@ fn standard_turns(lab: &dyn Lab, budget: u64, row: &[&CellResult]) -> Result<Opt
         row.iter().filter_map(|cell| Some((&*cell.model, cell.standard.as_ref()?))).collect();
     let [_, .., last] = singles[..] else { return Ok(None) };
     let best = singles.iter().min_by(|a, b| {
-        let value = |single: &Single| single.certificate.centre.score.value();
+        let value = |single: &Single| single.certificate.center.score.value();
         value(a.1).total_cmp(&value(b.1))
     });
     let best = *best.expect("there are two");
@@ -179,7 +179,7 @@ fn ensemble_beats_larger(
 ) -> Result<Option<Finding>> {
     let singles = row.iter().filter_map(|cell| Some((&*cell.model, cell.regularized.as_ref()?)));
     let single = singles.min_by(|a, b| {
-        let value = |single: &Single| single.certificate.centre.score.value();
+        let value = |single: &Single| single.certificate.center.score.value();
         value(a.1).total_cmp(&value(b.1))
     });
     let ensembles = row.iter().filter_map(|cell| Some((&*cell.model, cell.best_measured()?)));

@@ -47,9 +47,9 @@ fn the_optimum_is_found_and_proven() {
     let options =
         Options { certificate_seeds: Some(3), publish: true, ..options(Mode::Regularized) };
     let outcome = run(&mut lab, &cell(), &options).unwrap();
-    let Certificate { centre, neighbors, edges, flat } = &outcome.certificate;
-    assert_eq!((centre.setting.epochs, centre.setting.lr), (16.0, 1e-2));
-    assert_eq!((centre.records.len(), neighbors.len(), edges.len()), (3, 6, 0));
+    let Certificate { center, neighbors, edges, flat } = &outcome.certificate;
+    assert_eq!((center.setting.epochs, center.setting.lr), (16.0, 1e-2));
+    assert_eq!((center.records.len(), neighbors.len(), edges.len()), (3, 6, 0));
     let decays: Vec<f64> = flat.iter().map(|setting| setting.weight_decay).collect();
     assert_eq!(decays, [1.6, 3.2], "both are as good: a set is reported, not a point");
     for neighbor in neighbors {
@@ -64,8 +64,8 @@ fn the_optimum_is_found_and_proven() {
     assert_eq!(outcome.published.as_ref().unwrap().len(), 6);
     assert!(outcome.trials.len() * 2 < outcome.grid_size, "{}", outcome.trials.len());
     // 50 steps an epoch: 1 / (0.01 * 1.6 * 50).
-    let scale = 1.0 / (centre.setting.lr * centre.setting.weight_decay * 50.0);
-    assert!((centre.timescale_epochs - scale).abs() < 1e-12);
+    let scale = 1.0 / (center.setting.lr * center.setting.weight_decay * 50.0);
+    assert!((center.timescale_epochs - scale).abs() < 1e-12);
     let ids: Vec<&str> = outcome.messages.iter().map(|message| message.id).collect();
     assert_eq!(ids, ["F2", "F5"]);
 
@@ -75,7 +75,7 @@ fn the_optimum_is_found_and_proven() {
     let full = Options { method: Method::Grid, certificate_seeds: None, ..options };
     let full = run(&mut lab, &cell(), &full).unwrap();
     assert_eq!(full.trials.len(), full.grid_size);
-    assert!(flat.contains(&full.certificate.centre.setting));
+    assert!(flat.contains(&full.certificate.center.setting));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn two_valleys_are_told() {
     let mut options = options(Mode::Regularized);
     options.starts.push(end);
     let outcome = run(&mut lab, &cell(), &options).unwrap();
-    assert_eq!(outcome.certificate.centre.setting, end);
+    assert_eq!(outcome.certificate.center.setting, end);
     assert!(outcome.messages.iter().any(|message| message.id == "F13"));
 }
 
@@ -133,11 +133,11 @@ fn ensembles_are_tuned_by_their_asymptote() {
     let options = Options { starts: Vec::new(), ..options(Mode::Ensemble) };
     let outcome = run(&mut lab, &cell(), &options).unwrap();
     assert_eq!(outcome.paths[0][0].epochs, 32.0, "the start is the guess: twice the epochs");
-    let Score::Asymptote { claim, measured, .. } = &outcome.certificate.centre.score else {
-        panic!("{:?}", outcome.certificate.centre.score)
+    let Score::Asymptote { claim, measured, .. } = &outcome.certificate.center.score else {
+        panic!("{:?}", outcome.certificate.center.score)
     };
     // L = mean - 0.3 (1 - 1/K).
     assert!((measured - claim.value - 0.3 / 5.0).abs() < 1e-3, "{measured} {claim}");
-    let lr = outcome.certificate.centre.setting.lr;
+    let lr = outcome.certificate.center.setting.lr;
     assert!(outcome.trials.iter().all(|trial| trial.setting.lr == lr), "one learning rate");
 }

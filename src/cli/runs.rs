@@ -368,8 +368,8 @@ fn fields() -> String {
     }
     let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
     format!(
-        "{}\nshapes: {}\ndefaults depend on the corpus: `scarce show --spec SPEC.toml --corpus DIR` \
-         shows every value and where it comes from\n",
+        "{}\nshapes: {}\ndefaults depend on the corpus: `scarce show --spec SPEC.toml --corpus \
+         DIR` shows every value and where it comes from\n",
         table.to_text(),
         presets.join(", ")
     )

@@ -25,9 +25,10 @@ use crate::{Error, Result};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A short run measures the speed. Sizes are then compared at equal compute, weight decay is searched
-around a rule's guess, then the learning rate if time is left, and what is left of the hours trains
-members of an ensemble, in bf16 where the machine has it (--set precision=f32 for the other). Choices read `val`; `test` is read once, at
-the end. The same command goes on after an interruption, and trains nothing when it is complete.")]
+around a rule's guess, then the learning rate if time is left, and what is left of the hours
+trains members of an ensemble, in bf16 where the machine has it (--set precision=f32 for the
+other). Choices read `val`; `test` is read once, at the end. The same command goes on after an
+interruption, and trains nothing when it is complete.")]
 pub(super) struct BestArgs {
     /// Directory of a prepared corpus
     #[arg(value_name = "CORPUS")]

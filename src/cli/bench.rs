@@ -10,7 +10,7 @@ use scarce_engine::pool::Pool;
 use scarce_engine::{buffer::Scratch, roofline};
 use serde_json::json;
 
-use super::options::processors;
+use super::options::{ThreadArgs, processors};
 use super::print;
 use crate::data::{Corpus, CorpusWriter, InputFacts, Provenance, SplitPolicy, Splits, Vocabulary};
 use crate::lab::{Corpora, Lab, LocalLab, kernels, numerics};
@@ -56,9 +56,8 @@ struct TrainBench {
     /// Arithmetic of the products
     #[arg(long, value_parser = ["f32", "bf16"], default_value = "bf16")]
     precision: String,
-    /// Threads inside the run; default: one per core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    threads: ThreadArgs,
     /// Members stepped together as one cohort
     #[arg(long, value_name = "E", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
@@ -153,7 +152,7 @@ fn train(arguments: &TrainBench) -> Result<()> {
     let folder = Folder::new()?;
     write_stream(&folder.0.join("corpus"), shape)?;
     let corpus = Corpus::open(folder.0.join("corpus"))?;
-    let threads = arguments.threads.map_or_else(processors, usize::from);
+    let threads = arguments.threads.count();
     let pool = Pool::new(threads);
     let spec = bench_spec(&arguments.precision, shape, &corpus.facts())?;
     let kernels = kernels(spec.precision)?;

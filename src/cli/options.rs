@@ -57,10 +57,10 @@ pub(super) struct Running {
 pub(super) struct PoolArgs {
     /// Worker processes; default: one per core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) workers: Option<u16>,
+    workers: Option<u16>,
     /// Threads of each worker; default: 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) threads: Option<u16>,
+    threads: Option<u16>,
 }
 
 /// Where a spec comes from.
@@ -75,10 +75,13 @@ pub(super) struct SpecSource {
 }
 
 impl ThreadArgs {
+    pub(super) fn count(&self) -> usize {
+        self.threads.map_or_else(processors, usize::from)
+    }
+
     /// The options of work that trains no record.
     pub(super) fn options(&self) -> WorkOptions {
-        let threads = self.threads.map_or_else(processors, usize::from);
-        WorkOptions { threads, ..WorkOptions::default() }
+        WorkOptions { threads: self.count(), ..WorkOptions::default() }
     }
 }
 

@@ -88,8 +88,9 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
     // Certificates in figures are those of the study's own grid.
     let mut options = Options::default();
     options.grid = file.plan.grid().cloned().unwrap_or(options.grid);
-    let mut figures = figures(&arguments.out, (&store, told.modes, &options), &ids)?;
-    figures.extend(write_figures(&arguments.out, &told.figures)?);
+    let mut figures = drawn((&store, told.modes, &options), &ids)?;
+    figures.extend(told.figures);
+    let figures = write_figures(&arguments.out, &figures)?;
     let name = arguments.study.file_stem().unwrap_or_default().to_string_lossy();
     let subject = format!("scarce {}, {}", file.plan.verb(), corpus_name(corpus));
     let mut page = Page::new(format!("Study {name}"), subject);
@@ -181,13 +182,12 @@ pub(super) fn corpus_name(corpus: &Corpus) -> String {
     }
 }
 
-/// Draws what the records show, writes the files and returns the blocks.
-fn figures(
-    out: &Path,
+/// The figures of what the records show.
+fn drawn(
     (store, modes, options): (&Store, &[(Mode, Split)], &Options),
     records: &BTreeSet<JobId>,
-) -> Result<Vec<Block>> {
-    let mut blocks = Vec::new();
+) -> Result<Vec<chart::Figure>> {
+    let mut figures = Vec::new();
     for &(mode, split) in modes {
         let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
         runs.runs = own::runs(store, split, mode.needs_trajectories(), Some(records))?;
@@ -196,7 +196,7 @@ fn figures(
             print::note(&format!("{error}"));
             Plots::default()
         });
-        blocks.extend(write_figures(out, &plots.figures)?);
+        figures.extend(plots.figures);
     }
-    Ok(blocks)
+    Ok(figures)
 }

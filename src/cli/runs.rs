@@ -195,7 +195,7 @@ fn show_corpus(directory: &Path, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The floor under the losses of a record that is older than this program's knowledge of it.
+/// What a name stands for.
 fn show_named(name: &str, model: &NamedModel, as_json: bool) {
     let members: Vec<String> = model.members.iter().map(JobId::to_string).collect();
     if as_json {
@@ -210,6 +210,7 @@ fn show_named(name: &str, model: &NamedModel, as_json: bool) {
     print::data(&format!("{name}: {what} on corpus {corpus}\n{}\n", members.join("\n")));
 }
 
+/// The floor under the losses of a record that is older than this program's knowledge of it.
 fn find_floors(record: &mut Record, store: &Store, corpora: &Corpora) -> Result<()> {
     let (id, sequence_tokens) = match store.job(record.id)? {
         Job::Train(spec) => (spec.data.corpus, spec.data.sequence_tokens),
@@ -241,10 +242,7 @@ fn show_spec(arguments: &ShowArgs) -> Result<()> {
 
 pub(super) fn verify(arguments: &VerifyArgs) -> Result<()> {
     let store = existing(&arguments.places.store)?;
-    let ids = match store.named(&arguments.id)? {
-        Some(model) => model.members,
-        None => vec![store.find(&arguments.id)?],
-    };
+    let ids = store.members(&arguments.id)?;
     for &id in &ids {
         let files = store.verify(id)?;
         print::data(&format!("{}: {} files are as they were written\n", id.short(), files.len()));

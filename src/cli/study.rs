@@ -86,7 +86,7 @@ impl StudyArgs {
         }
         let cost = Cost::of(lab.missing());
         let speed = flops_per_second(&study.store)?;
-        let workers = self.pool.workers.map_or_else(super::options::processors, usize::from);
+        let workers = self.pool.options(usize::MAX)?.workers;
         let hours = speed.map(|speed| cost.flops / speed / workers as f64 / 3600.0);
         if self.json {
             let ids: Vec<_> = lab.missing().iter().map(Job::id).collect();

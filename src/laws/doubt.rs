@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::axis::{EXPONENT_MAX, EXPONENT_MIN};
 use super::curve::Curve;
-use super::fit::{Fit, Options};
+use super::fit::{Fit, Options, at_bound};
 use super::interval::digits;
 use super::noise::{Noise, chi_square_tail};
 use super::power::{Family, PowerLaw};
@@ -196,7 +196,7 @@ pub(super) fn warnings(
     let (first, last) = (curve.x()[0], curve.x()[curve.len() - 1]);
     let fall = law.value(first) - law.value(last);
     let (gap, deviation) = (law.value(last) - law.e, fit.scatter.deviation);
-    let near = |limit: f64| (law.alpha / limit - 1.0).abs() < 1e-6;
+    let near = |bound: f64| at_bound(law.alpha, bound);
     let at_bound = fit.family == Family::Power && (near(EXPONENT_MIN) || near(EXPONENT_MAX));
     let degrees = fit.points - fit.family.parameters();
     let found = [

@@ -121,6 +121,11 @@ impl Refusal {
     }
 }
 
+/// Whether an exponent lies at a bound of the search.
+pub(super) fn at_bound(alpha: f64, bound: f64) -> bool {
+    (alpha / bound - 1.0).abs() < 1e-6
+}
+
 /// What is said of a law without [`Fit::has_asymptote`].
 pub const NO_ASYMPTOTE: &str = "its law ends at a bound of the search: the data show no asymptote";
 
@@ -129,7 +134,7 @@ impl Fit {
     /// (a straight line in ln x), only says that the losses fall.
     #[must_use]
     pub fn has_asymptote(&self) -> bool {
-        self.law.e > 0.0 && self.law.alpha > EXPONENT_MIN * (1.0 + 1e-6)
+        self.law.e > 0.0 && !at_bound(self.law.alpha, EXPONENT_MIN)
     }
 }
 

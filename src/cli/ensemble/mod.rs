@@ -182,7 +182,7 @@ fn dry_run(
         * (tokens as f64 + passes as f64 * split_tokens as f64 / 3.0);
     let disk_bytes = needed as u64 * 4 * base.model.parameters()
         + (ensembles.len() - measured) as u64 * planned_ledger_bytes(members, split_tokens);
-    let threads = arguments.pool.threads.map_or(1, usize::from);
+    let threads = arguments.pool.options(needed)?.threads;
     let memory_bytes = planned_ensemble_bytes(base, members, threads, split_tokens)?;
     if arguments.json {
         let ids = |jobs: &[Job]| jobs.iter().map(Job::id).collect::<Vec<_>>();

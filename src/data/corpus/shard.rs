@@ -43,8 +43,11 @@ impl TokenWidth {
     pub(super) fn encode(self, tokens: &[u32], bytes: &mut Vec<u8>) {
         match self {
             Self::U16 => {
-                let narrow: Vec<u16> = tokens.iter().map(|&token| token as u16).collect();
-                bytes.extend_from_slice(bytemuck::cast_slice(&narrow));
+                let start = bytes.len();
+                bytes.resize(start + 2 * tokens.len(), 0);
+                for (pair, &token) in bytes[start..].as_chunks_mut().0.iter_mut().zip(tokens) {
+                    *pair = (token as u16).to_le_bytes();
+                }
             }
             Self::U32 => bytes.extend_from_slice(bytemuck::cast_slice(tokens)),
         }

@@ -225,10 +225,8 @@ pub(super) fn best_standard(cells: &[CellResult]) -> Vec<(u64, f64, JobId)> {
         .into_iter()
         .filter_map(|budget| {
             let row = cells.iter().filter(|cell| cell.budget_tokens == budget);
-            let best = row.filter_map(|cell| cell.standard.as_ref()).min_by(|a, b| {
-                let value = |single: &super::Single| single.certificate.center.score.value();
-                value(a).total_cmp(&value(b))
-            })?;
+            let singles = row.filter_map(|cell| cell.standard.as_ref());
+            let best = singles.min_by(|a, b| a.score().total_cmp(&b.score()))?;
             Some((budget, best.loss.nats, best.evaluation))
         })
         .collect()
@@ -269,9 +267,8 @@ fn efficiency(
         let row: Vec<&CellResult> = cells.iter().filter(|c| c.budget_tokens == budget).collect();
         let measured = best_standard(cells).into_iter().find(|(d, ..)| *d == budget);
         let base = measured.map_or(Base::X(budget as f64), |(_, loss, _)| Base::Loss(loss));
-        let single = row.iter().filter_map(|cell| cell.regularized.as_ref()).min_by(|a, b| {
-            a.certificate.center.score.value().total_cmp(&b.certificate.center.score.value())
-        });
+        let singles = row.iter().filter_map(|cell| cell.regularized.as_ref());
+        let single = singles.min_by(|a, b| a.score().total_cmp(&b.score()));
         let ensemble = row
             .iter()
             .filter_map(|cell| cell.best_measured())

@@ -146,6 +146,13 @@ pub struct Single {
     pub of_seeds: Vec<f64>,
 }
 
+impl Single {
+    /// What models are chosen by: the score of the optimum on `val`, in nats per token.
+    fn score(&self) -> f64 {
+        self.certificate.center.score.value()
+    }
+}
+
 /// K members at one setting.
 #[derive(Clone, Debug)]
 pub struct Ensemble {

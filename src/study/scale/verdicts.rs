@@ -121,10 +121,7 @@ fn standard_turns(lab: &dyn Lab, budget: u64, row: &[&CellResult]) -> Result<Opt
     let singles: Vec<(&str, &Single)> =
         row.iter().filter_map(|cell| Some((&*cell.model, cell.standard.as_ref()?))).collect();
     let [_, .., last] = singles[..] else { return Ok(None) };
-    let best = singles.iter().min_by(|a, b| {
-        let value = |single: &Single| single.certificate.center.score.value();
-        value(a.1).total_cmp(&value(b.1))
-    });
+    let best = singles.iter().min_by(|a, b| a.1.score().total_cmp(&b.1.score()));
     let best = *best.expect("there are two");
     let question = "Does the standard recipe get worse with size?";
     let budget_tokens = Some(budget);
@@ -178,10 +175,7 @@ fn ensemble_beats_larger(
     row: &[&CellResult],
 ) -> Result<Option<Finding>> {
     let singles = row.iter().filter_map(|cell| Some((&*cell.model, cell.regularized.as_ref()?)));
-    let single = singles.min_by(|a, b| {
-        let value = |single: &Single| single.certificate.center.score.value();
-        value(a.1).total_cmp(&value(b.1))
-    });
+    let single = singles.min_by(|a, b| a.1.score().total_cmp(&b.1.score()));
     let ensembles = row.iter().filter_map(|cell| Some((&*cell.model, cell.best_measured()?)));
     let ensemble = ensembles.min_by(|a, b| a.1.val.all().nats.total_cmp(&b.1.val.all().nats));
     let (Some((model, single)), Some((member, ensemble))) = (single, ensemble) else {

@@ -6,11 +6,11 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::options::{local_options, processors};
+use super::options::{AllowArgs, local_options, processors};
 use super::study::{messages_json, tell, with_lab};
 use super::{print, report};
 use crate::data::{Corpus, MANIFEST_FILE};
-use crate::lab::{Corpora, Lab, kernels, numerics};
+use crate::lab::{Corpora, Lab, LocalOptions, kernels, numerics};
 use crate::report::page::Page;
 use crate::report::study::{
     averages_table, best as sections, best_figures, best_headline, division_sentence,
@@ -58,6 +58,8 @@ pub(super) struct BestArgs {
     /// Threads of each worker; default: the cores divided by the workers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    #[command(flatten)]
+    allow: AllowArgs,
     /// Measure the speed for some seconds by runs that the store keeps, and show the plan and its
     /// cost
     #[arg(long)]
@@ -78,7 +80,10 @@ pub(super) fn run(arguments: &BestArgs) -> Result<()> {
     let sets = with_precision(&arguments.set)?;
     let options = options(arguments, &sets, (corpus, &store))?;
     let workers = u16::try_from(options.workers).ok();
-    let pool = local_options(usize::MAX, workers, arguments.threads, true)?;
+    let pool = LocalOptions {
+        allowed: arguments.allow.set(),
+        ..local_options(usize::MAX, workers, arguments.threads, true)?
+    };
     let before = store.ids()?;
     let start = Instant::now();
     let clock = || start.elapsed().as_secs_f64();

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::options::{Places, ThreadArgs};
+use super::options::{AllowArgs, Places, ThreadArgs};
 use super::progress::Bar;
 use super::signals::Interrupt;
 use super::{print, runs};
@@ -11,7 +11,7 @@ use crate::data::Corpus;
 use crate::error::suggest;
 use crate::eval::side_means;
 use crate::eval::statistics::LEVEL;
-use crate::lab::{Corpora, ledger, work};
+use crate::lab::{Corpora, WorkOptions, ledger, work};
 use crate::report::number::{interval, signed};
 use crate::report::table::{Align, Table};
 use crate::spec::{EvaluateSpec, Job, JobId, Part, Split};
@@ -38,6 +38,8 @@ pub(super) struct EvalArgs {
     against: Vec<String>,
     #[command(flatten)]
     threads: ThreadArgs,
+    #[command(flatten)]
+    allow: AllowArgs,
     /// Print the record as JSON; with --sides all records and the mean, with --against the
     /// difference
     #[arg(long)]
@@ -88,7 +90,7 @@ fn evaluate(
     let bar = Bar::new("evaluating");
     let start = std::time::Instant::now();
     let mut report = |report: crate::lab::Report| bar.run(&report, start, 0);
-    let options = arguments.threads.options();
+    let options = WorkOptions { allowed: arguments.allow.set(), ..arguments.threads.options() };
     let record = work(&job, (store, corpora), &options, &mut report, &|| interrupt.is_set());
     bar.finish();
     record

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::lab::{Corpora, LocalOptions, WorkOptions};
-use crate::spec::{CorpusFacts, Request, Resolved, named_corpus, resolve};
+use crate::spec::{Allowed, Consent, CorpusFacts, Request, Resolved, named_corpus, resolve};
 use crate::{Error, Result};
 
 /// Where records and corpora lie.
@@ -28,6 +28,15 @@ pub(super) enum Keep {
     Drop,
 }
 
+/// Consent to results that differ from what the request seems to say.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct AllowArgs {
+    /// Consent to what is refused otherwise: lost-text, rounding, tokenizer or vocabulary; again
+    /// for each further one. The record says so
+    #[arg(long, value_name = "WORD")]
+    allow: Vec<Consent>,
+}
+
 /// The threads of a run.
 #[derive(Debug, Args)]
 pub(super) struct ThreadArgs {
@@ -41,6 +50,8 @@ pub(super) struct ThreadArgs {
 pub(super) struct Running {
     #[command(flatten)]
     threads: ThreadArgs,
+    #[command(flatten)]
+    allow: AllowArgs,
     /// What becomes of trained weights
     #[arg(long, value_enum, default_value = "keep")]
     pub(super) weights: Keep,
@@ -61,6 +72,8 @@ pub(super) struct PoolArgs {
     /// Threads of each worker; default: 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    #[command(flatten)]
+    allow: AllowArgs,
 }
 
 /// Where a spec comes from.
@@ -72,6 +85,12 @@ pub(super) struct SpecSource {
     /// Override a key, for example --set optim.weight_decay=1.6; once per key
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
+}
+
+impl AllowArgs {
+    pub(super) fn set(&self) -> Allowed {
+        self.allow.iter().copied().collect()
+    }
 }
 
 impl ThreadArgs {
@@ -93,6 +112,7 @@ impl Running {
             keep_weights: matches!(self.weights, Keep::Keep),
             checkpoint_interval: interval,
             log_steps: self.log_every,
+            allowed: self.allow.set(),
             ..self.threads.options()
         })
     }
@@ -101,7 +121,11 @@ impl Running {
 impl PoolArgs {
     /// A pool for `jobs` jobs.
     pub(super) fn options(&self, jobs: usize) -> Result<LocalOptions> {
-        local_options(jobs, self.workers, self.threads.or(Some(1)), true)
+        let allowed = self.allow.set();
+        Ok(LocalOptions {
+            allowed,
+            ..local_options(jobs, self.workers, self.threads.or(Some(1)), true)?
+        })
     }
 }
 
@@ -165,5 +189,5 @@ pub(super) fn local_options(
     let threads = threads.map_or_else(|| (cores / workers.max(1)).max(1), usize::from);
     let program = std::env::current_exe()
         .map_err(|cause| Error::data(format!("failed to find this program: {cause}")))?;
-    Ok(LocalOptions { workers, threads, keep_weights, program })
+    Ok(LocalOptions { workers, threads, keep_weights, allowed: Allowed::NONE, program })
 }

@@ -16,7 +16,7 @@ use super::context::Corpora;
 use super::progress::{Overview, Report, Running};
 use super::{Lab, planned_steps};
 use crate::eval::Ledger;
-use crate::spec::{Job, JobId, Split};
+use crate::spec::{Allowed, Job, JobId, Split};
 use crate::store::{Record, Store};
 use crate::train::MetricsLine;
 use crate::{Error, Result};
@@ -30,6 +30,8 @@ pub struct LocalOptions {
     pub threads: usize,
     /// Whether records keep trained weights.
     pub keep_weights: bool,
+    /// What the person who asked has consented to.
+    pub allowed: Allowed,
     /// The program to start as a worker.
     pub program: PathBuf,
 }
@@ -381,6 +383,9 @@ fn command(program: &Path, store: &Store, corpora: &Corpora, options: &LocalOpti
     command.args(["--threads", &options.threads.to_string()]);
     if !options.keep_weights {
         command.args(["--weights", "drop"]);
+    }
+    for consent in options.allowed.iter() {
+        command.args(["--allow", consent.word()]);
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -8,7 +8,7 @@ use super::context::{Corpora, numerics};
 use super::progress::Report;
 use super::{ensemble, evaluate, ngram, train};
 use crate::eval::Ledger;
-use crate::spec::{CorpusId, Job, JobId, Part, Split};
+use crate::spec::{Allowed, CorpusId, Job, JobId, Part, Split};
 use crate::store::{
     Claim, Cost, Machine, Outcome, Record, Store, TestRead, cpu_seconds, peak_memory_bytes,
     unix_seconds,
@@ -27,6 +27,8 @@ pub struct WorkOptions {
     pub checkpoint_interval: Duration,
     /// Steps between lines of `metrics.jsonl`; 0: about a thousand lines a run.
     pub log_steps: u64,
+    /// What the person who asked has consented to.
+    pub allowed: Allowed,
 }
 
 impl Default for WorkOptions {
@@ -36,6 +38,7 @@ impl Default for WorkOptions {
             keep_weights: true,
             checkpoint_interval: Duration::from_secs(30),
             log_steps: 0,
+            allowed: Allowed::NONE,
         }
     }
 }
@@ -134,6 +137,7 @@ impl Bench<'_> {
             side_means: Vec::new(),
             measured: Vec::new(),
             trained_on: Vec::new(),
+            allowed: Allowed::NONE,
             cost: Cost { wall_seconds, cpu_seconds, peak_memory_bytes, ..cost },
             machine: Machine::here(self.options.threads, kernels.isa().name()),
             numerics: numerics(kernels),

@@ -1,6 +1,7 @@
 //! Specs: plain data that determines every number of a job. No I/O.
 
 pub mod canonical;
+mod consent;
 mod data;
 pub mod field;
 mod id;
@@ -13,6 +14,7 @@ mod resolve;
 mod split;
 mod train;
 
+pub use consent::{Allowed, Consent};
 pub use data::{Component, DataSpec, Mask, OrderMode};
 pub use id::{CorpusId, JobId, SideId};
 pub use job::{EnsembleSpec, EvaluateSpec, Job, NgramSpec};

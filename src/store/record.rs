@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{CorpusId, JobId, SideSet, Split};
+use crate::spec::{Allowed, CorpusId, JobId, SideSet, Split};
 
 /// The content of `record.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Record {
     /// What a training run has read, the budget's corpus first, then those of the mixture.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trained_on: Vec<TrainedOn>,
+    /// What somebody consented to, and what the job needed consent for.
+    #[serde(default, skip_serializing_if = "Allowed::is_empty")]
+    pub allowed: Allowed,
     /// What it cost.
     pub cost: Cost,
     /// Where it ran.

@@ -41,6 +41,7 @@ mod bootstrap;
 mod curve;
 mod doubt;
 mod draws;
+pub mod families;
 mod fit;
 mod interval;
 mod joint;

@@ -63,6 +63,8 @@ enum Verb {
     Quickstart(quickstart::QuickstartArgs),
     /// Fit a law to a table of losses, with intervals
     Fit(fit::FitArgs),
+    /// Predict planned runs by a law of `fit --law auto`
+    Predict(fit::predict::PredictArgs),
     /// Draw the paper's figures of a store's runs
     Plot(plot::PlotArgs),
     /// Take in runs of other programs, kept apart from the records
@@ -116,6 +118,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Ensemble(arguments) => ensemble::run(&arguments).map(done),
         Verb::Quickstart(arguments) => quickstart::run(&arguments).map(done),
         Verb::Fit(arguments) => fit::run(&arguments).map(done),
+        Verb::Predict(arguments) => fit::predict::run(&arguments).map(done),
         Verb::Plot(arguments) => plot::run(&arguments).map(done),
         Verb::Import(arguments) => import::run(&arguments).map(done),
         Verb::Runs(arguments) => runs::list(&arguments).map(done),

@@ -9,6 +9,7 @@
 //!   that one bracketed search over alpha in [0.001, 20] is exact: `axis`.
 //! - **Reciprocal law** (L2): alpha = 1.
 //! - **Chinchilla** (L3) and **repeat** (Muennighoff et al. 2023): `surface`, by `separable`.
+//! - **Families of several axes that predict**, chosen by nested folds: [`families`], docs/laws.md.
 //! - **Joint scaling** (R6, the paper's joint law): limits in K and N, in both orders: `joint`.
 //! - **Intervals** (L11, the headline): the profile likelihood. All laws with
 //!   RSS <= RSS_min + s^2 q are acceptable; the interval of a number is its range over them. With s

@@ -24,6 +24,9 @@ mod formats;
 /// `scarce import runs`.
 mod import;
 
+/// `scarce fit --law auto` and `scarce predict`.
+mod laws;
+
 /// Runs on two corpora.
 mod mixture;
 

@@ -1,6 +1,13 @@
 //! `scarce fit`: laws of any table of losses, with intervals.
 
+mod auto;
+mod expression;
+mod forecasts;
+mod hold_out;
 mod json;
+mod law_file;
+pub(super) mod predict;
+mod rows;
 mod sheet;
 mod text;
 
@@ -33,6 +40,9 @@ Laws and their columns:
                                             --d COL --epochs COL [--n COL]
   joint       K to infinity for every N, then N to infinity, and the other way round
                                             --n COL --k COL
+  auto        eight families over N, unique tokens and tokens trained, chosen by nested folds;
+              docs/laws.md has their formulas and limits
+                                            --n COL --d COL --t COL|--epochs COL
 
 Fits are unweighted least squares with A, B, E >= 0. The interval behind a number is the profile
 likelihood's; `open` is an end that the data do not close. With --json each group is one line:
@@ -53,7 +63,7 @@ pub(super) struct FitArgs {
     /// Column of the parameters N
     #[arg(long, value_name = "COL")]
     n: Option<String>,
-    /// Column of the tokens D, for `repeat` the unique ones
+    /// Column of the tokens D, for `repeat` and `auto` the unique ones
     #[arg(long, value_name = "COL")]
     d: Option<String>,
     /// Column of the members K
@@ -84,9 +94,11 @@ pub(super) struct FitArgs {
     /// Loss that --reach is relative to; without it, the smallest x of the group
     #[arg(long, value_name = "LOSS", requires = "reach")]
     base: Option<f64>,
-    /// Print a line of JSON per group
+    /// Print a line of JSON per group; for `auto` the law, as `scarce predict` reads it
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    auto: auto::AutoArgs,
 }
 
 /// The laws by their names.
@@ -102,6 +114,8 @@ pub(super) enum Law {
     Joint,
     /// Chinchilla with tokens that are worth less each time
     Repeat,
+    /// The families that predict best
+    Auto,
 }
 
 /// What was asked, checked.
@@ -140,6 +154,9 @@ struct Answered {
 }
 
 pub(super) fn run(arguments: &FitArgs) -> Result<()> {
+    if arguments.law == Law::Auto {
+        return auto::run(arguments);
+    }
     let question = Question::new(arguments)?;
     let sheet = Sheet::read(&arguments.table)?;
     let groups = question.groups(&sheet)?;
@@ -183,6 +200,7 @@ impl Law {
             Self::Chinchilla => (&["n", "d"], &[]),
             Self::Repeat => (&["d", "epochs"], &["n"]),
             Self::Joint => (&["n", "k"], &[]),
+            Self::Auto => (&["n", "d"], &["epochs"]),
         }
     }
 
@@ -194,6 +212,7 @@ impl Law {
             Self::Chinchilla => "chinchilla",
             Self::Joint => "joint",
             Self::Repeat => "repeat",
+            Self::Auto => "auto",
         }
     }
 }
@@ -238,6 +257,10 @@ impl Question {
             ("epochs", &arguments.epochs),
         ];
         let law = arguments.law;
+        if let Some(flag) = arguments.auto.given() {
+            let text = format!("--law {} has no use for {flag}", law.name());
+            return Err(Error::usage(text).hint("it is for --law auto"));
+        }
         let (needed, possible) = law.letters();
         let flags = |letters: &[&str]| {
             letters.iter().map(|letter| format!("--{letter}")).collect::<Vec<_>>().join(" ")
@@ -337,6 +360,7 @@ impl Question {
                     _ => Answer::Joint(Box::new(joint)),
                 }
             }
+            Law::Auto => unreachable!("`run` gives it to `auto`"),
             Law::Chinchilla | Law::Repeat => {
                 let sample = |(x, loss): &(Vec<f64>, f64)| Sample {
                     parameters: axis(x, "n"),
@@ -428,7 +452,7 @@ fn options(arguments: &FitArgs) -> Result<Options> {
         Law::Reciprocal => (Family::Reciprocal, RESAMPLES),
         Law::Power => (Family::Power, RESAMPLES),
         Law::Joint => (Family::Power, SURFACE_RESAMPLES),
-        Law::Chinchilla | Law::Repeat => (Family::Power, SURFACE_RESAMPLES),
+        Law::Chinchilla | Law::Repeat | Law::Auto => (Family::Power, SURFACE_RESAMPLES),
     };
     let resamples = arguments.resamples.map_or(resamples, |count| count as usize);
     Ok(Options { family, noise, level, resamples })

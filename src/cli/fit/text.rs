@@ -15,6 +15,7 @@ pub(super) fn page(question: &Question, answers: &[Answered]) -> String {
         }
         Law::Chinchilla | Law::Repeat => vec![surfaces(question, answers), quality(answers)],
         Law::Joint => vec![limits(question, answers), stages(question, answers)],
+        Law::Auto => unreachable!("it has a page of its own"),
     };
     for table in tables.into_iter().filter(|table| !table.rows().is_empty()) {
         page.push('\n');
@@ -46,6 +47,7 @@ fn heading(question: &Question) -> String {
             let (n, k) = (n.unwrap_or("N"), column("k").unwrap_or("K"));
             format!("joint limit of {k} and {n}, each by A / x^alpha + E")
         }
+        Law::Auto => unreachable!("it has a page of its own"),
     };
     let noise = match question.options.noise {
         Noise::Known { deviation } => format!("noise of a loss {} as given", digits(deviation)),

@@ -123,13 +123,8 @@ pub fn choose(points: &[Point], asked: Option<&[f64]>, options: &Options) -> Res
         members.push(work.member(formula, scores[index], weights[index], &axes[along]));
     }
     let known = (0..axes.len()).map(|axis| work.known(axis, &folds, &errors, &weights));
-    let mut law = Law {
-        axes: known.collect(),
-        along,
-        ceiling: options.ceiling,
-        noise: 0.0,
-        members,
-    };
+    let mut law =
+        Law { axes: known.collect(), along, ceiling: options.ceiling, noise: 0.0, members };
     law.members.sort_by(|left, right| left.score.total_cmp(&right.score));
     let mut sizes: Vec<f64> = law.residuals(points).iter().map(|residual| residual.abs()).collect();
     sizes.sort_by(f64::total_cmp);
@@ -192,12 +187,7 @@ impl Work<'_> {
         folds.iter().map(errors).collect()
     }
 
-    fn problem<'w>(
-        &'w self,
-        formula: Formula,
-        misfit: Misfit,
-        weights: &'w [f64],
-    ) -> Problem<'w> {
+    fn problem<'w>(&'w self, formula: Formula, misfit: Misfit, weights: &'w [f64]) -> Problem<'w> {
         Problem { formula, limits: self.limits, misfit, points: self.points, weights }
     }
 
@@ -213,7 +203,8 @@ impl Work<'_> {
         let mut resamples = Vec::new();
         for number in 0..if weight > 0.0 { RESAMPLES } else { 0 } {
             let drawn = resampled(&weights.values, number);
-            resamples.push(self.problem(formula, misfit, &drawn).refine(&theta, RESAMPLE_STEPS).theta);
+            resamples
+                .push(self.problem(formula, misfit, &drawn).refine(&theta, RESAMPLE_STEPS).theta);
         }
         let bounds = formula.bounds(&self.limits);
         let on_bound = |index: usize| {
@@ -230,7 +221,10 @@ impl Work<'_> {
             objective: solution.objective,
             reach: weights.reach,
             effective: weights.effective,
-            other_asymptote: self.problem(formula, other, &weights.values).solve(Some(&theta)).theta[0],
+            other_asymptote: self
+                .problem(formula, other, &weights.values)
+                .solve(Some(&theta))
+                .theta[0],
             at_bounds: letters.filter(|(i, _)| on_bound(*i)).map(|(_, letter)| *letter).collect(),
             resamples,
         }
@@ -243,8 +237,7 @@ impl Work<'_> {
         errors: &[Vec<Vec<f64>>],
         weights: &[f64],
     ) -> Known {
-        let mut known =
-            Known { edge: edge(&self.axes[axis]), tested: 0.0, errors: Vec::new() };
+        let mut known = Known { edge: edge(&self.axes[axis]), tested: 0.0, errors: Vec::new() };
         for (number, fold) in folds.iter().enumerate().filter(|(_, fold)| fold.axis == axis) {
             known.tested = known.tested.max(fold.distance);
             for run in 0..fold.test.len() {

@@ -22,7 +22,7 @@ const STEPS_MAX: usize = 200;
 /// The longest step of one parameter.
 const STEP_MAX: f64 = 2.0;
 /// A descent has arrived when a step lowers the loss by less than this share, three times.
-const ARRIVED: f64 = 1e-9;
+const ARRIVED: f64 = 1e-7;
 /// Damping, relative to the diagonal: where it starts and where there is no way down.
 const DAMPING: (f64, f64) = (1e-2, 1e10);
 
@@ -115,8 +115,8 @@ impl Problem<'_> {
                 *slope *= factor;
             }
             let weight = weight * huber;
-            for row in 0..count {
-                let weighted = weight * slopes[row];
+            for (row, slope) in slopes.iter().enumerate().take(count) {
+                let weighted = weight * slope;
                 normal.gradient[row] += weighted * residual;
                 for (entry, slope) in normal.matrix[row].iter_mut().zip(&slopes[..=row]) {
                     *entry += weighted * slope;
@@ -152,10 +152,8 @@ impl Problem<'_> {
 
     fn begin(&self, start: Theta) -> Descent {
         let bounds = self.formula.bounds(&self.limits);
-        let mut theta = [0.0; PARAMETERS_MAX];
-        for index in 0..self.count() {
-            theta[index] = start[index].clamp(bounds[index].0, bounds[index].1);
-        }
+        let inside = |index: usize| start[index].clamp(bounds[index].0, bounds[index].1);
+        let theta: Theta = std::array::from_fn(inside);
         let here = Solution { theta, objective: self.objective(&theta) };
         Descent { here, damping: DAMPING.0, idle: 0, arrived: false }
     }

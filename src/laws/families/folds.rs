@@ -71,8 +71,7 @@ impl Fold {
         let train: Vec<Point> = self.train.iter().map(|&index| points[index]).collect();
         let keys: Vec<f64> = self.train.iter().map(|&index| ln_keys[index]).collect();
         let weights = Weights::of(&keys, formula.letters().len());
-        let problem =
-            Problem { formula, limits, misfit, points: &train, weights: &weights.values };
+        let problem = Problem { formula, limits, misfit, points: &train, weights: &weights.values };
         let theta = problem.solve(None).theta;
         let test = self.test.iter().map(|&index| points[index]);
         let error = |point: Point| {

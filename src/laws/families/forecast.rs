@@ -73,9 +73,8 @@ impl Law {
 
     /// The deviation of ln(loss) that resamples, families and noise account for.
     fn deviation(&self, place: &Place, ln_loss: f64) -> f64 {
-        let of = |member: &Member, theta| {
-            libm::log(member.formula.loss(theta, place, self.ceiling))
-        };
+        let of =
+            |member: &Member, theta| libm::log(member.formula.loss(theta, place, self.ceiling));
         let spread = self.averaged().fold(0.0, |sum, member| {
             let difference = of(member, &member.theta) - ln_loss;
             sum + member.weight * difference * difference

@@ -2,6 +2,7 @@
 
 mod axis;
 mod choice;
+mod compare;
 mod descent;
 mod folds;
 mod forecast;
@@ -15,6 +16,7 @@ mod golden;
 mod testing;
 
 pub use choice::{Known, Law, Member, Options, choose};
+pub use compare::{Comparison, compare};
 pub use descent::{HUBER_DELTA, Misfit};
 pub use folds::largest;
 pub use forecast::{Beyond, Forecast};

@@ -81,13 +81,12 @@ fn simulate(formula: Formula, number: u64) -> Outcome {
     let mean = |error: &dyn Fn(usize) -> f64| {
         held_out.iter().map(|&index| error(index).abs()).sum::<f64>() / held_out.len() as f64
     };
-    let forecasts: Vec<Forecast> = held_out
+    let forecasts: Vec<Forecast> =
+        held_out.iter().map(|&index| law.forecast(&points[index].place, None, LEVEL)).collect();
+    let inside = held_out
         .iter()
-        .map(|&index| law.forecast(&points[index].place, None, LEVEL))
-        .collect();
-    let inside = held_out.iter().zip(&forecasts).filter(|(index, forecast)| {
-        (forecast.low..=forecast.high).contains(&points[**index].loss)
-    });
+        .zip(&forecasts)
+        .filter(|(index, forecast)| (forecast.low..=forecast.high).contains(&points[**index].loss));
     let mut widths: Vec<f64> = forecasts.iter().map(|forecast| forecast.half_width).collect();
     widths.sort_by(f64::total_cmp);
     Outcome {
@@ -107,7 +106,14 @@ fn simulate(formula: Formula, number: u64) -> Outcome {
 fn outcomes(formula: Formula, tables: u64) -> Vec<Outcome> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     std::thread::scope(|scope| {
-        let part = |core| move || (core..tables).step_by(cores as usize).map(move |n| simulate(formula, n)).collect::<Vec<_>>();
+        let part = |core| {
+            move || {
+                (core..tables)
+                    .step_by(cores as usize)
+                    .map(move |n| simulate(formula, n))
+                    .collect::<Vec<_>>()
+            }
+        };
         let threads: Vec<_> = (0..cores).map(|core| scope.spawn(part(core))).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })
@@ -127,9 +133,8 @@ fn the_choice_predicts_as_well_as_the_truth() {
         let share = |what: &dyn Fn(&Outcome) -> bool| {
             outcomes.iter().filter(|outcome| what(outcome)).count() as f64 / tables as f64
         };
-        let mean = |what: &dyn Fn(&Outcome) -> f64| {
-            outcomes.iter().map(what).sum::<f64>() / tables as f64
-        };
+        let mean =
+            |what: &dyn Fn(&Outcome) -> f64| outcomes.iter().map(what).sum::<f64>() / tables as f64;
         let as_good = share(&|outcome| outcome.choice <= outcome.of_truth + outcome.noise);
         let covered = outcomes.iter().map(|o| o.covered).sum::<usize>() as f64
             / outcomes.iter().map(|o| o.held_out).sum::<usize>() as f64;

@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn tables_without_a_law_are_refused() {
-        let grid = |i: f64| Place::new(1.0 + i % 4.0, 2.0 + i % 7.0, (2.0 + i % 7.0) / (1.0 + i % 3.0));
+        let grid =
+            |i: f64| Place::new(1.0 + i % 4.0, 2.0 + i % 7.0, (2.0 + i % 7.0) / (1.0 + i % 3.0));
         assert_eq!(check(&table(grid)), Ok(()));
         assert_eq!(check(&table(grid)[..39]), Err(Unfit::TooFewRuns { runs: 39 }));
         let once = |i: f64| Place::new(1.0 + i % 4.0, 2.0 + i % 7.0, 2.0 + i % 7.0);
@@ -184,7 +185,8 @@ mod tests {
         let always = |i: f64| Place::new(1.0 + i % 4.0, 2.0 + i % 7.0, 1.0 + i % 7.0 / 2.0);
         let few = check(&table(always)).unwrap_err();
         assert_eq!(few, Unfit::FewValues { axis: "epochs", values: 1 });
-        let line = |i: f64| Place::new(2.0 + i % 7.0, 2.0 + i % 7.0, (2.0 + i % 7.0) / (1.0 + i % 3.0));
+        let line =
+            |i: f64| Place::new(2.0 + i % 7.0, 2.0 + i % 7.0, (2.0 + i % 7.0) / (1.0 + i % 3.0));
         assert!(matches!(check(&table(line)), Err(Unfit::Collinear { .. })));
         let plane = |i: f64| {
             let (t, epochs) = (2.0 + i % 7.0, 1.0 + i % 3.0);

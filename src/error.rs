@@ -69,6 +69,24 @@ impl Error {
         Self(Box::new(Inner { kind, message, hint: None, line: None }))
     }
 
+    /// The error that another process of ours printed before it ended with this exit code, if the
+    /// code is one of an error.
+    #[must_use]
+    pub fn heard(code: i32, said: &str) -> Option<Self> {
+        let kind = match code {
+            2 => Kind::Usage,
+            3 => Kind::Data,
+            85 => Kind::Interrupted,
+            _ => return None,
+        };
+        // Whatever was said before it was talk.
+        let start = said.rfind("\nerror: ").map_or(0, |start| start + 1);
+        let text = said[start..].trim().trim_start_matches("error: ");
+        let (message, hint) = text.split_once(HINT).unwrap_or((text, ""));
+        let error = Self::new(kind, message.to_owned());
+        Some(if hint.is_empty() { error } else { error.hint(hint) })
+    }
+
     /// Adds what the user can do about it; an earlier hint is kept.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -141,7 +159,24 @@ pub fn quoted(text: &str) -> String {
 /// A path as it may stand in a message: as [`quoted`], but long enough to be of use.
 #[must_use]
 pub fn quoted_path(path: &Path) -> String {
-    one_line(&path.to_string_lossy(), PATH_BYTES, str::len)
+    one_line(&path.to_string_lossy(), LONG_BYTES, str::len)
+}
+
+/// What is wrong with a TOML text, on one line: where, what, and the line itself.
+#[must_use]
+pub fn toml_message(cause: &toml::de::Error) -> String {
+    let shown = cause.to_string();
+    let mut lines = shown.lines();
+    let place = lines.next().and_then(|line| line.strip_prefix("TOML parse error at "));
+    // Below the place stand a line of a rule, and the source after its number.
+    let source = lines.nth(1).and_then(|line| line.split_once(" | "));
+    match (place, source) {
+        (Some(place), Some((_, source))) => {
+            let what = cause.message().lines().collect::<Vec<_>>().join(", ");
+            format!("{place}: {}, in `{}`", one_line(&what, LONG_BYTES, str::len), quoted(source))
+        }
+        _ => shown.trim_end().to_owned(),
+    }
 }
 
 /// Whether a character shows itself and nothing else: no control, direction or filling character.
@@ -173,8 +208,8 @@ pub fn message(text: &str) -> String {
 const HINT: &str = "\nhint: ";
 /// Characters of a quotation.
 const QUOTED_CHARACTERS: usize = 60;
-/// Bytes of a path.
-const PATH_BYTES: usize = 200;
+/// Bytes of a path, and of what a library says.
+const LONG_BYTES: usize = 200;
 /// Bytes of a message with its hint. With "error: " and a line break it stays below 500.
 const MESSAGE_BYTES: usize = 484;
 /// Bytes of a hint in a message that is too long: what can be done must survive.
@@ -183,12 +218,15 @@ const HINT_BYTES: usize = 220;
 /// A message and its hint, a line each. The middle of the message makes room first: its beginning
 /// says where it happened, its end what.
 fn bounded(message: &str, hint: Option<&str>) -> String {
-    let Some(hint) = hint else { return one_line(message, MESSAGE_BYTES, str::len) };
-    let whole = one_line(hint, MESSAGE_BYTES, str::len);
+    // What a library says may have several lines.
+    let joined = |text: &str| text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let message = joined(message);
+    let Some(hint) = hint.map(joined) else { return one_line(&message, MESSAGE_BYTES, str::len) };
+    let whole = one_line(&hint, MESSAGE_BYTES, str::len);
     let fits = message.len() + HINT.len() + whole.len() <= MESSAGE_BYTES;
-    let hint = if fits { whole } else { one_line(hint, HINT_BYTES, str::len) };
+    let hint = if fits { whole } else { one_line(&hint, HINT_BYTES, str::len) };
     let room = MESSAGE_BYTES - HINT.len() - hint.len();
-    format!("{}{HINT}{hint}", one_line(message, room, str::len))
+    format!("{}{HINT}{hint}", one_line(&message, room, str::len))
 }
 
 /// The text as one printable line; where its size is more than `max`, without its middle.
@@ -223,6 +261,10 @@ fn pieces(text: impl Iterator<Item = char>, max: usize, size: fn(&str) -> usize)
 /// The entry of `candidates` that `given` was probably meant to be, as a ready hint.
 #[must_use]
 pub fn suggest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    // Comparing takes time, and nobody types that much by mistake.
+    if given.len() > LONG_BYTES {
+        return None;
+    }
     candidates
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(given, candidate), candidate))
@@ -280,7 +322,7 @@ mod tests {
 
     #[test]
     fn messages_are_bounded_and_keep_place_cause_and_hint() {
-        let long = "\u{1b}[31m\n中".repeat(100_000);
+        let long = "\u{1b}[31m中\n".repeat(100_000);
         let error = Error::data(format!("unknown key `{long}`, expected `a`")).at_line(7);
         let text = error.within("a.toml").hint("write `a`").to_string();
         assert!(text.starts_with("a.toml:7: unknown key `\\u{1b}[31m"), "{text}");
@@ -291,10 +333,34 @@ mod tests {
         let both = Error::usage(format!("{long}!")).hint(format!("{long}?")).within(&long);
         let text = both.to_string();
         assert!(text.contains('!') && text.ends_with('?') && text.len() <= MESSAGE_BYTES, "{text}");
+        let library = Error::data("unexpected end\n  in line 1\n");
+        assert_eq!(library.to_string(), "unexpected end in line 1");
         // A message that is short enough stays as it is, and so does one that was shown before.
         let whole = format!("{}\nhint: {}", "m".repeat(200), "h".repeat(270));
         assert_eq!(message(&whole), whole);
         assert_eq!(message(&text), text);
+    }
+
+    #[test]
+    fn errors_of_other_processes_stay_whole() {
+        let error = Error::data("the disk failed").hint("mend it").within("a");
+        let heard = Error::heard(3, &format!("warning: x\nerror: {error}\n")).unwrap();
+        assert_eq!(heard.to_string(), "a: the disk failed\nhint: mend it");
+        assert_eq!((heard.exit_code(), heard.hint_text()), (3, Some("mend it")));
+        assert!(Error::heard(85, "error: stopped").unwrap().is_interrupted());
+        assert!(Error::heard(1, "thread 'main' panicked").is_none());
+    }
+
+    #[test]
+    fn messages_about_toml_have_one_line() {
+        let message = |text: &str| toml_message(&toml::from_str::<toml::Table>(text).unwrap_err());
+        assert_eq!(
+            message("a = 1\n[optim\nlr = 1"),
+            "line 2, column 7: unclosed table, expected `]`, in `[optim`"
+        );
+        let long = message(&format!("a = \u{1b}{}", "x".repeat(1 << 20)));
+        assert!(long.starts_with("line 1, column 5: ") && long.len() < 400, "{long}");
+        assert!(long.chars().all(is_printable), "{long}");
     }
 
     #[test]

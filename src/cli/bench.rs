@@ -13,6 +13,7 @@ use serde_json::json;
 use super::options::{ThreadArgs, processors};
 use super::print;
 use crate::data::{Corpus, CorpusWriter, InputFacts, Provenance, SplitPolicy, Splits, Vocabulary};
+use crate::error::quoted_path;
 use crate::lab::{Corpora, Lab, LocalLab, kernels, numerics};
 use crate::model::Model;
 use crate::report::table::{Align, Table};
@@ -248,7 +249,7 @@ impl Folder {
     fn new() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("scarce-bench-{}", std::process::id()));
         if path.exists() {
-            return Err(Error::usage(format!("`{}` is in the way", path.display())));
+            return Err(Error::usage(format!("`{}` is in the way", quoted_path(&path))));
         }
         std::fs::create_dir(&path).map_err(|cause| Error::io("create", &path, &cause))?;
         Ok(Self(path))

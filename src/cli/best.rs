@@ -10,6 +10,7 @@ use super::options::{AllowArgs, local_options, processors};
 use super::study::{messages_json, tell, with_lab};
 use super::{print, report};
 use crate::data::{Corpus, MANIFEST_FILE};
+use crate::error::quoted_path;
 use crate::lab::{Corpora, Lab, LocalOptions, kernels, numerics};
 use crate::report::page::Page;
 use crate::report::study::{
@@ -118,7 +119,7 @@ pub(super) fn run(arguments: &BestArgs) -> Result<()> {
 /// Opens the corpus; text that was not prepared is the commonest mistake.
 fn open(directory: &Path) -> Result<Corpora> {
     if directory.exists() && !directory.join(MANIFEST_FILE).is_file() {
-        let shown = directory.display();
+        let shown = quoted_path(directory);
         return Err(Error::usage(format!("`{shown}` is not a prepared corpus"))
             .hint(format!("prepare it first: scarce prepare {shown} --vocab 4096 --out corpus")));
     }

@@ -8,7 +8,7 @@ use super::progress::Bar;
 use super::signals::Interrupt;
 use super::{print, runs};
 use crate::data::Corpus;
-use crate::error::suggest;
+use crate::error::{quoted, suggest};
 use crate::eval::side_means;
 use crate::eval::statistics::LEVEL;
 use crate::lab::{Corpora, WorkOptions, ledger, work};
@@ -166,7 +166,7 @@ fn parts(arguments: &EvalArgs, corpus: &Corpus) -> Result<Vec<Part>> {
     found.map(|part| vec![part]).ok_or_else(|| {
         let names: Vec<&str> = known.iter().map(Part::name).collect();
         let hint = suggest(name, names.iter().copied());
-        Error::usage(format!("the corpus has no split or side set `{name}`"))
+        Error::usage(format!("the corpus has no split or side set `{}`", quoted(name)))
             .hint(hint.unwrap_or_else(|| format!("it has {}", names.join(", "))))
     })
 }

@@ -1,9 +1,11 @@
 //! Flags that several verbs share.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::error::quoted_path;
 use crate::lab::{Corpora, LocalOptions, WorkOptions};
 use crate::spec::{Allowed, Consent, CorpusFacts, Request, Resolved, named_corpus, resolve};
 use crate::{Error, Result};
@@ -146,7 +148,7 @@ impl SpecSource {
     /// Reads and resolves the spec against the corpus that it names, else against the first one.
     pub(super) fn resolve(&self, corpora: &Corpora) -> Result<Resolved> {
         let file = match &self.spec {
-            Some(path) => Some((path.display().to_string(), read_text(path)?)),
+            Some(path) => Some((quoted_path(path), read_text(path)?)),
             None => None,
         };
         let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
@@ -163,13 +165,23 @@ pub(super) fn facts(corpora: &Corpora) -> Result<CorpusFacts> {
     Ok(first.facts())
 }
 
+/// Bytes of a spec or a study that are plenty.
+const SPEC_BYTES_MAX: u64 = 1 << 20;
+
 pub(super) fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|cause| match cause.kind() {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(SPEC_BYTES_MAX + 1).read_to_string(&mut text));
+    read.map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => {
-            Error::usage(format!("there is no spec file `{}`", path.display()))
+            Error::usage(format!("there is no spec file `{}`", quoted_path(path)))
         }
         _ => Error::io("read", path, &cause),
-    })
+    })?;
+    if text.len() as u64 > SPEC_BYTES_MAX {
+        return Err(Error::usage(format!("{}: no spec is longer than 1 MiB", quoted_path(path))));
+    }
+    Ok(text)
 }
 
 /// Logical processors of this machine.

@@ -12,6 +12,7 @@ use crate::data::{
     InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, prepare,
     prepare_synthetic,
 };
+use crate::error::quoted;
 use crate::spec::SideName;
 use crate::{Error, Result};
 
@@ -163,7 +164,7 @@ fn side(word: &str) -> Result<(SideName, PathBuf)> {
             let name = name.parse::<SideName>().map_err(|error| error.within("--side"))?;
             Ok((name, PathBuf::from(path)))
         }
-        _ => Err(Error::usage(format!("--side {word}: `NAME=PATH` was expected"))
+        _ => Err(Error::usage(format!("--side {}: `NAME=PATH` was expected", quoted(word)))
             .hint("for example `--side wiki=wiki.jsonl`")),
     }
 }

@@ -10,6 +10,7 @@ use super::plot::{own, write};
 use super::print;
 use super::study::read_study;
 use crate::data::Corpus;
+use crate::error::quoted_path;
 use crate::lab::{Corpora, StoredLab};
 use crate::report::chart;
 use crate::report::page::{Block, Figure, Page, Section, Source};
@@ -78,7 +79,7 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
     let corpora = arguments.places.open_corpora()?;
     let root = &arguments.places.store;
     if !root.join("format").is_file() {
-        return Err(Error::usage(format!("there is no store at `{}`", root.display()))
+        return Err(Error::usage(format!("there is no store at `{}`", quoted_path(root)))
             .hint(format!("run `scarce {}` first, or name its --store", file.plan.verb())));
     }
     let store = Store::open(root)?;

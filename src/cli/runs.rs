@@ -10,6 +10,7 @@ use super::foreign::ForeignArgs;
 use super::options::{Places, SpecSource, ThreadArgs};
 use super::{corpus, foreign, print, progress::Bar};
 use crate::data::{Corpus, MANIFEST_FILE, Manifest, PartReader};
+use crate::error::quoted_path;
 use crate::lab::{Corpora, add_floors, ledger, replay};
 use crate::report::table::{Align, Table};
 use crate::spec::preset::PRESETS;
@@ -272,7 +273,7 @@ fn verify_replay(
 /// A store that must exist: looking at one creates nothing.
 fn existing(path: &std::path::Path) -> Result<Store> {
     if !path.join("format").is_file() {
-        return Err(Error::usage(format!("there is no store at `{}`", path.display()))
+        return Err(Error::usage(format!("there is no store at `{}`", quoted_path(path)))
             .hint("name it with --store DIR; `scarce train` makes one"));
     }
     Store::open(path)

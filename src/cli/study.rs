@@ -9,6 +9,7 @@ use super::options::{Places, PoolArgs, facts, read_text};
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
+use crate::error::quoted_path;
 use crate::lab::{Corpora, Lab, LocalLab, LocalOptions, StoredLab};
 use crate::report::number;
 use crate::spec::{CorpusFacts, Job, Request};
@@ -144,7 +145,7 @@ pub(super) fn with_lab<T>(
 
 /// Reads a study file.
 pub(super) fn read_study(path: &Path) -> Result<StudyFile> {
-    StudyFile::parse(&path.display().to_string(), &read_text(path)?)
+    StudyFile::parse(&quoted_path(path), &read_text(path)?)
 }
 
 /// What jobs would cost.

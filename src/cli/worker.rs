@@ -43,10 +43,7 @@ pub(super) fn run(arguments: &WorkerArgs) -> Result<()> {
         let step = matches!(report, crate::lab::Report::Done { .. });
         if !step || last.elapsed().as_millis() >= 100 {
             last = std::time::Instant::now();
-            print::data(&format!(
-                "{}\n",
-                serde_json::to_string(&report).expect("reports are plain data")
-            ));
+            print::json(&serde_json::to_value(&report).expect("reports are plain data"));
         }
     };
     work(&job, (&store, &corpora), &options, &mut report, &|| interrupt.is_set())?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use scarce_engine::isa::{self, Isa, Kernels};
 
 use crate::data::Corpus;
+use crate::error::quoted_path;
 use crate::spec::{CorpusId, Precision};
 use crate::store::Numerics;
 use crate::{Error, Result};
@@ -23,10 +24,10 @@ impl Corpora {
         let mut corpora = BTreeMap::new();
         for directory in directories {
             let corpus = Corpus::open(directory)?;
-            let (id, directory) = (corpus.id(), directory.display());
+            let (id, directory) = (corpus.id(), quoted_path(directory));
             // Copies may differ in their side sets: which one was meant?
             if let Some(other) = corpora.insert(id, corpus) {
-                let other = other.directory().display();
+                let other = quoted_path(other.directory());
                 return Err(Error::usage(format!("`{other}` and `{directory}` are one corpus"))
                     .hint(format!("both hold {}: give one of them", id.short())));
             }

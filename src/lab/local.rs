@@ -314,20 +314,17 @@ impl Crew<'_, '_> {
             return Ok(());
         }
         let code = status.and_then(|status| status.code());
-        let message = said.trim().trim_start_matches("error: ").to_owned();
-        match code {
-            Some(2) => return Err(Error::usage(message)),
-            Some(3) => return Err(Error::data(message)),
-            Some(85) => return Err(Error::interrupted(message)),
-            _ => {}
+        if let Some(error) = code.and_then(|code| Error::heard(code, said)) {
+            return Err(error);
         }
         let mut task = worker.task;
         task.deaths += 1;
         if task.deaths >= DEATHS_MAX {
             return Err(Error::data(format!(
-                "worker for {} died {DEATHS_MAX} times, last with {}: {message}",
+                "worker for {} died {DEATHS_MAX} times, last with {}: {}",
                 id.short(),
                 status.map_or_else(|| "an unknown status".to_owned(), |s| s.to_string()),
+                said.trim(),
             )));
         }
         self.tell(Some(format!("worker for {} died; starting it again", id.short())));

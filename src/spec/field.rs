@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::error::quoted;
+
 /// What a field accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Accepts {
@@ -117,8 +119,8 @@ impl Accepts {
     /// The value in canonical form, or what was expected instead.
     pub fn check(self, value: &Value) -> Result<Value, String> {
         let found = || match value {
-            Value::String(text) => format!("`{text}`"),
-            other => format!("`{other}`"),
+            Value::String(text) => format!("`{}`", quoted(text)),
+            other => format!("`{}`", quoted(&other.to_string())),
         };
         match (self, value) {
             (Count, Value::Number(n)) if n.is_u64() => Ok(value.clone()),

@@ -1,7 +1,7 @@
 //! Named model shapes: the paper's and a ladder of pocket sizes.
 
 use super::model::{FeedForward, Init, ModelSpec, Rope, RopeScaling};
-use crate::error::suggest;
+use crate::error::{quoted, suggest};
 use crate::{Error, Result};
 
 /// A named shape. Everything else of the model keeps its default.
@@ -87,7 +87,7 @@ pub fn find(name: &str) -> Result<&'static Preset> {
         let names = || PRESETS.iter().map(|preset| preset.name);
         let hint = suggest(name, names())
             .unwrap_or_else(|| format!("presets: {}", names().collect::<Vec<_>>().join(", ")));
-        Error::usage(format!("there is no model preset `{name}`")).hint(hint)
+        Error::usage(format!("there is no model preset `{}`", quoted(name))).hint(hint)
     })
 }
 

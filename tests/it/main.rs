@@ -24,6 +24,9 @@ mod formats;
 /// `scarce import runs`.
 mod import;
 
+/// Messages about hostile text.
+mod messages;
+
 /// Runs on two corpora.
 mod mixture;
 

@@ -10,6 +10,7 @@ use super::options::{Places, PoolArgs, SpecSource, facts, read_text};
 use super::print;
 use super::study::{tell, with_lab};
 use crate::Result;
+use crate::error::quoted_path;
 use crate::lab::{Corpora, Lab, planned_ensemble_bytes, planned_ledger_bytes, planned_steps};
 use crate::report::number;
 use crate::spec::{Job, Split, TrainSpec, resolve};
@@ -101,7 +102,7 @@ impl EnsembleArgs {
             None => None,
         };
         let study = match study.filter(|(_, text)| StudyFile::is_study(text)) {
-            Some((path, text)) => Some(StudyFile::parse(&path.display().to_string(), &text)?),
+            Some((path, text)) => Some(StudyFile::parse(&quoted_path(path), &text)?),
             None => None,
         };
         let (base, given) = match &study {

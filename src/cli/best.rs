@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &BestArgs) -> Result<()> {
     let corpora = open(&arguments.corpus)?;
     let corpus = corpora.first().expect("one was opened");
     let store = Store::open(&arguments.store)?;
-    let sets = with_precision(&arguments.set)?;
+    let sets = with_precision(arguments, &store)?;
     let options = options(arguments, &sets, (corpus, &store))?;
     let workers = u16::try_from(options.workers).ok();
     let pool = LocalOptions {
@@ -126,12 +126,22 @@ fn open(directory: &Path) -> Result<Corpora> {
     Corpora::open(&[directory.to_owned()])
 }
 
-/// The overrides, and before them bf16 products where this machine has instructions for them: more
-/// runs fit into the hours, and the paper trains so, too (mission T3).
-fn with_precision(sets: &[String]) -> Result<Vec<String>> {
-    let native = numerics(kernels(Precision::Bf16)?).arithmetic != "bf16-rounded";
-    let precision = native.then(|| "precision=bf16".to_owned());
-    Ok(precision.into_iter().chain(sets.iter().cloned()).collect())
+/// The overrides, and before them bf16 products where this machine has fast instructions for them:
+/// more runs fit into the hours, and the paper trains so, too (mission T3). What an earlier call has
+/// found stays in its precision.
+fn with_precision(arguments: &BestArgs, store: &Store) -> Result<Vec<String>> {
+    let plain = arguments.set.clone();
+    let bf16 = [&["precision=bf16".to_owned()], &plain[..]].concat();
+    let found = store.named(&arguments.name)?.and_then(|model| model.found);
+    if let Some(found) = found
+        && found.seed == arguments.seed
+        && found.hours.total_cmp(&arguments.hours).is_eq()
+        && let Some(sets) = [&plain, &bf16].into_iter().find(|sets| found.sets == **sets)
+    {
+        return Ok(sets.clone());
+    }
+    let native = numerics(kernels(store, Precision::Bf16)?).arithmetic != "bf16-rounded";
+    Ok(if native { bf16 } else { plain })
 }
 
 /// The request, with the ledger of an earlier call that asked for the same.

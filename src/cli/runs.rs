@@ -271,7 +271,7 @@ fn verify_replay(
 }
 
 /// A store that must exist: looking at one creates nothing.
-fn existing(path: &std::path::Path) -> Result<Store> {
+pub(super) fn existing(path: &std::path::Path) -> Result<Store> {
     if !path.join("format").is_file() {
         return Err(Error::usage(format!("there is no store at `{}`", quoted_path(path)))
             .hint("name it with --store DIR; `scarce train` makes one"));

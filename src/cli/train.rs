@@ -12,7 +12,7 @@ use super::signals::Interrupt;
 use super::{print, runs};
 use crate::Result;
 use crate::data::Corpus;
-use crate::lab::{Corpora, Report, kernels, numerics, planned_reads, planned_steps, work};
+use crate::lab::{Corpora, Report, foreseen, numerics, planned_reads, planned_steps, work};
 use crate::spec::{Job, Resolved, SideSet, Split};
 use crate::store::{Outcome, Record, Store};
 use crate::train::Plan;
@@ -116,7 +116,7 @@ fn note_missing_sides(record: &Record, corpus: &Corpus) {
 
 fn check_class(store: &Store, job: &Job) -> Result<()> {
     let (Job::Train(spec), Some(record)) = (job, store.record(job.id())?) else { return Ok(()) };
-    let class = numerics(kernels(spec.precision)?);
+    let class = numerics(foreseen(Some(store), spec.precision)?.kernels);
     if record.numerics == class {
         return Ok(());
     }
@@ -134,10 +134,11 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     let job = Job::Train(spec.clone());
     let options = arguments.running.options()?;
     let steps = planned_steps(spec, corpora)?;
-    let kernels = kernels(spec.precision)?;
+    let path = &arguments.places.store;
+    let store = if path.exists() { Some(Store::open(path)?) } else { None };
+    let kernels = foreseen(store.as_ref(), spec.precision)?.kernels;
     let plan = Plan::new(spec, steps, kernels, options.threads);
-    let known =
-        arguments.places.store.exists() && Store::open(&arguments.places.store)?.has(job.id());
+    let known = store.is_some_and(|store| store.has(job.id()));
     let corpus = corpora.get(spec.data.corpus)?;
     let reads = planned_reads(spec, corpora)?;
     let sides: Vec<SideSet> = corpus.sides().map(|(side, _)| side).collect();

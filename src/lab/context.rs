@@ -1,14 +1,11 @@
-//! What jobs need from their surroundings: the corpora and the kernels of this machine.
+//! What jobs need from their surroundings: the corpora.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use scarce_engine::isa::{self, Isa, Kernels};
-
 use crate::data::Corpus;
 use crate::error::quoted_path;
-use crate::spec::{CorpusId, Precision};
-use crate::store::Numerics;
+use crate::spec::CorpusId;
 use crate::{Error, Result};
 
 /// Opened corpora by their ids. Specs name ids; directories only locate them.
@@ -57,38 +54,5 @@ impl Corpora {
     pub fn first(&self) -> Option<&Corpus> {
         let first: &Path = self.directories.first()?;
         self.corpora.values().find(|corpus| corpus.directory() == first)
-    }
-}
-
-/// The kernels for a precision on this machine. `SCARCE_ISA` forces an instruction set, for tests
-/// and timing; `f32-reference` is another name for `portable`, which no assumption is made for.
-pub fn kernels(precision: Precision) -> Result<Kernels> {
-    let precision = match precision {
-        Precision::F32 => isa::Precision::F32,
-        Precision::Bf16 => isa::Precision::Bf16,
-    };
-    let here = Isa::detect();
-    let Some(forced) = std::env::var_os("SCARCE_ISA") else {
-        return Ok(Kernels::new(here, precision));
-    };
-    let name = forced.to_string_lossy();
-    let isa = if name == "f32-reference" { Some(Isa::Portable) } else { Isa::parse(&name) };
-    match isa {
-        Some(isa) if isa <= here => Ok(Kernels::new(isa, precision)),
-        Some(_) => Err(Error::usage(format!("SCARCE_ISA={name}: this machine has no {name}"))
-            .hint(format!("the best it has is {}", here.name()))),
-        None => Err(Error::usage(format!("SCARCE_ISA={name}: no such instruction set"))
-            .hint("f32-reference, portable, avx2, avx512, avx512-bf16 or amx")),
-    }
-}
-
-/// The class of arithmetic of these kernels.
-#[must_use]
-pub fn numerics(kernels: Kernels) -> Numerics {
-    Numerics {
-        backend: "cpu".to_owned(),
-        arithmetic: kernels.arithmetic().name().to_owned(),
-        determinism: "exact".to_owned(),
-        version: scarce_engine::NUMERICS_VERSION,
     }
 }

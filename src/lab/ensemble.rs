@@ -3,7 +3,7 @@
 use scarce_engine::ops::average;
 use scarce_engine::pool::Pool;
 
-use super::context::kernels;
+use super::arithmetic::{foreseen, kernels};
 use super::evaluate::log_z;
 use super::floor::add_floors;
 use super::members::load_members;
@@ -16,7 +16,7 @@ use crate::eval::{
 };
 use crate::model::{Model, Weights};
 use crate::spec::{EnsembleSpec, Job, Mask, Part, TrainSpec};
-use crate::store::{Cost, Measured, Outcome};
+use crate::store::{Cost, Measured, Outcome, Store};
 use crate::{Error, Result};
 
 /// Beyond this many members the record names no single pairs, which would be too many to read.
@@ -30,7 +30,7 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
     }
     let stopwatch = Stopwatch::start();
     let pool = Pool::new(bench.options.threads);
-    let kernels = kernels(spec.precision)?;
+    let kernels = kernels(bench.store, spec.precision)?;
     let corpus = bench.corpora.get(spec.corpus)?;
     let positions = spec.sequence_tokens as usize;
     let members = load_members(&spec.members, (bench.store, corpus), positions, kernels, &pool)?;
@@ -78,12 +78,14 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
 /// written. What every program of this kind takes besides is not counted.
 pub fn planned_ensemble_bytes(
     spec: &TrainSpec,
+    store: Option<&Store>,
     members: usize,
     threads: usize,
     split_tokens: u64,
 ) -> Result<u64> {
     let positions = spec.data.sequence_tokens as usize;
-    let model = Model::new(&spec.model, positions, kernels(spec.precision)?);
+    let kernels = foreseen(store, spec.precision)?.kernels;
+    let model = Model::new(&spec.model, positions, kernels);
     let weights = (members + 1) * Weights::planned_bytes(&model);
     let blocks = threads * ensemble_thread_bytes(&vec![&model; members], positions);
     Ok((weights + blocks) as u64 + 2 * planned_ledger_bytes(members, split_tokens))

@@ -2,7 +2,7 @@
 
 use scarce_engine::pool::Pool;
 
-use super::context::kernels;
+use super::arithmetic::kernels;
 use super::floor::add_floors;
 use super::members::load_members;
 use super::progress::Report;
@@ -18,7 +18,7 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     let id = job.id();
     let stopwatch = Stopwatch::start();
     let pool = Pool::new(bench.options.threads);
-    let kernels = kernels(spec.precision)?;
+    let kernels = kernels(bench.store, spec.precision)?;
     let corpus = bench.corpora.get(spec.corpus)?;
     let positions = spec.sequence_tokens as usize;
     let members = load_members(&spec.members, (bench.store, corpus), positions, kernels, &pool)?;

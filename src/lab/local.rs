@@ -12,11 +12,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::arithmetic::kernels;
 use super::context::Corpora;
 use super::progress::{Overview, Report, Running};
 use super::{Lab, planned_steps};
 use crate::eval::Ledger;
-use crate::spec::{Allowed, Job, JobId, Split};
+use crate::spec::{Allowed, Job, JobId, Precision, Split};
 use crate::store::{Record, Store};
 use crate::train::MetricsLine;
 use crate::{Error, Result};
@@ -112,6 +113,11 @@ impl<'a> LocalLab<'a> {
         }
         // The longest first, so that no core idles at the end.
         queue.sort_by(|a, b| b.flops.total_cmp(&a.flops));
+        // Chosen before the workers start, while nothing disturbs the measurement.
+        let asked = |precision| queue.iter().any(|task| task.job.precision() == Some(precision));
+        for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|it| asked(*it)) {
+            kernels(&self.store, precision)?;
+        }
         let total = known + queue.len();
         let whole: f64 = queue.iter().map(|task| task.flops).sum();
         let (sender, receiver) = channel();

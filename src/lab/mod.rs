@@ -4,6 +4,7 @@
 //! this machine, [`StoredLab`] runs nothing; [`work`] is what a worker does with one job, and also
 //! the plain form of one run. Nothing here prints: progress goes to whoever asked.
 
+mod arithmetic;
 mod context;
 mod ensemble;
 mod evaluate;
@@ -22,7 +23,8 @@ use crate::spec::{Job, JobId, Split};
 use crate::store::Record;
 use crate::train::MetricsLine;
 
-pub use context::{Corpora, kernels, numerics};
+pub use arithmetic::{Choice, Reason, all_kernels, foreseen, kernels, numerics};
+pub use context::Corpora;
 pub use ensemble::{planned_ensemble_bytes, planned_ledger_bytes};
 pub use floor::add_floors;
 pub use local::{LocalLab, LocalOptions};

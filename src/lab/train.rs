@@ -1,8 +1,9 @@
 //! A training job: model, data and journal together, and the record at the end.
 
+use scarce_engine::isa::Kernels;
 use scarce_engine::pool::Pool;
 
-use super::context::{kernels, numerics};
+use super::arithmetic::{foreseen, kernels, kernels_of, numerics};
 use super::floor::add_floors;
 use super::progress::Report;
 use super::work::{Bench, Stopwatch, WorkOptions, ledger_file};
@@ -10,7 +11,7 @@ use crate::data::{Corpus, PartReader};
 use crate::eval::{Ledger, Scorer, Windows, side_means};
 use crate::model::{Model, Weights, from_safetensors, to_safetensors};
 use crate::spec::{Job, JobId, Part, SideSet, Split, Start, TrainSpec};
-use crate::store::{Cost, Held, Outcome, Record, Store, TrainedOn};
+use crate::store::{Cost, Held, Numerics, Outcome, Record, Store, TrainedOn};
 use crate::train::{
     Cohort, Ended, Feed, HeldOut, Journal, Observer, Progress, Settings, run as run_cohort,
 };
@@ -35,12 +36,14 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
     let job = Job::Train(spec.clone());
     let id = job.id();
     let pool = Pool::new(bench.options.threads);
-    let mut cohort = cohort(spec, bench.corpora, &pool)?;
-    let class = numerics(cohort.model().kernels);
-    let (journal, checkpoint) = Journal::open(held.folder(), id, &class, &mut |text| {
+    let checkpoint = Journal::latest(held.folder(), &mut |text| {
         (bench.report)(Report::Warning { text });
     })?;
-    let mut journals = [journal];
+    let begun = checkpoint.as_ref().map(|checkpoint| &checkpoint.header.numerics);
+    let kernels = kernels_to_go_on(begun, spec, bench.store)?;
+    let mut cohort = cohort((spec, kernels), bench.corpora, &pool)?;
+    let class = numerics(kernels);
+    let mut journals = [Journal::open(held.folder(), id, &class, checkpoint.as_ref())?];
     if let Some(checkpoint) = checkpoint {
         cohort.restore(0, checkpoint.header.step, &checkpoint.sections)?;
     } else if let Start::From { record } = spec.start {
@@ -73,8 +76,22 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
     publish(&job, &record, (&cohort, &mut journal, measured.as_ref()), bench)
 }
 
-fn cohort<'c>(spec: &TrainSpec, corpora: &'c super::Corpora, pool: &'c Pool) -> Result<Cohort<'c>> {
-    let kernels = kernels(spec.precision)?;
+/// The kernels of the class in which a run was begun. A machine that lacks them gives its own, whose
+/// class the journal refuses.
+fn kernels_to_go_on(begun: Option<&Numerics>, spec: &TrainSpec, store: &Store) -> Result<Kernels> {
+    if let Some(class) = begun
+        && let Some(kernels) = kernels_of(class, spec.precision)?
+    {
+        return Ok(kernels);
+    }
+    kernels(store, spec.precision)
+}
+
+fn cohort<'c>(
+    (spec, kernels): (&TrainSpec, Kernels),
+    corpora: &'c super::Corpora,
+    pool: &'c Pool,
+) -> Result<Cohort<'c>> {
     let model = Model::new(&spec.model, spec.data.sequence_tokens as usize, kernels);
     let feed = feed(spec, corpora)?;
     Ok(Cohort::new(model, vec![(spec.clone(), feed)], pool))
@@ -242,16 +259,15 @@ pub fn replay(
     let expected = store.read_file(id, "weights.safetensors")?;
     let bench = Bench { store, corpora, options, report, interrupted: &|| false };
     let pool = Pool::new(options.threads);
-    let mut cohort = cohort(&spec, corpora, &pool)?;
-    let class = numerics(cohort.model().kernels);
-    if class != record.numerics {
+    let Some(kernels) = kernels_of(&record.numerics, spec.precision)? else {
         return Err(Error::usage(format!(
             "the record was made in numerics class {}, this machine would use {}",
             record.numerics.name(),
-            class.name()
+            numerics(foreseen(Some(store), spec.precision)?.kernels).name()
         ))
         .hint("replay it on a machine, or with the SCARCE_ISA, that has that class"));
-    }
+    };
+    let mut cohort = cohort((&spec, kernels), corpora, &pool)?;
     if let Start::From { record } = spec.start {
         start_from(&mut cohort, store, record)?;
     }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use scarce_engine::isa::Kernels;
 
-use super::context::{Corpora, numerics};
+use super::arithmetic::numerics;
+use super::context::Corpora;
 use super::progress::Report;
 use super::{ensemble, evaluate, ngram, train};
 use crate::eval::Ledger;

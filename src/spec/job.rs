@@ -118,6 +118,17 @@ impl Job {
         }
     }
 
+    /// The precision of its matrix products; counting has none.
+    #[must_use]
+    pub fn precision(&self) -> Option<Precision> {
+        match self {
+            Self::Train(spec) => Some(spec.precision),
+            Self::Evaluate(spec) => Some(spec.precision),
+            Self::Ensemble(spec) => Some(spec.precision),
+            Self::Ngram(_) => None,
+        }
+    }
+
     /// Jobs whose records this one reads.
     #[must_use]
     pub fn needs(&self) -> Vec<JobId> {

@@ -6,12 +6,14 @@
 //! work/ID/              a job in progress: claim, checkpoints, metrics so far
 //! foreign/BATCH/        runs of other programs, imported
 //! names/NAME.toml       which records are meant by a name
+//! arithmetic.json       which arithmetic runs have on this kind of machine
 //! test-reads.jsonl      every read of a sealed test split
 //! ```
 //! Records appear by an atomic rename and never change. Several processes, on one or several
 //! hosts, may share a store: work may rarely be done twice, but a record is never corrupted or
 //! replaced.
 
+mod arithmetic;
 mod atomic;
 mod checkpoint;
 mod claim;
@@ -32,6 +34,7 @@ use std::path::{Path, PathBuf};
 use crate::spec::{Job, JobId};
 use crate::{Error, Result};
 
+pub use arithmetic::{ArithmeticRate, ChosenArithmetic, ChosenFor};
 pub use atomic::{fresh_file, sync_directory, write_atomically};
 pub use checkpoint::{Checkpoint, CheckpointHeader, Checkpoints};
 pub use claim::{Claim, Held};

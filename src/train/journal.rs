@@ -58,24 +58,28 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a run, and the checkpoint to go on from if there is one.
+    /// The checkpoint to go on from, if there is one. Its class is the one to go on in.
+    pub fn latest(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<Checkpoint>> {
+        Checkpoints::new(folder).latest(warn)
+    }
+
+    /// Opens the journal of a run that goes on from this checkpoint.
     pub fn open(
         folder: &Path,
         job: JobId,
         numerics: &Numerics,
-        warn: &mut dyn FnMut(String),
-    ) -> Result<(Self, Option<Checkpoint>)> {
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Self> {
         let checkpoints = Checkpoints::new(folder);
-        let checkpoint = checkpoints.latest(warn)?;
-        if let Some(Checkpoint { header, .. }) = &checkpoint {
+        let header = checkpoint.map(|checkpoint| &checkpoint.header);
+        if let Some(header) = header {
             check(header, job, numerics)?;
         }
-        let header = checkpoint.as_ref().map(|checkpoint| &checkpoint.header);
         let length = header.map_or(0, |header| header.metrics_bytes);
         let seconds_before = header.map_or((0.0, 0.0), |h| (h.wall_seconds, h.cpu_seconds));
         let metrics = MetricsLog::open(&folder.join("metrics.jsonl"), length)?;
         let numerics = numerics.clone();
-        Ok((Self { job, numerics, checkpoints, metrics, seconds_before }, checkpoint))
+        Ok(Self { job, numerics, checkpoints, metrics, seconds_before })
     }
 
     /// Appends a line.

@@ -24,6 +24,9 @@ mod formats;
 /// `scarce import runs`.
 mod import;
 
+/// The choice of an arithmetic.
+mod kernels;
+
 /// Messages about hostile text.
 mod messages;
 

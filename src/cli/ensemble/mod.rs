@@ -184,7 +184,8 @@ fn dry_run(
     let disk_bytes = needed as u64 * 4 * base.model.parameters()
         + (ensembles.len() - measured) as u64 * planned_ledger_bytes(members, split_tokens);
     let threads = arguments.pool.options(needed)?.threads;
-    let memory_bytes = planned_ensemble_bytes(base, members, threads, split_tokens)?;
+    let memory_bytes =
+        planned_ensemble_bytes(base, store.as_ref(), members, threads, split_tokens)?;
     if arguments.json {
         let ids = |jobs: &[Job]| jobs.iter().map(Job::id).collect::<Vec<_>>();
         print::json(&json!({

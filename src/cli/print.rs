@@ -6,14 +6,19 @@ use crate::Error;
 
 /// Data, to standard output.
 pub(super) fn data(text: &str) {
-    let mut out = std::io::stdout().lock();
-    if let Err(cause) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    if let Err(cause) = try_data(text) {
         if cause.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);
         }
         error(&Error::data(format!("failed to write to standard output: {cause}")));
         std::process::exit(3);
     }
+}
+
+/// Data, to standard output; what a failure means is up to the caller.
+pub(super) fn try_data(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
 /// One JSON value on a line of its own, to standard output.

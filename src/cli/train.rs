@@ -136,8 +136,8 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     let steps = planned_steps(spec, corpora)?;
     let kernels = kernels(spec.precision)?;
     let plan = Plan::new(spec, steps, kernels, options.threads);
-    let known =
-        arguments.places.store.exists() && Store::open(&arguments.places.store)?.has(job.id());
+    let store = Store::look(&arguments.places.store)?;
+    let known = store.is_some_and(|store| store.has(job.id()));
     let corpus = corpora.get(spec.data.corpus)?;
     let reads = planned_reads(spec, corpora)?;
     let sides: Vec<SideSet> = corpus.sides().map(|(side, _)| side).collect();

@@ -169,7 +169,7 @@ impl Story<'_> {
                 difference: comparison.difference,
             })
             .collect();
-        let mut test_reads = self.store.test_reads()?;
+        let mut test_reads = self.store.test_reads(&mut |text| print::warning(&text))?;
         test_reads.retain(|read| read.corpus == self.corpus.id());
         Ok(QuickstartReport {
             title: "Quick start".to_owned(),

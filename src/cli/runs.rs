@@ -82,8 +82,7 @@ pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
         ("tokens", Align::Right),
         ("finished", Align::Left),
     ]);
-    for id in store.ids()? {
-        let Some(record) = store.record(id)? else { continue };
+    for record in store.records(&mut |text| print::warning(&text))? {
         if arguments.json {
             print::json(&record_json(&record)?);
             continue;
@@ -95,7 +94,7 @@ pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
         };
         let loss = of_split.or_else(of_side).unwrap_or_else(|| "-".to_owned());
         table.push([
-            id.short(),
+            record.id.short(),
             record.kind.clone(),
             outcome(&record),
             loss,
@@ -114,7 +113,14 @@ pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
 fn names(store: &Store) -> Result<String> {
     let mut text = String::new();
     for name in store.names()? {
-        let Some(model) = store.named(&name)? else { continue };
+        let model = match store.named(&name) {
+            Ok(Some(model)) => model,
+            Ok(None) => continue,
+            Err(error) => {
+                print::warning(&format!("the name `{name}` is left out: {error}"));
+                continue;
+            }
+        };
         let members: Vec<String> = model.members.iter().map(JobId::short).collect();
         text += &format!("\n`{name}` is the average of {}", members.join(", "));
     }
@@ -272,11 +278,11 @@ fn verify_replay(
 
 /// A store that must exist: looking at one creates nothing.
 pub(super) fn existing(path: &std::path::Path) -> Result<Store> {
-    if !path.join("format").is_file() {
-        return Err(Error::usage(format!("there is no store at `{}`", quoted_path(path)))
-            .hint("name it with --store DIR; `scarce train` makes one"));
-    }
-    Store::open(path)
+    let none = || {
+        let error = Error::usage(format!("there is no store at `{}`", quoted_path(path)));
+        error.hint("name it with --store DIR; `scarce train` makes one")
+    };
+    Store::look(path)?.ok_or_else(none)
 }
 
 fn outcome(record: &Record) -> String {

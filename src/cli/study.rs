@@ -175,11 +175,10 @@ impl Cost {
 /// Floating-point operations per CPU second over the training runs of a store.
 fn flops_per_second(store: &Store) -> Result<Option<f64>> {
     let (mut flops, mut seconds) = (0.0, 0.0);
-    for id in store.ids()? {
-        if let Some(record) = store.record(id)?.filter(|record| record.kind == "train") {
-            flops += record.cost.flops;
-            seconds += record.cost.cpu_seconds;
-        }
+    let records = store.records(&mut |text| print::warning(&text))?;
+    for record in records.iter().filter(|record| record.kind == "train") {
+        flops += record.cost.flops;
+        seconds += record.cost.cpu_seconds;
     }
     Ok((seconds > 0.0).then(|| flops / seconds))
 }

@@ -134,8 +134,7 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     let job = Job::Train(spec.clone());
     let options = arguments.running.options()?;
     let steps = planned_steps(spec, corpora)?;
-    let path = &arguments.places.store;
-    let store = if path.exists() { Some(Store::open(path)?) } else { None };
+    let store = Store::look(&arguments.places.store)?;
     let kernels = foreseen(store.as_ref(), spec.precision)?.kernels;
     let plan = Plan::new(spec, steps, kernels, options.threads);
     let known = store.is_some_and(|store| store.has(job.id()));

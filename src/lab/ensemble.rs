@@ -55,7 +55,6 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
                     control `soup-K` is left out";
         (bench.report)(Report::Warning { text: text.to_owned() });
     }
-    corpus.check_unchanged()?;
 
     let seconds = stopwatch.seconds();
     let cost = cost(spec, &members, windows.count(), soups);
@@ -69,8 +68,7 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
     record.measured.extend(measured);
     let mut draft = bench.store.draft(id)?;
     draft.add(&ledger_file(&part), &ledger.to_safetensors()?)?;
-    draft.publish(&job, &record)?;
-    Ok(())
+    bench.publish(draft, &job, &record)
 }
 
 /// Memory in bytes of an ensemble job whose members are all this model, on a split of

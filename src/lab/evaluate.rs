@@ -28,7 +28,6 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     bench.log_read(spec.corpus, id, &spec.split)?;
     let pairs: Vec<(&Model, &Weights)> = members.iter().map(|(m, w)| (m, w)).collect();
     let ledger = ensemble_ledger(&windows, spec.mask, &pairs, &pool)?;
-    corpus.check_unchanged()?;
 
     let tokens = total * u64::from(spec.sequence_tokens);
     let flops: u64 =
@@ -54,8 +53,7 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     }
     let mut draft = bench.store.draft(id)?;
     draft.add(&ledger_file(&spec.split), &ledger.to_safetensors()?)?;
-    draft.publish(&job, &record)?;
-    Ok(())
+    bench.publish(draft, &job, &record)
 }
 
 /// E[log Z] of every prefix: by the identity L_ens = mean L_i + E[log Z] (mission Q0) the whole

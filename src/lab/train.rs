@@ -6,7 +6,7 @@ use scarce_engine::pool::Pool;
 use super::arithmetic::{foreseen, kernels, kernels_of, numerics};
 use super::floor::add_floors;
 use super::progress::Report;
-use super::work::{Bench, Stopwatch, WorkOptions, ledger_file};
+use super::work::{Bench, Stopwatch, WorkOptions, ledger_file, parse_metrics};
 use crate::data::{Corpus, PartReader};
 use crate::eval::{Ledger, Scorer, Windows, side_means};
 use crate::model::{Model, Weights, from_safetensors, to_safetensors};
@@ -36,7 +36,8 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
     let job = Job::Train(spec.clone());
     let id = job.id();
     let pool = Pool::new(bench.options.threads);
-    let checkpoint = Journal::latest(held.folder(), &mut |text| {
+    let parameters = usize::try_from(spec.model.parameters()).unwrap_or(usize::MAX);
+    let checkpoint = Journal::latest(held.folder(), parameters, &mut |text| {
         (bench.report)(Report::Warning { text });
     })?;
     let begun = checkpoint.as_ref().map(|checkpoint| &checkpoint.header.numerics);
@@ -59,20 +60,20 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
         },
     };
     let corpus = bench.corpora.get(spec.data.corpus)?;
-    let mut watcher = Watcher { spec, corpus, held, pool: &pool, bench, measured: None };
-    let ended = run_cohort(&mut cohort, &mut journals, &settings, &mut watcher)?;
-    let measured = match (ended[0], watcher.measured.take()) {
+    let mut watcher = Watcher { spec, job: &job, corpus, held, pool: &pool, bench, measured: None };
+    let mut ended = run_cohort(&mut cohort, &mut journals, &settings, &mut watcher)?[0];
+    if ended == Ended::Finished && watcher.measured.is_none() {
         // A run that was killed after its last step, before its record was out.
-        (Ended::Finished, None) => {
-            watcher.evaluate(0, cohort.model(), cohort.weights(0), true)?;
-            watcher.measured.take()
+        let held_out = watcher.evaluate(0, cohort.model(), cohort.weights(0), true)?;
+        if !held_out.iter().all(HeldOut::is_finite) {
+            ended = Ended::Diverged { step: steps.saturating_sub(1) };
         }
-        (_, measured) => measured,
-    };
+    }
+    let measured = watcher.measured.take().filter(|_| ended == Ended::Finished);
     held.check()?;
     let [mut journal] = journals;
     let seconds = journal.seconds(stopwatch.seconds());
-    let record = record(&cohort, (&job, ended[0]), measured.as_ref(), seconds, bench)?;
+    let record = record(&cohort, (&job, ended), measured.as_ref(), seconds, bench)?;
     publish(&job, &record, (&cohort, &mut journal, measured.as_ref()), bench)
 }
 
@@ -115,6 +116,7 @@ struct FinalLedgers {
 /// Measures held-out loss and passes on what the loop tells.
 struct Watcher<'w, 'a> {
     spec: &'w TrainSpec,
+    job: &'w Job,
     corpus: &'w Corpus,
     held: &'w Held,
     pool: &'w Pool,
@@ -179,7 +181,7 @@ impl Observer for Watcher<'_, '_> {
 
     fn check(&self) -> Result<()> {
         self.held.check()?;
-        self.corpus.check_unchanged()
+        self.bench.check_corpora(self.job)
     }
 }
 
@@ -222,10 +224,12 @@ fn publish(
     job: &Job,
     record: &Record,
     (cohort, journal, measured): (&Cohort<'_>, &mut Journal, Option<&FinalLedgers>),
-    bench: &Bench<'_>,
+    bench: &mut Bench<'_>,
 ) -> Result<()> {
     let mut draft = bench.store.draft(record.id)?;
-    draft.add("metrics.jsonl", &journal.metrics()?)?;
+    let metrics = journal.metrics()?;
+    parse_metrics(&metrics, record.id)?;
+    draft.add("metrics.jsonl", &metrics)?;
     if let Some(FinalLedgers { val, sides }) = measured {
         draft.add(&ledger_file(&Split::Val.into()), &val.to_safetensors()?)?;
         for (side, ledger) in sides {
@@ -236,8 +240,7 @@ fn publish(
         let weights = to_safetensors(&cohort.model().table, &cohort.weights(0).values)?;
         draft.add("weights.safetensors", &weights)?;
     }
-    draft.publish(job, record)?;
-    Ok(())
+    bench.publish(draft, job, record)
 }
 
 /// Trains a recorded run again and compares the final weights byte for byte.
@@ -275,6 +278,9 @@ pub fn replay(
     while cohort.steps(0).0 < total && cohort.diverged(0).is_none() {
         let loss_nats = cohort.step()?[0].map(|result| result.loss_nats);
         (bench.report)(Report::Done { done: cohort.steps(0).0, total, loss_nats });
+    }
+    for corpus in Job::Train(spec).corpora() {
+        corpora.get(corpus)?.check_content()?;
     }
     if to_safetensors(&cohort.model().table, &cohort.weights(0).values)? != expected {
         return Err(Error::data(format!("replaying {} gave other weights", id.short())));

@@ -11,8 +11,8 @@ use super::{ensemble, evaluate, ngram, train};
 use crate::eval::Ledger;
 use crate::spec::{Allowed, CorpusId, Job, JobId, Part, Split};
 use crate::store::{
-    Claim, Cost, Machine, Outcome, Record, Store, TestRead, cpu_seconds, peak_memory_bytes,
-    unix_seconds,
+    Claim, Cost, Draft, Machine, Outcome, Published, Record, Store, TestRead, cpu_seconds,
+    peak_memory_bytes, unix_seconds,
 };
 use crate::train::MetricsLine;
 use crate::{Error, Result};
@@ -75,6 +75,7 @@ pub fn work(
             Claim::Held(held) => {
                 // Between the look and the claim somebody may have published.
                 if store.has(id) {
+                    let _ = held.clear();
                     continue;
                 }
                 let mut bench = Bench { store, corpora, options, report, interrupted };
@@ -84,8 +85,9 @@ pub fn work(
                     Job::Ensemble(spec) => ensemble::run(spec, &mut bench)?,
                     Job::Ngram(spec) => ngram::run(spec, &mut bench)?,
                 }
-                drop(held);
-                store.clear_work(id)?;
+                if let Err(error) = held.clear() {
+                    report(Report::Warning { text: error.to_string() });
+                }
             }
             Claim::Taken { by } => {
                 if !std::mem::replace(&mut waiting, true) {
@@ -147,6 +149,29 @@ impl Bench<'_> {
         }
     }
 
+    /// An error if a corpus of the job was written to since it was opened, as far as a look at its
+    /// files can tell.
+    pub(super) fn check_corpora(&self, job: &Job) -> Result<()> {
+        job.corpora().into_iter().try_for_each(|id| self.corpora.get(id)?.check_unchanged())
+    }
+
+    /// Makes the record of a job visible. Its corpora are hashed again before: what was read must
+    /// be what the job's spec names, however cleverly a file was changed meanwhile.
+    pub(super) fn publish(&mut self, draft: Draft, job: &Job, record: &Record) -> Result<()> {
+        for id in job.corpora() {
+            self.corpora.get(id)?.check_content()?;
+        }
+        if let Published::Instead { of } = draft.publish(job, record)? {
+            let text = format!(
+                "a folder without a manifest lay in the place of record {} and is now `{}`",
+                record.id.short(),
+                of.display()
+            );
+            (self.report)(Report::Warning { text });
+        }
+        Ok(())
+    }
+
     /// Enters a read of a sealed split before it happens.
     pub(super) fn log_read(&self, corpus: CorpusId, job: JobId, part: &Part) -> Result<()> {
         if *part != Part::Split(Split::Test) {
@@ -171,7 +196,11 @@ pub fn ledger(store: &Store, id: JobId, split: Split) -> Result<Ledger> {
 
 /// The lines that a training run left: its course.
 pub fn metrics(store: &Store, id: JobId) -> Result<Vec<MetricsLine>> {
-    let text = store.read_file(id, "metrics.jsonl")?;
+    parse_metrics(&store.read_file(id, "metrics.jsonl")?, id)
+}
+
+/// The lines of a `metrics.jsonl`.
+pub(super) fn parse_metrics(text: &[u8], id: JobId) -> Result<Vec<MetricsLine>> {
     let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let parse = |line| {
         serde_json::from_slice(line)

@@ -141,6 +141,20 @@ impl Job {
             Self::Train(_) | Self::Ngram(_) => Vec::new(),
         }
     }
+
+    /// Corpora that it reads, the one that it is about first.
+    #[must_use]
+    pub fn corpora(&self) -> Vec<CorpusId> {
+        match self {
+            Self::Train(spec) => {
+                let mixed = spec.data.mixture.iter().map(|component| component.corpus);
+                std::iter::once(spec.data.corpus).chain(mixed).collect()
+            }
+            Self::Evaluate(spec) => vec![spec.corpus],
+            Self::Ensemble(spec) => vec![spec.corpus],
+            Self::Ngram(spec) => vec![spec.corpus],
+        }
+    }
 }
 
 /// Fields of [`TrainSpec`] that joined after format 1, with their frozen origin values.

@@ -48,7 +48,7 @@ pub struct Record {
 pub enum Outcome {
     /// All steps were done.
     Finished,
-    /// Loss or gradient stopped being finite.
+    /// Loss, gradient, weights or held-out loss stopped being finite.
     Diverged {
         /// The first such step, counted from 0.
         step: u64,

@@ -88,7 +88,7 @@ fn a_checkpoint_of_format_1_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let work = sample(folder.path())
         .join("work/5534c9258a11fed661ebe4c1e31d6cd8af247903094767d775dfa72e3290330d");
-    let checkpoint = Checkpoints::new(&work).latest(&mut |warning| panic!("{warning}"));
+    let checkpoint = Checkpoints::new(&work).latest(Some(4888), &mut |warning| panic!("{warning}"));
     let checkpoint = checkpoint.unwrap().unwrap();
     assert!(checkpoint.header.step > 0);
     let names: Vec<&str> =

@@ -138,7 +138,7 @@ pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
     let pool = arguments.pool.options(jobs.len())?;
     let plan = |lab: &mut dyn Lab| ensemble::run(lab, &base, &options);
     let outcome = with_lab((&store, &corpora), pool, "ensemble", plan)?;
-    let reads = store.test_reads()?;
+    let reads = store.test_reads(&mut |text| print::warning(&text))?;
     let reads = reads.iter().filter(|read| read.corpus == base.data.corpus).count();
     if arguments.json {
         let mut value = json::outcome(&outcome);
@@ -164,7 +164,7 @@ fn dry_run(
     corpora: &Corpora,
 ) -> Result<()> {
     let path = &arguments.places.store;
-    let store = if path.exists() { Some(Store::open(path)?) } else { None };
+    let store = Store::look(path)?;
     let known = |job: &Job| store.as_ref().is_some_and(|store| store.has(job.id()));
     let jobs = ensemble::training_jobs(base, options);
     let ensembles = ensemble::ensemble_jobs(base, options);

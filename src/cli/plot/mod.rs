@@ -155,14 +155,11 @@ fn options(arguments: &PlotArgs) -> Result<Options> {
 
 /// The runs that were asked for: own and foreign ones are never mixed unless that is asked for.
 fn runs(arguments: &PlotArgs, mode: Mode) -> Result<Runs> {
-    if !arguments.store.join("format").is_file() {
-        return Err(Error::usage(format!(
-            "there is no store at `{}`",
-            quoted_path(&arguments.store)
-        ))
-        .hint("name it with --store DIR; `scarce train` makes one, `scarce import runs`, too"));
-    }
-    let store = Store::open(&arguments.store)?;
+    let none = || {
+        let error = Error::usage(format!("there is no store at `{}`", quoted_path(&arguments.store)));
+        error.hint("name it with --store DIR; `scarce train` makes one, `scarce import runs`, too")
+    };
+    let store = Store::look(&arguments.store)?.ok_or_else(none)?;
     let split = arguments.split.split();
     let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
     if !arguments.foreign {

@@ -3,7 +3,6 @@
 //! `docs/corpus-format.md` documents the JSON for readers in other languages.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::shard::TokenWidth;
 use super::side::SideFacts;
 use crate::spec::{CorpusId, SideName, Split};
-use crate::store::FileFacts;
+use crate::store::{FileFacts, open_regular};
 use crate::{Error, Result};
 
 /// The format version that this program writes. Raise it when an older program would misread a
@@ -221,7 +220,7 @@ impl Manifest {
     pub fn read(directory: &Path) -> Result<Self> {
         let path = directory.join(MANIFEST_FILE);
         let mut text = String::new();
-        let file = File::open(&path).map_err(|cause| match cause.kind() {
+        let file = open_regular(&path).map_err(|cause| match cause.kind() {
             std::io::ErrorKind::NotFound => Error::data(format!(
                 "`{}` is not a corpus: it has no manifest",
                 directory.display()

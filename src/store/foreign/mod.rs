@@ -18,6 +18,7 @@ use super::Store;
 use super::atomic::{sync_folder, temporary_path, write_atomically};
 use super::hashed::{FileFacts, HashedFile};
 use super::manifest::{self, Manifest};
+use super::regular;
 use crate::{Error, Result};
 
 pub use run::{ForeignHistory, ForeignRun, ForeignSettings, ForeignSource};
@@ -143,6 +144,7 @@ fn lock(root: &Path) -> Result<File> {
     fs::create_dir_all(root).map_err(|cause| Error::io("create", root, &cause))?;
     let path = root.join("lock");
     let locked = || -> std::io::Result<File> {
+        regular::check_absent_or_regular(&path)?;
         let file = File::options().create(true).truncate(false).write(true).open(&path)?;
         file.lock()?;
         // Whoever left these was killed: the lock was theirs.
@@ -159,7 +161,7 @@ fn lock(root: &Path) -> Result<File> {
 
 fn read_batch(folder: &Path) -> Result<Vec<ForeignRecord>> {
     let path = folder.join("runs.jsonl");
-    let bytes = fs::read(&path).map_err(|cause| Error::io("read", &path, &cause))?;
+    let bytes = regular::read(&path).map_err(|cause| Error::io("read", &path, &cause))?;
     if manifest::read(folder)?.get("runs.jsonl") != Some(&FileFacts::of(&bytes)) {
         return Err(damaged(&path));
     }
@@ -181,7 +183,7 @@ fn read_history(folder: &Path, start: u64, bytes: u64) -> Result<ForeignHistory>
     let path = folder.join("history.jsonl");
     let io = |cause: std::io::Error| Error::io("read", &path, &cause);
     let expected = manifest::read(folder)?.remove("history.jsonl").ok_or_else(|| damaged(&path))?;
-    let mut file = File::open(&path).map_err(io)?;
+    let mut file = regular::open_regular(&path).map_err(io)?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(&mut file).map_err(io)?;
     let within = start.checked_add(bytes).is_some_and(|end| end <= expected.bytes);

@@ -27,6 +27,7 @@ mod train;
 mod tune;
 mod worker;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -86,7 +87,13 @@ enum Verb {
 #[must_use]
 pub fn main() -> ExitCode {
     exit_with_one_on_a_bug();
-    let result = match Arguments::try_parse() {
+    run_words(std::env::args_os())
+}
+
+/// Runs one command, its name first, in this process. [`main`] does so with its own words; tests
+/// that try thousands of inputs do not start a process for each.
+pub fn run_words(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let result = match Arguments::try_parse_from(words) {
         Ok(arguments) => run(arguments.verb),
         Err(error) => return without_a_verb(&error),
     };

@@ -21,6 +21,9 @@ mod fit;
 /// Stored samples of every on-disk format.
 mod formats;
 
+/// Damaged inputs by the thousand.
+mod fuzz;
+
 /// `scarce import runs`.
 mod import;
 
@@ -35,6 +38,9 @@ mod mixture;
 
 /// Answers of PyTorch and transformers.
 mod oracle;
+
+/// Planted faults.
+mod mutants;
 
 /// `scarce plot`.
 mod plot;

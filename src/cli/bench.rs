@@ -16,7 +16,9 @@ use crate::data::{Corpus, CorpusWriter, InputFacts, Provenance, SplitPolicy, Spl
 use crate::lab::{Corpora, Lab, LocalLab, kernels, numerics};
 use crate::model::Model;
 use crate::report::table::{Align, Table};
-use crate::spec::{CorpusFacts, FeedForward, Job, Precision, Request, Split, TrainSpec, resolve};
+use crate::spec::{
+    Allowed, CorpusFacts, FeedForward, Job, Precision, Request, Split, TrainSpec, resolve,
+};
 use crate::store::{Store, busy_seconds, cpu_seconds, peak_memory_bytes};
 use crate::train::{Cohort, Feed};
 use crate::{Error, Result};
@@ -264,8 +266,7 @@ impl Drop for Folder {
 /// The peers' learnable stream: a noisy affine chain over the vocabulary, 64 batches long.
 fn write_stream(target: &std::path::Path, shape: [u32; 7]) -> Result<()> {
     let [.., vocabulary, sequence, batch] = shape;
-    let words =
-        Vocabulary { size: vocabulary, separator: None, tokenizer: None, token_bytes: None };
+    let words = Vocabulary { size: vocabulary, separator: None, tokenizer: None };
     let mut writer = CorpusWriter::create(target, false, words)?;
     let mut state = 1_u64;
     let mut random = |below: u32| {
@@ -289,6 +290,7 @@ fn write_stream(target: &std::path::Path, shape: [u32; 7]) -> Result<()> {
         split_policy: SplitPolicy::Generated,
         duplicates: None,
         input: InputFacts::default(),
+        allowed: Allowed::NONE,
         floor_nats: Splits::default(),
         side: std::collections::BTreeMap::new(),
     })?;

@@ -168,7 +168,7 @@ fn parent(path: &Path) -> PathBuf {
 }
 
 /// A new directory beside `target`, on the same file system, so that a rename can move it.
-pub(super) fn temporary_beside(target: &Path) -> Result<PathBuf> {
+pub(in crate::data) fn temporary_beside(target: &Path) -> Result<PathBuf> {
     let name = target.file_name().ok_or_else(|| {
         Error::usage(format!("`{}` does not name a directory to write", target.display()))
     })?;

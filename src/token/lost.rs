@@ -9,12 +9,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use tokenizers::normalizers::unicode::NFD;
 use tokenizers::{Encoding, NormalizedString, Normalizer, NormalizerWrapper};
 
-use super::TokenBytes;
 use super::encode::character_byte;
+use super::{TokenBytes, words};
 use crate::{Error, Result};
 
 /// Bytes of a text, and how many of them no token tells.
@@ -98,32 +99,58 @@ pub(super) fn measure(
     seen: &mut SeenLengths,
 ) -> Result<LostText> {
     let mut lost = LostText { text_bytes: text.len() as u64, ..LostText::default() };
+    let (ids, offsets) = (encoding.get_ids(), encoding.get_offsets());
     let mut between = Dropped::default();
-    let mut end = 0;
-    let mut last = None;
-    for (&token, &(from, to)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+    // Where the tokens so far end, and the last one with its bytes.
+    let (mut end, mut last) = (0, None);
+    for index in 0..=ids.len() {
+        let (from, to) = offsets.get(index).copied().unwrap_or((text.len(), text.len()));
         let (from, to) = (from.min(text.len()), to.min(text.len()));
+        if let (Some((_, bytes)), Some(_)) = (&mut last, normalizer) {
+            let marks = composed(&text.as_bytes()[end..end.max(from)]);
+            *bytes += marks as u64;
+            end += marks;
+        }
         let gap = &text.as_bytes()[end.min(from)..from];
         between.add(gap);
         let own = to.saturating_sub(end.max(from)) as u64;
+        end = end.max(to);
+        let Some(&token) = ids.get(index) else {
+            // What is left at the end counts to the last token.
+            if let Some((_, bytes)) = &mut last {
+                *bytes += gap.len() as u64;
+            }
+            break;
+        };
+        // The sign for a space tells one, even if the space itself went before.
+        if gap.contains(&b' ') && encoding.get_tokens()[index].starts_with('▁') {
+            between.spaces -= 1;
+        }
         if Some(token) == unknown {
             lost.unknown_bytes += own;
         }
         if let Some((token, bytes)) = last.replace((token, own + gap.len() as u64)) {
             seen.add(token, bytes);
         }
-        end = end.max(to);
     }
-    let rest = &text.as_bytes()[end..];
-    between.add(rest);
     if let Some((token, bytes)) = last {
-        seen.add(token, bytes + rest.len() as u64);
+        seen.add(token, bytes);
     }
     let changed = normalizer.map_or(Ok(Dropped::default()), |normalizer| changed(text, normalizer));
     let changed = changed?;
     // What the normalizer takes away may lie between tokens, and must not count twice.
     lost.dropped_bytes = between.spaces.max(changed.spaces) + between.others.max(changed.others);
     Ok(lost)
+}
+
+/// Bytes at the start of what no token covers that belong to the character before: a normalizer
+/// that composes `e` and an accent says of the whole that it lies where the `e` was.
+fn composed(gap: &[u8]) -> usize {
+    static MARKS: LazyLock<Vec<(char, char)>> =
+        LazyLock::new(|| words::ranges(r"[\p{M}\x{1160}-\x{11FF}]"));
+    let text = std::str::from_utf8(gap).unwrap_or_default();
+    let rest = text.trim_start_matches(|character| words::within(&MARKS, character));
+    text.len() - rest.len()
 }
 
 /// Bytes of white space, and of everything else.

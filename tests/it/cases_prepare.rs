@@ -159,6 +159,10 @@ fn token_files_of_other_widths_are_refused_or_read_rightly() {
     let small = tokens(60);
     let medium = tokens(50_000);
     let large = tokens(100_000);
+    desk.write(
+        "filled.bin",
+        packed(&medium, |t| (if t % 20 == 0 { -1 } else { t as i32 }).to_le_bytes()),
+    );
     desk.write("u8.bin", packed(&small, |t| [t as u8]));
     desk.write("u16-small.bin", packed(&small, |t| (t as u16).to_le_bytes()));
     desk.write("u32-small.bin", packed(&small, |t| (t as u32).to_le_bytes()));
@@ -184,14 +188,13 @@ fn token_files_of_other_widths_are_refused_or_read_rightly() {
     let refuse = |line: &str, parts: &[&str]| {
         desk.refuse(&format!("@{line} --vocab 100000 --separator 0"), 3, parts);
     };
-    for name in ["u32-small.bin", "u32.bin", "u32-large.bin"] {
+    for name in ["u32-small.bin", "u32.bin", "u32-large.bin", "filled.bin"] {
         refuse(name, &[name, "seem to have 32 bits", "`--token-width u32`"]);
     }
     for name in ["u64.bin", "u64-large.bin"] {
         refuse(name, &[name, "seem to have 64 bits", "`--token-width u64`"]);
     }
     refuse("reversed.bin", &["in reverse order", "<u4"]);
-    refuse("u64.bin --token-width u32 --vocab 7", &[]);
     let of_bytes = "@u8.bin --vocab 60 --separator 0";
     desk.refuse(of_bytes, 3, &["outside the vocabulary of 60", "`--token-width`"]);
     for (name, start, what) in [
@@ -288,6 +291,13 @@ fn usual_names_of_json_are_read() {
     desk.refuse("@s", 3, &["`s/settings.json`", "`--format json`"]);
     desk.write("x/a.bz2", "BZh");
     desk.refuse("@x/a.bz2", 2, &["bunzip2"]);
+    desk.write("packed.jsonl", gzip(text.as_bytes()));
+    desk.refuse("@packed.jsonl", 3, &["packed.jsonl", "packed by gzip", "ends in `.gz`"]);
+    desk.write("plain.jsonl.gz", &text);
+    desk.refuse("@plain.jsonl.gz", 3, &["plain.jsonl.gz", "not packed"]);
+    let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    desk.write("wide.jsonl", utf16);
+    desk.refuse("@wide.jsonl", 3, &["wide.jsonl", "UTF-16", "iconv"]);
     desk.write("cut.json", &serde_json::to_string(&objects).unwrap()[..500]);
     desk.refuse("@cut.json", 3, &["cut.json:1", "cut short"]);
     desk.write("words.json", "[1, 2]");
@@ -300,6 +310,7 @@ fn standard_input_is_read_whatever_it_holds() {
     let text = lines(0..150);
     desk.write("a.jsonl", &text);
     let right = desk.prepare("@a.jsonl")["manifest"]["id"].clone();
+    // Neither a pipe nor a file needs a name.
     let prepare = |line: &str, content: &[u8]| {
         let words = desk.words(&format!("prepare {line} --out @corpus --json"));
         let mut child = scarce(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -317,6 +328,7 @@ fn standard_input_is_read_whatever_it_holds() {
     assert!(has_note(&read, "standard input was read as JSON lines"));
     assert_eq!(prepare("-", &gzip(text.as_bytes()))["manifest"]["id"], right);
     let packed = zstd::encode_all(text.as_bytes(), 1).unwrap();
+    assert_eq!(prepare("/dev/stdin", &packed)["manifest"]["id"], right);
     let given = prepare("- --format jsonl", &packed);
     assert_eq!(given["manifest"]["id"], right);
     assert!(!has_note(&given, "standard input"));
@@ -477,12 +489,12 @@ mod parquet_files {
 
     /// A file with one column of texts; a null where there is none.
     fn parquet(schema: &str, packing: Compression, texts: &[Option<String>]) -> Vec<u8> {
-        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let parsed = Arc::new(parse_message_type(schema).unwrap());
         let properties = Arc::new(WriterProperties::builder().set_compression(packing).build());
-        let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties).unwrap();
+        let mut writer = SerializedFileWriter::new(Vec::new(), parsed, properties).unwrap();
         let mut group = writer.next_row_group().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
-        let present = column.untyped().get_descriptor().max_def_level();
+        let present = schema.matches("OPTIONAL").count() as i16;
         let levels: Vec<i16> =
             texts.iter().map(|text| if text.is_some() { present } else { 0 }).collect();
         let values: Vec<ByteArray> =

@@ -92,6 +92,10 @@ fn join(
         publication = Publication::Extended;
     }
     if publication == Publication::Extended {
+        present.allowed = present.allowed.or(manifest.allowed);
+        if let Some((present, new)) = present.tokenizer.as_mut().zip(manifest.tokenizer) {
+            present.lost.extend(new.lost);
+        }
         write_manifest(temporary, &present)?;
         let from = temporary.join(MANIFEST_FILE);
         fs::rename(from, target.join(MANIFEST_FILE)).map_err(failed)?;

@@ -208,8 +208,8 @@ fn check_is_of_tokens(start: &[u8]) -> Result<()> {
 
 /// An error if what is taken for u16 looks like halves or quarters of wider integers.
 ///
-/// The high half of a token is 0, or small where the vocabulary is large; tokens of 16 bits have no
-/// such rhythm. Files of a few tokens say too little.
+/// The high half of a token is 0, or small where the vocabulary is large, or all ones in the -1 of
+/// some fillings; tokens of 16 bits have no such rhythm. Files of a few tokens say too little.
 fn check_width(start: &[u8]) -> Result<()> {
     const WORDS_MIN: usize = 32;
     let words: Vec<u16> =
@@ -223,8 +223,9 @@ fn check_width(start: &[u8]) -> Result<()> {
     };
     // Shares at every fourth word from 0, 1, 2 and 3 on.
     let shares = |holds| [0, 1, 2, 3].map(|place| share(place, holds));
-    for of_high in [shares(|word| word == 0), shares(|word| word < 64)] {
-        let is_high = of_high.map(|share| share > 0.99);
+    let of_small = shares(|word| word == 0 || word == u16::MAX);
+    for of_high in [of_small, shares(|word| word < 64 || word == u16::MAX)] {
+        let is_high = of_high.map(|share| share > 0.9);
         let is_low = of_high.map(|share| share < 0.5);
         let bits = match (is_high, is_low) {
             ([_, true, _, true], [true, _, true, _]) => 32,

@@ -58,8 +58,11 @@ pub struct Sources {
     pub standard_input: Option<InputFile>,
 }
 
-/// The path that stands for standard input.
-pub const STANDARD_INPUT: &str = "-";
+/// Whether a path stands for standard input.
+#[must_use]
+pub fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-" || path.as_os_str() == "/dev/stdin"
+}
 
 const KINDS: &str = ".txt, .md, .jsonl, .json (each also with .gz or .zst), .parquet, .bin";
 
@@ -156,7 +159,7 @@ fn way_to_read(name: &str) -> String {
 pub fn expand(paths: &[PathBuf], sources: &Sources) -> Result<(Vec<InputFile>, Vec<String>)> {
     let (mut files, mut skipped) = (Vec::new(), Vec::new());
     for path in paths {
-        if path.as_os_str() == STANDARD_INPUT {
+        if is_standard_input(path) {
             files.extend(sources.standard_input.clone());
             continue;
         }

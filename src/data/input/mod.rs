@@ -22,7 +22,7 @@ use crate::error::quoted_path;
 
 pub use bin::{TokenInteger, declared_vocabulary, indexed_files};
 pub use content::Content;
-pub use files::{FileKind, InputFile, Packing, STANDARD_INPUT, Sources, expand};
+pub use files::{FileKind, InputFile, Packing, Sources, expand, is_standard_input};
 pub use standard_input::StandardInput;
 pub use stream::Observer;
 pub use text::InvalidUtf8;

@@ -76,7 +76,7 @@ fn text_column(reader: &SerializedFileReader<File>, name: &str) -> Result<usize>
                 .map(|index| quoted(&columns[index].path().string()))
                 .collect();
             Err(Error::data(format!("there is no column `{shown}`")).hint(match names.len() {
-                0 => "it has no column of texts".to_owned(),
+                0 => "it has no column of texts; lists of texts are not read".to_owned(),
                 _ => format!(
                     "`--text-field` names the column; columns of texts are: {}",
                     names.join(", ")

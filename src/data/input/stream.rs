@@ -57,6 +57,46 @@ impl Read for Counted {
     }
 }
 
+const GZIP: &[u8] = &[0x1F, 0x8B];
+const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
+
+/// An error if a file is packed in another way than its name says, or is no UTF-8 at all: what
+/// comes of reading it so would be told as damage.
+fn check_start(packing: Packing, start: &[u8]) -> Result<()> {
+    let found = [(GZIP, "gzip", ".gz"), (ZSTD, "zstd", ".zst")]
+        .into_iter()
+        .find(|(magic, ..)| start.starts_with(magic));
+    match (packing, found) {
+        (Packing::Plain, Some((_, name, ending))) => {
+            Err(Error::data(format!("the file is packed by {name}, and its name does not say so"))
+                .hint(format!("rename it so that it ends in `{ending}`")))
+        }
+        (Packing::Plain, None) if matches!(start, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) => {
+            Err(Error::data("the file is UTF-16, not UTF-8")
+                .hint("convert it: `iconv -f UTF-16 -t UTF-8 in > out`"))
+        }
+        (Packing::Gzip, Some((_, "zstd", _))) => {
+            Err(Error::data("the file is packed by zstd")
+                .hint("rename it so that it ends in `.zst`"))
+        }
+        (Packing::Zstd, Some((_, "gzip", _))) => {
+            Err(Error::data("the file is packed by gzip")
+                .hint("rename it so that it ends in `.gz`"))
+        }
+        (Packing::Gzip | Packing::Zstd, None) if starts_like_text(start) => {
+            Err(Error::data("the file is not packed, and its name says that it is")
+                .hint("rename it without `.gz` or `.zst`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn starts_like_text(start: &[u8]) -> bool {
+    let start = &start[..start.len().min(64)];
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    start.len() > 8 && start.iter().all(is_text)
+}
+
 /// Whether a zstd file begins with a frame whose window is larger than 2^30 bytes.
 fn has_wide_window(start: &[u8]) -> bool {
     match *start {
@@ -93,7 +133,8 @@ impl Stream {
         let file = File::open(&input.path).map_err(failed)?;
         let stored_bytes = Rc::new(Cell::new(0));
         let counted = Counted { file, bytes: Rc::clone(&stored_bytes) };
-        let counted = BufReader::with_capacity(BUFFER_BYTES, counted);
+        let mut counted = BufReader::with_capacity(BUFFER_BYTES, counted);
+        check_start(input.packing, counted.fill_buf().map_err(failed)?)?;
         let reader: Box<dyn BufRead> = match input.packing {
             Packing::Plain => Box::new(counted),
             Packing::Gzip => Box::new(BufReader::with_capacity(
@@ -101,7 +142,6 @@ impl Stream {
                 flate2::bufread::MultiGzDecoder::new(counted),
             )),
             Packing::Zstd => {
-                let mut counted = counted;
                 let wide = has_wide_window(counted.fill_buf().map_err(failed)?);
                 let mut decoder = zstd::Decoder::with_buffer(counted).map_err(failed)?;
                 let (window_log, left) = match wide {

@@ -25,8 +25,8 @@ use super::corpus::{
     check_target, temporary_beside,
 };
 use super::input::{
-    Content, FileKind, InputFile, InvalidUtf8, Observer, ReadCounts, STANDARD_INPUT, Sources,
-    StandardInput, TokenInteger, expand, indexed_files,
+    Content, FileKind, InputFile, InvalidUtf8, Observer, ReadCounts, Sources, StandardInput,
+    TokenInteger, expand, indexed_files, is_standard_input,
 };
 use crate::error::quoted;
 use crate::spec::{Allowed, SideName};
@@ -180,7 +180,7 @@ fn standard_input(
 ) -> Result<Option<StandardInput>> {
     let sides = options.sides.iter().map(|(_, path)| path);
     let all = options.inputs.iter().chain(&options.val).chain(&options.test).chain(sides);
-    match all.filter(|path| path.as_os_str() == STANDARD_INPUT).count() {
+    match all.filter(|path| is_standard_input(path)).count() {
         0 => Ok(None),
         1 => {
             let folder = temporary_beside(&options.target)?;

@@ -217,4 +217,34 @@ mod tests {
         assert!(starts[0] && !starts[1..].contains(&true));
         assert!(pieces.iter().all(|unit| unit.key == text.clone().key()));
     }
+
+    /// Counts units and forgets them.
+    struct Count(usize);
+
+    impl Sink<Vec<u32>> for Count {
+        fn unit(&mut self, _unit: Unit<Vec<u32>>) -> Result<()> {
+            self.0 += 1;
+            Ok(())
+        }
+    }
+
+    /// A document that comes in one part (a row of Parquet) is cut without moving its rest for each
+    /// section, which would take minutes here.
+    #[test]
+    fn a_document_of_many_sections_is_cut_at_once() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let tokens = vec![7; 8 << 20];
+            let mut count = Count(0);
+            let splitter = Splitter::new(Shares { val: 0.1, test: 0.1 }, 0, Some((64, 64)));
+            let mut cutter = Cutter::new(splitter, Copies::Drop, &mut count);
+            let head = Head { key: 1, length: tokens.len() as u64 };
+            assert!(cutter.document(head).unwrap().is_continue());
+            cutter.part(&tokens).unwrap();
+            cutter.end().unwrap();
+            sender.send(count.0).unwrap();
+        });
+        let units = receiver.recv_timeout(std::time::Duration::from_secs(90));
+        assert_eq!(units, Ok((8 << 20) / 64));
+    }
 }

@@ -18,7 +18,9 @@ use crate::error::quoted_path;
 use crate::lab::{Corpora, Lab, LocalLab, all_kernels, foreseen, numerics};
 use crate::model::Model;
 use crate::report::table::{Align, Table};
-use crate::spec::{CorpusFacts, FeedForward, Job, Precision, Request, Split, TrainSpec, resolve};
+use crate::spec::{
+    Allowed, CorpusFacts, FeedForward, Job, Precision, Request, Split, TrainSpec, resolve,
+};
 use crate::store::{Store, busy_seconds, cpu_seconds, peak_memory_bytes};
 use crate::train::{Cohort, Feed};
 use crate::{Error, Result};
@@ -282,8 +284,7 @@ impl Drop for Folder {
 /// The peers' learnable stream: a noisy affine chain over the vocabulary, 64 batches long.
 fn write_stream(target: &std::path::Path, shape: [u32; 7]) -> Result<()> {
     let [.., vocabulary, sequence, batch] = shape;
-    let words =
-        Vocabulary { size: vocabulary, separator: None, tokenizer: None, token_bytes: None };
+    let words = Vocabulary { size: vocabulary, separator: None, tokenizer: None };
     let mut writer = CorpusWriter::create(target, false, words)?;
     let mut state = 1_u64;
     let mut random = |below: u32| {
@@ -307,6 +308,7 @@ fn write_stream(target: &std::path::Path, shape: [u32; 7]) -> Result<()> {
         split_policy: SplitPolicy::Generated,
         duplicates: None,
         input: InputFacts::default(),
+        allowed: Allowed::NONE,
         floor_nats: Splits::default(),
         side: std::collections::BTreeMap::new(),
     })?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::Corpus;
 use crate::error::quoted_path;
-use crate::spec::CorpusId;
+use crate::spec::{Allowed, CorpusId, Job};
 use crate::{Error, Result};
 
 /// Opened corpora by their ids. Specs name ids; directories only locate them.
@@ -41,6 +41,19 @@ impl Corpora {
                 if known.is_empty() { "none".to_owned() } else { known.join(", ") }
             ))
         })
+    }
+
+    /// What was allowed when the corpora of a job were prepared: its record says so, too.
+    pub(super) fn allowed(&self, job: &Job) -> Allowed {
+        let (first, others) = match job {
+            Job::Train(spec) => (spec.data.corpus, &spec.data.mixture[..]),
+            Job::Evaluate(spec) => (spec.corpus, &[][..]),
+            Job::Ensemble(spec) => (spec.corpus, &[][..]),
+            Job::Ngram(spec) => (spec.corpus, &[][..]),
+        };
+        let all = [first].into_iter().chain(others.iter().map(|component| component.corpus));
+        let corpora = all.filter_map(|id| self.corpora.get(&id));
+        corpora.fold(Allowed::NONE, |all, corpus| all.or(corpus.manifest().allowed))
     }
 
     /// The directories that were opened.

@@ -140,7 +140,7 @@ impl Bench<'_> {
             side_means: Vec::new(),
             measured: Vec::new(),
             trained_on: Vec::new(),
-            allowed: Allowed::NONE,
+            allowed: self.corpora.allowed(job),
             cost: Cost { wall_seconds, cpu_seconds, peak_memory_bytes, ..cost },
             machine: Machine::here(self.options.threads, kernels.isa().name()),
             numerics: numerics(kernels),

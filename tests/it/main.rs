@@ -6,6 +6,12 @@
 /// Bad input: messages, hints, exit codes, nothing half written.
 mod bad_input;
 
+/// Inputs of `scarce prepare` that look right and are not, or the other way round.
+mod cases_prepare;
+
+/// Tokenizers of other programs.
+mod cases_tokenizers;
+
 /// `scarce best`.
 mod best;
 

@@ -145,6 +145,10 @@ fn join(
         publication = Publication::Extended;
     }
     if publication == Publication::Extended {
+        present.allowed = present.allowed.or(manifest.allowed);
+        if let Some((present, new)) = present.tokenizer.as_mut().zip(manifest.tokenizer) {
+            present.lost.extend(new.lost);
+        }
         write_manifest(temporary, &present)?;
         let from = temporary.join(MANIFEST_FILE);
         fs::rename(from, target.join(MANIFEST_FILE)).map_err(failed)?;
@@ -263,7 +267,7 @@ fn parent(path: &Path) -> PathBuf {
 }
 
 /// A new directory beside `target`, on the same file system, so that a rename can move it.
-pub(super) fn temporary_beside(target: &Path) -> Result<PathBuf> {
+pub(in crate::data) fn temporary_beside(target: &Path) -> Result<PathBuf> {
     let name = target.file_name().ok_or_else(|| {
         Error::usage(format!("`{}` does not name a directory to write", target.display()))
     })?;

@@ -49,6 +49,7 @@ mod noise;
 mod power;
 mod quantile;
 mod region;
+mod residuals;
 mod search;
 mod separable;
 mod surface;
@@ -72,4 +73,5 @@ pub use multiplier::{
 pub use noise::{Noise, Scatter};
 pub use power::{Family, PowerLaw};
 pub use quantile::{two_sided_t, two_sided_z};
+pub use residuals::Residuals;
 pub use surface::{Parameter, Sample, Shape, SurfaceFit, effective_tokens, fit_surface};

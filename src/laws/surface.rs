@@ -15,9 +15,10 @@ use super::axis::{EXPONENT_MAX, EXPONENT_MIN};
 use super::bootstrap::{percentiles, resample};
 use super::curve::LOSS_MAX;
 use super::doubt::{HeldOut, Warning};
-use super::fit::{Estimate, Options, Refusal};
+use super::fit::{Estimate, Options, Refusal, SEARCH_SLACK};
 use super::interval::Interval;
 use super::noise::Scatter;
+use super::residuals::Residuals;
 use super::separable::{Problem, Solution, Which};
 use crate::{Error, Result};
 
@@ -86,6 +87,8 @@ pub struct SurfaceFit {
     pub relative_error: f64,
     /// The noise of a loss that the intervals rest on.
     pub scatter: Scatter,
+    /// What the residuals say, in the order of the samples.
+    pub residuals: Residuals,
     /// The sample of the largest compute, N D epochs, predicted from all others; x is that product.
     pub held_out: Option<HeldOut>,
     /// What a reader must know before believing the law.
@@ -283,6 +286,7 @@ pub fn fit_surface(samples: &[Sample], shape: Shape, options: &Options) -> Resul
         r_squared: 1.0 - best.residual / total,
         relative_error: relative.fold(0.0, |sum, error| sum + error) / losses.len() as f64,
         scatter,
+        residuals: Residuals::new(&losses, &fitted, &work.tangents(), scatter.deviation),
         held_out: work.held_out(),
         warnings: Vec::new(),
         estimates,
@@ -309,6 +313,19 @@ impl Work<'_> {
         (0..self.samples.len()).map(at).collect()
     }
 
+    /// Derivatives of the losses by the parameters.
+    fn tangents(&self) -> Vec<Vec<f64>> {
+        const DIFFERENCE: f64 = 1e-6;
+        let mut tangents = (self.problem.columns)(&self.best.theta);
+        for index in 0..self.best.theta.len() {
+            let mut beside = self.best.clone();
+            beside.theta[index] *= 1.0 + DIFFERENCE;
+            let moved = Work { best: &beside, ..*self }.fitted().into_iter().zip(self.fitted());
+            tangents.push(moved.map(|(there, here)| (there - here) / DIFFERENCE).collect());
+        }
+        tangents
+    }
+
     fn estimates(&self, scatter: Scatter, options: &Options) -> Vec<(Parameter, Estimate)> {
         let allowance = scatter.allowance(options.level);
         let rest = self.leave_one_out();
@@ -326,12 +343,20 @@ impl Work<'_> {
             let (low, high) = self.problem.range(which, self.best, allowance);
             let left_out = rest.iter().map(|solution| solution.get(which));
             let span = left_out.map(|value| (value, value));
-            let estimate = Estimate {
+            let mut estimate = Estimate {
                 value: self.best.get(which),
                 profile: Interval { low, high, level: options.level },
                 bootstrap: percentiles(drawn, options.level, limits),
                 leave_one_out: span.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))),
+                rounding: false,
             };
+            let slack = SEARCH_SLACK * estimate.value.abs();
+            estimate.excuse_rounding(self.problem.y, slack, |digit| {
+                let deviation = scatter.deviation.max(digit);
+                let allowance = Scatter { deviation, ..scatter }.allowance(options.level);
+                let (low, high) = self.problem.range(which, self.best, allowance);
+                Interval { low, high, level: options.level }
+            });
             (parameter, estimate)
         };
         self.layout.places().into_iter().map(estimate).collect()

@@ -48,7 +48,7 @@ pub use clock::{unix_seconds, utc};
 pub use draft::{Draft, Published};
 pub use foreign::{
     Added, ForeignDraft, ForeignHistory, ForeignId, ForeignRecord, ForeignRun, ForeignSettings,
-    ForeignSource,
+    ForeignSource, Place,
 };
 pub use hashed::{FileFacts, HashedFile};
 pub use metrics::{MetricsLog, MetricsMark};

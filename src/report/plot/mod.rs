@@ -31,7 +31,7 @@ pub use certificate::Certificate;
 
 use super::chart::{Figure, Sheet};
 use super::runs::{Averaging, Runs};
-use crate::error::suggest;
+use crate::error::{quoted, suggest};
 use crate::laws::{Claim, Noise};
 use crate::study::Grid;
 use crate::{Error, Result};
@@ -205,7 +205,7 @@ impl Mode {
     pub fn parse(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name).ok_or_else(|| {
             let hint = suggest(name, Self::ALL.into_iter().map(Self::name));
-            Error::usage(format!("there is no plotting mode `{name}`"))
+            Error::usage(format!("there is no plotting mode `{}`", quoted(name)))
                 .hint(hint.unwrap_or_else(|| "`scarce plot --list` shows the modes".to_owned()))
         })
     }

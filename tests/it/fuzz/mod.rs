@@ -11,6 +11,7 @@ mod cases;
 mod draw;
 mod mutate;
 mod samples;
+mod structure;
 mod world;
 
 use std::ffi::OsString;

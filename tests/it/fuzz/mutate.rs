@@ -1,6 +1,7 @@
 //! Damage to bytes: what breaks downloads, disks and hands do, and what an enemy would.
 
 use super::draw::Draws;
+use super::structure::mutate_value;
 
 /// No mutated input is longer.
 const BYTES_MAX: usize = 1 << 20;
@@ -99,10 +100,37 @@ const WORDS: [&str; 64] = [
 
 /// Damages an input in one to four ways. `others` are whole inputs to be spliced in.
 pub(super) fn mutate(bytes: &mut Vec<u8>, others: &[&[u8]], draws: &mut Draws) {
+    // Half of what can be parsed stays so, and is damaged in its meaning only.
+    if draws.once_in(2) && mutate_value(bytes, draws) {
+        if draws.once_in(3) {
+            mutate_value(bytes, draws);
+        }
+        return;
+    }
+    // Half of what has a fixed layout keeps its length.
+    let keeps_length = draws.once_in(2) && std::str::from_utf8(bytes).is_err();
     let ways = 1 + draws.below(2) + draws.below(3);
     for _ in 0..ways {
+        if keeps_length {
+            in_place(bytes, draws);
+            continue;
+        }
         once(bytes, others, draws);
         bytes.truncate(BYTES_MAX);
+    }
+}
+
+/// Damage that changes no length.
+fn in_place(bytes: &mut [u8], draws: &mut Draws) {
+    let place = draws.below(bytes.len());
+    match draws.below(3) {
+        0 => overwrite(bytes, place, draws),
+        1 => overwrite(bytes, draws.below(bytes.len().min(64)), draws),
+        _ => {
+            if let Some(byte) = bytes.get_mut(place) {
+                *byte ^= 1 << draws.below(8);
+            }
+        }
     }
 }
 

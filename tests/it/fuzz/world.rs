@@ -138,6 +138,7 @@ pub(super) fn agree_corpus(corpus: &Path, changed: &Path) {
     let Some(files) = manifest.get_mut("files").and_then(Value::as_object_mut) else { return };
     if changed != path {
         files.insert(name(changed).to_owned(), facts(changed));
+        agree_counts(&mut manifest, changed);
     }
     let files = serde_json::from_value::<BTreeMap<String, FileFacts>>(manifest["files"].clone());
     let number = |key: &str| manifest[key].as_u64().map(|number| number as u32);
@@ -155,6 +156,24 @@ pub(super) fn agree_corpus(corpus: &Path, changed: &Path) {
     }
     manifest["id"] = id.to_string().into();
     fs::write(path, manifest.to_string()).unwrap();
+}
+
+/// Makes the counts of a part agree with the length of its changed file.
+fn agree_counts(manifest: &mut Value, changed: &Path) {
+    let bytes = fs::metadata(changed).unwrap().len();
+    let Some((part, kind)) = name(changed).split_once('.') else { return };
+    let (key, count) = match kind {
+        "tokens" => ("tokens", bytes / 2),
+        "documents" => ("documents", (bytes / 8).saturating_sub(1)),
+        _ => return,
+    };
+    let place = match part.strip_prefix("side-") {
+        Some(side) => manifest.pointer_mut(&format!("/side/{side}/{key}")),
+        None => manifest.pointer_mut(&format!("/splits/{part}/{key}")),
+    };
+    if let Some(place) = place {
+        *place = count.into();
+    }
 }
 
 /// Makes a store agree with a changed file. Returns where that file is then.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::options::{AllowArgs, local_options, processors};
+use super::options::{AllowArgs, MANY, ask, local_options, processors};
 use super::study::{messages_json, tell, with_lab};
 use super::{print, report};
 use crate::data::{Corpus, MANIFEST_FILE};
@@ -16,7 +16,8 @@ use crate::report::study::{
     averages_table, best as sections, best_figures, best_headline, division_sentence,
     estimate_table, gain_sentence, model_table, plan_table, runs_table, sizes_table, stage_name,
 };
-use crate::spec::{JobId, Precision, Request, Split};
+use crate::spec::bounds::SEED_MAX;
+use crate::spec::{Consent, JobId, Precision, Request, Split};
 use crate::store::{Found, Loss, NamedModel, Store, check_name};
 use crate::study::best::{self, Estimate, Options, Outcome};
 use crate::{Error, Result};
@@ -51,12 +52,13 @@ pub(super) struct BestArgs {
     set: Vec<String>,
     /// The first seed
     #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=SEED_MAX / 16))]
     seed: u64,
     /// Worker processes; default: one per core, at most 4
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     workers: Option<u16>,
     /// Threads of each worker; default: the cores divided by the workers
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     threads: Option<u16>,
     #[command(flatten)]
     allow: AllowArgs,
@@ -106,6 +108,10 @@ pub(super) fn run(arguments: &BestArgs) -> Result<()> {
     store.set_name(&arguments.name, &model)?;
     let page = write_page(arguments, (&outcome, corpus, &store), &before)?;
     tell(&outcome.messages);
+    // The passes follow from the speed, so that their rounding is known only now.
+    let jobs = outcome.records.iter().map(|record| store.job(record.id));
+    let jobs = jobs.collect::<Result<Vec<_>>>()?;
+    ask(&jobs, (Some(&store), &corpora), Consent::ALL.into_iter().collect())?;
     if arguments.json {
         print::json(&as_json(&outcome)?);
     } else {

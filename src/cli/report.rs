@@ -82,6 +82,7 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
             .hint(format!("run `scarce {}` first, or name its --store", file.plan.verb())));
     }
     let store = Store::open(root)?;
+    file.plan.check_sets(&arguments.set)?;
     let told = tell(&file, &arguments.set, (&store, &corpora))?;
     let corpus = corpora.get(facts(&corpora)?.id)?;
     let ids: BTreeSet<JobId> = told.records.iter().map(|record| record.id).collect();

@@ -20,6 +20,7 @@ mod draft;
 mod foreign;
 mod hashed;
 mod manifest;
+mod memory;
 mod metrics;
 mod names;
 mod reads;
@@ -42,6 +43,7 @@ pub use foreign::{
     ForeignSource,
 };
 pub use hashed::{FileFacts, HashedFile};
+pub use memory::Memory;
 pub use metrics::MetricsLog;
 pub use names::{Found, NamedModel, check_name};
 pub use reads::TestRead;

@@ -14,6 +14,7 @@ use crate::lab::Lab;
 use crate::spec::{CorpusFacts, Job, JobId, Request, Split};
 use crate::store::Record;
 use crate::study::cell::{Cell, column, val_loss};
+use crate::study::decided::{Decided, refuse};
 use crate::study::grid::Setting;
 use crate::study::message::Message;
 use crate::study::search::lowest as lowest_score;
@@ -23,7 +24,13 @@ use crate::{Error, Result};
 /// The model whose speed is measured first; the comparison of sizes then measures the others.
 const MEASURED_MODEL: &str = "pocket-150k";
 /// Keys that are decided here.
-const CHOSEN: [&str; 5] = ["model.", "data.epochs", "optim.lr", "optim.weight_decay", "seeds."];
+const CHOSEN: [Decided; 5] = [
+    ("model.", "`best`"),
+    ("data.epochs", "`best`"),
+    ("optim.lr", "`best`"),
+    ("optim.weight_decay", "`best`"),
+    ("seeds.", "`best`"),
+];
 /// Room in predictions of how long ensembles take: their averages cost, too.
 const RESERVE_FACTOR: f64 = 1.5;
 
@@ -81,13 +88,7 @@ impl<'a> Planner<'a> {
         clock: &'a dyn Fn() -> f64,
     ) -> Result<Self> {
         options.validate()?;
-        for set in request.sets {
-            let key = set.split('=').next().unwrap_or_default().trim();
-            if CHOSEN.iter().any(|chosen| key.starts_with(chosen)) {
-                return Err(Error::usage(format!("--set {key}: `best` decides this itself"))
-                    .hint("`scarce tune` searches around what you give"));
-            }
-        }
+        refuse(request.sets, &CHOSEN, "`scarce tune` searches around what you give")?;
         let mut planner = Self {
             lab,
             request,

@@ -14,7 +14,8 @@ use crate::lab::{Corpora, Lab, LocalOptions, kernels, numerics};
 use crate::report::page::Page;
 use crate::report::study::{
     averages_table, best as sections, best_figures, best_headline, division_sentence,
-    estimate_table, gain_sentence, model_table, plan_table, runs_table, sizes_table, stage_name,
+    estimate_table, gain_sentence, model_table, plan_table, runs_table, size_sentence, sizes_table,
+    stage_name,
 };
 use crate::spec::bounds::SEED_MAX;
 use crate::spec::{Consent, JobId, Precision, Request, Split};
@@ -169,7 +170,7 @@ fn preview(arguments: &BestArgs, estimate: &Estimate) -> Result<()> {
         print::json(&estimate_json(estimate)?);
         return Ok(());
     }
-    let mut text = estimate_table(estimate).to_text();
+    let mut text = estimate_table(estimate, None).to_text();
     text += "\nsizes that are compared at equal compute\n";
     text += &plan_table(estimate).to_text();
     text +=
@@ -181,7 +182,7 @@ fn preview(arguments: &BestArgs, estimate: &Estimate) -> Result<()> {
 /// The result for people.
 fn text(outcome: &Outcome) -> String {
     let tables = [
-        estimate_table(&outcome.estimate),
+        estimate_table(&outcome.estimate, Some(outcome)),
         sizes_table(outcome),
         runs_table(outcome),
         averages_table(outcome),
@@ -189,7 +190,7 @@ fn text(outcome: &Outcome) -> String {
     ];
     let mut text = format!("{}\n\n", best_headline(outcome));
     tables.iter().for_each(|table| text += &format!("{}\n", table.to_text()));
-    text += &format!("{}\n", division_sentence(outcome));
+    text += &format!("{}\n{}\n", size_sentence(outcome), division_sentence(outcome));
     gain_sentence(outcome).into_iter().for_each(|sentence| text += &format!("{sentence}\n"));
     text
 }
@@ -251,9 +252,11 @@ fn as_json(outcome: &Outcome) -> Result<Value> {
     let members: &[JobId] = &outcome.members;
     Ok(json!({
         "estimate": estimate_json(&outcome.estimate)?,
-        "sizes": scan, "size": outcome.size.model, "runs": runs,
+        "sizes": scan, "size": outcome.size.model, "size_reason": size_sentence(outcome),
+        "setting": outcome.setting, "data_limited": outcome.is_data_limited(), "runs": runs,
         "division": { "nats_per_e_fold": division.per_e_fold,
-                      "nats_of_members": division.of_members, "waves": division.waves },
+                      "nats_of_members": division.of_members, "waves": division.waves,
+                      "trained_waves": division.trained_waves },
         "averages_on_val": outcome.ensembles.iter().map(loss).collect::<Vec<_>>(),
         "members": members, "evaluation": outcome.evaluation,
         "test": loss(&outcome.test), "best_member_on_test": loss(&outcome.single_test),

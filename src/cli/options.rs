@@ -6,7 +6,9 @@ use clap::Args;
 
 use super::print;
 use crate::lab::{Consents, Corpora, Crowd, Demand, LocalOptions, WorkOptions, consents};
-use crate::spec::{Allowed, Consent, CorpusFacts, Job, Request, Resolved, TrainSpec, named_corpus, resolve};
+use crate::spec::{
+    Allowed, Consent, CorpusFacts, Job, Request, Resolved, TrainSpec, named_corpus, resolve,
+};
 use crate::store::Store;
 use crate::{Error, Result};
 

@@ -89,7 +89,8 @@ pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
             print::json(&record_json(&record)?);
             continue;
         }
-        let of_split = Loss::headline(&record.losses).map(|loss| format!("{} {}", loss.split, loss.text()));
+        let of_split =
+            Loss::headline(&record.losses).map(|loss| format!("{} {}", loss.split, loss.text()));
         let of_side = || {
             let loss = Loss::headline(&record.side_losses)?;
             Some(format!("{} {}", loss.split.name, loss.text()))

@@ -36,7 +36,8 @@ pub(super) fn run(arguments: &ScaleArgs) -> Result<()> {
     scale::check_sets(&arguments.common.set)?;
     let request = arguments.common.request(study.file.as_ref());
     let facts = study.facts;
-    let memory = arguments.common.ask(&study, scale::possible_runs((&request, &facts), options)?)?;
+    let memory =
+        arguments.common.ask(&study, scale::possible_runs((&request, &facts), options)?)?;
     let plan = |lab: &mut dyn Lab| scale::run(lab, (&request, &facts), options);
     if arguments.common.dry_run {
         return arguments.common.preview(&study, memory, plan);

@@ -12,7 +12,10 @@ use super::signals::Interrupt;
 use super::{print, runs};
 use crate::Result;
 use crate::data::Corpus;
-use crate::lab::{Corpora, Crowd, Demand, Report, WorkOptions, kernels, numerics, planned_reads, planned_steps, work};
+use crate::lab::{
+    Corpora, Crowd, Demand, Report, WorkOptions, kernels, numerics, planned_reads, planned_steps,
+    work,
+};
 use crate::spec::{Job, Resolved, SideSet, Split, TrainSpec};
 use crate::store::{Outcome, Record, Store};
 use crate::train::Plan;

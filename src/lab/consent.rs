@@ -281,14 +281,52 @@ mod tests {
         assert_eq!(fitting(0.001, 4, 200.0), "data.epochs=0.02 fits");
     }
 
+    /// The paper's own studies ask for whole steps in every cell.
+    #[test]
+    fn the_papers_studies_are_rounded_nowhere() {
+        use crate::study::{Cell, Plan, StudyFile, scale, tune};
+        let facts = crate::spec::CorpusFacts {
+            id: "ab".repeat(32).parse().unwrap(),
+            vocabulary: 128_256,
+            train_tokens: 1 << 31,
+        };
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/paper");
+        let mut runs = Vec::new();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            if !StudyFile::is_study(&text) {
+                continue;
+            }
+            let study = StudyFile::parse(&path.display().to_string(), &text).unwrap();
+            let request = study.request(&[]);
+            runs.extend(match &study.plan {
+                Plan::Tune(options) => {
+                    let cell = Cell::new(&request, &facts, options.seed).unwrap();
+                    tune::possible_runs(&cell, options)
+                }
+                Plan::Scale(options) => scale::possible_runs((&request, &facts), options).unwrap(),
+                Plan::Ensemble(_) => {
+                    vec![Cell::new(&request, &facts, 0).unwrap().template().clone()]
+                }
+            });
+        }
+        assert!(runs.len() > 20);
+        for spec in runs {
+            let found = roundings(&spec).unwrap();
+            assert!(found.is_empty(), "{}", found[0].what);
+        }
+    }
+
     #[test]
     fn numbers_have_the_digits_that_say_something() {
         let cases = [(3.0, "3"), (2.6667, "2.667"), (1000.0, "1000"), (0.02, "0.02")];
         for (value, text) in cases {
             assert_eq!(figure(value), text);
         }
-        assert_eq!([-0.25, 999.0, 0.004_21, -1e-6].map(percent), [
-            "-25 %", "+99900 %", "+0.42 %", "-1e-4 %"
-        ]);
+        assert_eq!(
+            [-0.25, 999.0, 0.004_21, -1e-6].map(percent),
+            ["-25 %", "+99900 %", "+0.42 %", "-1e-4 %"]
+        );
     }
 }

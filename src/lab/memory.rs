@@ -115,7 +115,9 @@ fn job_bytes(job: &Job, (store, corpora): (&Store, &Corpora), threads: usize) ->
     let tokens = |id, part: &Part| Ok::<_, Error>(corpora.get(id)?.part(part)?.tokens());
     match job {
         Job::Train(spec) => run_bytes(spec, threads),
-        Job::Evaluate(EvaluateSpec { members, corpus, split, sequence_tokens, precision, .. }) => {
+        Job::Evaluate(EvaluateSpec {
+            members, corpus, split, sequence_tokens, precision, ..
+        }) => {
             let read = (*sequence_tokens, tokens(*corpus, split)?);
             members_bytes(members, store, read, (*precision, threads))
         }

@@ -190,8 +190,11 @@ fn record(
     };
     let trained_on = cohort.trained_on(0);
     let tokenizer = bench.corpora.get(spec.data.corpus)?.tokenizer_hash();
-    let mut record =
-        Record { trained_on, tokenizer, ..bench.record(job, outcome, model.kernels, seconds, cost) };
+    let mut record = Record {
+        trained_on,
+        tokenizer,
+        ..bench.record(job, outcome, model.kernels, seconds, cost)
+    };
     if let Some(FinalLedgers { val, sides }) = measured {
         record.losses = val.losses(Split::Val);
         let corpus = bench.corpora.get(spec.data.corpus)?;

@@ -50,11 +50,7 @@ impl Model {
         Self::rotated(spec, (positions, 0), kernels)
     }
 
-    fn rotated(
-        spec: &ModelSpec,
-        (positions, rotated): (usize, usize),
-        kernels: Kernels,
-    ) -> Self {
+    fn rotated(spec: &ModelSpec, (positions, rotated): (usize, usize), kernels: Kernels) -> Self {
         let scaling = match spec.rope.scaling {
             RopeScaling::None {} => None,
             RopeScaling::Llama3 {

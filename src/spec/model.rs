@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{
-    FEED_FORWARD_MAX, LAYERS_MAX, VOCABULARY_MAX, WIDTH_MAX, at_most,
-};
+use super::bounds::{FEED_FORWARD_MAX, LAYERS_MAX, VOCABULARY_MAX, WIDTH_MAX, at_most};
 use crate::{Error, Result};
 
 /// A Llama decoder: RMSNorm, rotary positions, grouped-query attention, no bias (paper,

@@ -9,6 +9,12 @@ mod bad_input;
 /// `scarce best`.
 mod best;
 
+/// Counts beyond all measure, and models that no memory holds.
+mod bounds;
+
+/// What needs consent.
+mod consents;
+
 /// Ensembles over the subsets of their members.
 mod ensemble;
 

@@ -41,8 +41,11 @@ pub(super) fn mixed_classes(page: &Page) -> Vec<String> {
 pub(super) fn consents(page: &Page) -> Option<String> {
     let allowed: Vec<&str> = page.sources.iter().map(|source| &*source.allowed).collect();
     let count = allowed.iter().filter(|words| !words.is_empty()).count();
-    let words: BTreeSet<&str> =
-        allowed.iter().flat_map(|words| words.split(", ")).filter(|word| !word.is_empty()).collect();
+    let words: BTreeSet<&str> = allowed
+        .iter()
+        .flat_map(|words| words.split(", "))
+        .filter(|word| !word.is_empty())
+        .collect();
     (count > 0).then(|| {
         format!(
             "{count} of the {} records below rest on consent to what is refused otherwise: {}. \

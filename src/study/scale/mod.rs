@@ -73,8 +73,10 @@ pub struct Options {
 /// # Errors
 /// Names the key.
 pub fn check_sets(sets: &[String]) -> Result<()> {
-    const OF_CELLS: [Decided; 2] =
-        [("model.preset", "`models` of the study"), ("data.budget_tokens", "`budgets` of the study")];
+    const OF_CELLS: [Decided; 2] = [
+        ("model.preset", "`models` of the study"),
+        ("data.budget_tokens", "`budgets` of the study"),
+    ];
     refuse(sets, &[&OF_CELLS[..], &BY_THE_GRID].concat(), "change [plan] in the study's file")
 }
 

@@ -366,7 +366,7 @@ fn fields() -> String {
     table.push(["model.preset", "word", "a shape by its name"].map(str::to_owned));
     for entry in field::FIELDS {
         let accepts = match entry.accepts {
-            field::Accepts::Count => "whole number".to_owned(),
+            field::Accepts::Count | field::Accepts::Large => "whole number".to_owned(),
             field::Accepts::Real => "number".to_owned(),
             field::Accepts::Flag => "true or false".to_owned(),
             field::Accepts::Word(words) => words.join(" | "),

@@ -146,7 +146,8 @@ fn fitting(epochs: f64, batch: u64, sequences: f64) -> String {
     if whole > 0 && (rows - whole as f64).abs() < 1e-6 * rows {
         // More steps of fewer sequences: the next that come out even.
         let first = whole.div_ceil(batch);
-        let even = (first..first.saturating_add(1000).min(whole + 1)).find(|n| whole % n == 0);
+        let even =
+            (first..first.saturating_add(1000).min(whole + 1)).find(|n| whole.is_multiple_of(*n));
         let batch = even.map_or(1, |steps| whole / steps);
         ways.push(format!("optim.batch_sequences={batch}"));
     }

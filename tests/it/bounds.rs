@@ -50,7 +50,7 @@ fn counts_of_a_spec_have_bounds() {
         ("data.epochs=1e15", "more than 1e18"),
         ("data.sequence_tokens=4294967295", "longer than the corpus'"),
         ("data.budget_tokens=9223372036854775807", "not a positive multiple"),
-        ("evaluation.points=4294967296", "evaluation.points"),
+        ("evaluation.points=4294967296", "`evaluation.points`: at most 4294967295 was expected"),
         ("model.width=18446744073709551616", "a whole number was expected"),
         ("model.width=-1", "a whole number was expected"),
         ("model.width=0", "`model.width` must be at least 1"),
@@ -125,7 +125,7 @@ fn counts_of_studies_and_flags_have_bounds() {
     assert!(!Path::new("scarce-quickstart").exists());
 }
 
-/// Ids of thousands of runs, each hashed once. Hashed once for every pair, they take an hour.
+/// Ids of thousands of runs, each hashed once. Hashed once for every pair, they take minutes.
 #[test]
 fn a_dry_run_of_thousands_of_runs_does_not_take_its_square() {
     let folder = tempfile::tempdir().unwrap();

@@ -263,7 +263,7 @@ fn a_vocabulary_larger_than_the_corpus_needs_consent_unless_something_fixes_it()
 
 /// Texts of two languages, and corpora of them whose tokenizers differ but for the size.
 fn two_tokenizers(desk: &Desk) {
-    let text = |line: &dyn Fn(u64) -> String| (0..900).map(line).collect::<String>();
+    let text = |line: &dyn Fn(u64) -> String| (0..2600).map(line).collect::<String>();
     let own = text(&|n| format!("Paragraph {n} of {}, and {} more.\n\n", n * n, n * 7919 % 10_007));
     let other = text(&|n| format!("zweitens xyz {} quux {n} wobble.\n\n", n * 31 % 997));
     fs::write(desk.path("own.txt"), own).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::options::AllowArgs;
+use super::options::{AllowArgs, MANY};
 use super::signals::Interrupt;
 use super::{corpus, print};
 use crate::data::{
@@ -97,6 +97,7 @@ pub(super) struct PrepareArgs {
     force: bool,
     /// Threads that encode [default: all cores]
     #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=MANY as u64))]
     threads: Option<usize>,
     /// Print what was done, notes and the manifest as JSON
     #[arg(long)]

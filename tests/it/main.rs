@@ -15,6 +15,12 @@ mod cases_tokenizers;
 /// `scarce best`.
 mod best;
 
+/// Counts beyond all measure, and models that no memory holds.
+mod bounds;
+
+/// What needs consent.
+mod consents;
+
 /// Ensembles over the subsets of their members.
 mod ensemble;
 

@@ -13,6 +13,7 @@ use crate::laws::{
     Base, Cell, Curve, Family, Fit, JointFit, Multiplier, Noise, Options, Refusal, Sample, Shape,
     SurfaceFit, Target, fit, fit_joint, fit_surface, multipliers,
 };
+use crate::spec::bounds::RESAMPLES_MAX;
 use crate::{Error, Result};
 use sheet::{Column, Sheet};
 
@@ -76,7 +77,8 @@ pub(super) struct FitArgs {
     #[arg(long, default_value_t = 0.9)]
     level: f64,
     /// Resamples of the bootstrap [default: 10000, for chinchilla and repeat 1000]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "COUNT")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(RESAMPLES_MAX)))]
     resamples: Option<u32>,
     /// Also say how many times more x this loss would need (power and reciprocal)
     #[arg(long, value_name = "LOSS")]

@@ -134,8 +134,8 @@ fn open(directory: &Path) -> Result<Corpora> {
 }
 
 /// The overrides, and before them bf16 products where this machine has fast instructions for them:
-/// more runs fit into the hours, and the paper trains so, too (mission T3). What an earlier call has
-/// found stays in its precision.
+/// more runs fit into the hours, and the paper trains so, too (mission T3). What an earlier call
+/// has found stays in its precision.
 fn with_precision(arguments: &BestArgs, store: &Store) -> Result<Vec<String>> {
     let plain = arguments.set.clone();
     let bf16 = [&["precision=bf16".to_owned()], &plain[..]].concat();

@@ -79,8 +79,8 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
     publish(&job, &record, (&cohort, &mut journal, measured.as_ref()), bench)
 }
 
-/// The kernels of the class in which a run was begun. A machine that lacks them gives its own, whose
-/// class the journal refuses.
+/// The kernels of the class in which a run was begun. A machine that lacks them gives its own,
+/// whose class the journal refuses.
 fn kernels_to_go_on(begun: Option<&Numerics>, spec: &TrainSpec, store: &Store) -> Result<Kernels> {
     if let Some(class) = begun
         && let Some(kernels) = kernels_of(class, spec.precision)?

@@ -105,13 +105,16 @@ fn check_packing(reader: &SerializedFileReader<File>, column: usize) -> Result<(
     Ok(())
 }
 
+/// Takes the text of a row, or that there is none.
+type Sink<'a> = dyn FnMut(Option<&[u8]>) -> Result<ControlFlow<()>> + 'a;
+
 /// Passes the texts of one row group on; `row` counts the rows of the file.
 fn visit_group(
     reader: &SerializedFileReader<File>,
     group: usize,
     column: usize,
     row: &mut u64,
-    sink: &mut dyn FnMut(Option<&[u8]>) -> Result<ControlFlow<()>>,
+    sink: &mut Sink<'_>,
 ) -> Result<ControlFlow<()>> {
     let row_group = fenced(|| reader.get_row_group(group))?;
     let column_reader = fenced(|| row_group.get_column_reader(column))?;

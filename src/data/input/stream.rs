@@ -26,8 +26,8 @@ impl Observer for () {
     }
 }
 
-/// The largest window of zstd's format with `--long`: 2^31 bytes. The decoder keeps that much of the
-/// text in memory, but touches only as much of it as there is text.
+/// The largest window of zstd's format with `--long`: 2^31 bytes. The decoder keeps that much of
+/// the text in memory, but touches only as much of it as there is text.
 const ZSTD_WINDOW_LOG_MAX: u32 = 31;
 
 /// Windows up to 2^30 bytes are read to their end; larger ones only as far as this.

@@ -236,6 +236,6 @@ mod tests {
         assert_eq!((lengths[0], lengths[4]), (9, 9));
         let lengths = TokenBytes { lengths, exact: false };
         let told: u64 = seen.iter().map(|seen| seen.told(&lengths)).sum();
-        assert!(told.abs_diff(100 + 40 + 5) <= 2, "{told}: {lengths:?}");
+        assert!(told.abs_diff(100 + 40 + 5) <= 5, "{told}: {lengths:?}");
     }
 }

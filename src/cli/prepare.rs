@@ -22,8 +22,9 @@ use crate::{Error, Result};
 #[command(after_help = "\
 Inputs are files and directories of .txt, .md, .jsonl, .json (each also .gz or .zst), .parquet, and
 .bin of nanoGPT, llm.c or Megatron; `-` is standard input, and --format reads any other name. In
-directories plain .json is passed over. Exact copies of documents are left out. By default 10 % of the documents become the validation split and 5 % the sealed
-test split, by a hash of their content. A corpus is token files, splits, tokenizer and manifest.")]
+directories plain .json is passed over. Exact copies of documents are left out. By default 10 % of
+the documents become the validation split and 5 % the sealed test split, by a hash of their content.
+A corpus is token files, splits, tokenizer and manifest.")]
 pub(super) struct PrepareArgs {
     /// Files and directories to read
     #[arg(value_name = "INPUT", required_unless_present = "synthetic")]

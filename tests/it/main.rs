@@ -9,6 +9,12 @@ mod bad_input;
 /// `scarce best`.
 mod best;
 
+/// Corpora that change while a job reads them or while they are written.
+mod cases_corpora;
+
+/// Stores that are damaged, shared, left behind or in the way.
+mod cases_stores;
+
 /// Ensembles over the subsets of their members.
 mod ensemble;
 

@@ -50,11 +50,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until something is so; fails the test if it never is.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    assert!(comes_true(&mut is_so), "never: {what}");
+}
+
+fn comes_true(is_so: &mut dyn FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        if start.elapsed() > PATIENCE {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
+    true
 }
 
 /// Starts it, with its answers for nobody.
@@ -69,8 +76,13 @@ pub(crate) fn listen<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Ite
 
 /// The output of a command that might wait for ever.
 pub(crate) fn ended(what: &str, mut child: Child) -> Output {
-    wait_until(what, || child.try_wait().unwrap().is_some());
-    child.wait_with_output().unwrap()
+    let has_ended = comes_true(&mut || child.try_wait().unwrap().is_some());
+    if !has_ended {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(has_ended, "{what}: it would not end: {}", String::from_utf8_lossy(&output.stderr));
+    output
 }
 
 /// Sends a signal by its name.

@@ -13,8 +13,8 @@ use super::{ensemble, evaluate, ngram, train};
 use crate::eval::Ledger;
 use crate::spec::{Allowed, CorpusId, Job, JobId, Part, Split};
 use crate::store::{
-    Claim, Cost, Draft, Machine, Outcome, Published, Record, Store, TestRead, cpu_seconds,
-    peak_memory_bytes, unix_seconds,
+    Checkpoints, Claim, Cost, Draft, Machine, Outcome, Published, Record, Store, TestRead,
+    cpu_seconds, peak_memory_bytes, unix_seconds,
 };
 use crate::train::MetricsLine;
 use crate::{Error, Result};
@@ -179,8 +179,13 @@ impl Bench<'_> {
     /// Makes the record of a job visible. Its corpora are hashed again before: what was read must
     /// be what the job's spec names, however cleverly a file was changed meanwhile.
     pub(super) fn publish(&mut self, draft: Draft, job: &Job, record: &Record) -> Result<()> {
+        self.check_corpora(job)?;
         for id in job.corpora() {
-            self.corpora.get(id)?.check_content()?;
+            if let Err(error) = self.corpora.get(id)?.check_content() {
+                // No date has told it, so that the checkpoints may be of the changed corpus, too.
+                Checkpoints::new(&self.store.work_path(job.id())).forget()?;
+                return Err(error);
+            }
         }
         if let Published::Instead { of } = draft.publish(job, record)? {
             let text = format!(

@@ -21,6 +21,12 @@ mod bounds;
 /// What needs consent.
 mod consents;
 
+/// Corpora that change while a job reads them or while they are written.
+mod cases_corpora;
+
+/// Stores that are damaged, shared, left behind or in the way.
+mod cases_stores;
+
 /// Ensembles over the subsets of their members.
 mod ensemble;
 

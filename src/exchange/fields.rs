@@ -156,18 +156,18 @@ impl Mapping {
         for name in row.values.keys() {
             let Some(role) = self.role(name) else { continue };
             if let Some(loss) = row.number(name)? {
-                let set = match role {
-                    Role::Train => "train".to_owned(),
-                    Role::Eval(set) => set,
-                };
-                found.push((set, loss));
+                found.push((role, loss));
             }
         }
         let beside = found.iter().any(|(_, loss)| loss.is_finite());
-        for (set, loss) in found {
+        for (role, loss) in &found {
+            let set = match role {
+                Role::Train => "train",
+                Role::Eval(set) => set,
+            };
             match loss.is_nan() && beside {
-                true => course.push_gap(&set, step),
-                false => course.push(&set, step, loss),
+                true => course.push_gap(set, step),
+                false => course.push(set, step, *loss),
             }
         }
         Ok(())
@@ -186,7 +186,7 @@ impl Mapping {
         let mut used: BTreeSet<String> = BTreeSet::new();
         for (field, _) in FIELDS {
             used.extend(settings.get(field).copied().map(str::to_owned));
-            if alias::number_field(field).is_none() {
+            if !alias::is_setting(field) {
                 used.extend(self.column(field, row).map(str::to_owned));
             }
         }
@@ -251,7 +251,7 @@ impl Mapping {
             }
         }
         let mut columns = BTreeMap::new();
-        for (field, _) in FIELDS.iter().filter(|(f, _)| alias::number_field(f).is_some()) {
+        for (field, _) in FIELDS.iter().filter(|(f, _)| alias::is_setting(f)) {
             if let Some(mapped) = self.0.get(*field) {
                 columns.extend(mapped.as_deref().map(|column| (*field, column)));
                 continue;
@@ -391,7 +391,8 @@ fn choose<'a>(
             false => "was logged and not set",
         };
         notes.push(format!(
-            "`{name}` {why}, and is not read as {field}; `--map {field}={name}` takes its last value"
+            "`{name}` {why}, and is not read as {field}; `--map {field}={name}` takes its last \
+             value"
         ));
         return None;
     }
@@ -457,7 +458,8 @@ pub(super) fn loss_hint(columns: &BTreeSet<String>) -> String {
 }
 
 /// The first names of a list that has room in a message.
-pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
+#[must_use]
+pub fn listed<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
     const ROOM: usize = 120;
     let mut text = String::new();
     for (index, name) in names.clone().enumerate() {

@@ -86,7 +86,7 @@ impl Format {
                 Err(unknown("standard input has no name that says its format"))
             }
             "gz" | "zst" => Err(Error::usage("compressed files are not read here").hint(
-                "unpack it on the way: zstd -dc FILE | scarce import runs - --format csv; gzip, too",
+                "unpack it on the way: zstd -dc FILE | scarce import runs - --format csv; or gzip",
             )),
             _ => Err(unknown("its name does not say its format")),
         }

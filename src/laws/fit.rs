@@ -93,6 +93,8 @@ pub enum Refusal {
     NoDecrease,
     /// A is too large or too small for a number, in this unit of x.
     Unit,
+    /// A loss is zero, and the law is fitted to logarithms of losses.
+    ZeroLoss,
 }
 
 impl Estimate {
@@ -110,9 +112,9 @@ impl Estimate {
         Some(self.rounding || self.profile.contains(low) && self.profile.contains(high))
     }
 
-    /// Notes whether the leave-one-out range leaves the interval by rounding only: `interval` is the
-    /// one for losses with a noise of at least their last digit, which it is given, and `slack` what
-    /// searches leave of a number.
+    /// Notes whether the leave-one-out range leaves the interval by rounding only: `interval` is
+    /// that for losses with a noise of at least their last digit, which it is given, and `slack`
+    /// what searches leave of a number.
     pub(super) fn excuse_rounding(
         &mut self,
         losses: &[f64],
@@ -124,10 +126,12 @@ impl Estimate {
             return;
         }
         let wide = interval(last_digit(losses));
-        let near = |value: f64| {
-            wide.contains(value) || wide.contains(value - slack) || wide.contains(value + slack)
+        let end = |end: End, by: f64| match end {
+            End::Closed(value) => End::Closed(value + by),
+            open => open,
         };
-        self.rounding = near(low) && near(high);
+        let wide = Interval { low: end(wide.low, -slack), high: end(wide.high, slack), ..wide };
+        self.rounding = wide.contains(low) && wide.contains(high);
     }
 }
 
@@ -143,6 +147,7 @@ impl Refusal {
                 "look at the points: losses that rise need other settings, not a law"
             }
             Self::Unit => "give x in another unit, for example in billions",
+            Self::ZeroLoss => "leave such rows out, or fit by least squares",
         }
     }
 }
@@ -180,6 +185,7 @@ impl fmt::Display for Refusal {
             ),
             Self::NoDecrease => f.write_str("the losses do not fall as x grows: there is no law"),
             Self::Unit => f.write_str("A has no finite value in this unit of x"),
+            Self::ZeroLoss => f.write_str("a loss of zero has no logarithm"),
         }
     }
 }

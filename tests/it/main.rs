@@ -6,6 +6,12 @@
 /// Bad input: messages, hints, exit codes, nothing half written.
 mod bad_input;
 
+/// Tables of losses that look right and are not, or the other way round.
+mod cases_fit;
+
+/// Runs of other programs that look right and are not, or the other way round.
+mod cases_tables;
+
 /// `scarce best`.
 mod best;
 

@@ -113,12 +113,13 @@ impl Estimate {
     }
 
     /// Notes whether the leave-one-out range leaves the interval by rounding only: `interval` is
-    /// that for losses with a noise of at least their last digit, which it is given, and `slack`
-    /// what searches leave of a number.
+    /// that for losses with a noise of at least their last digit, which it is given, `slack` what
+    /// searches leave of a number, and beyond `far` digits were too few to know the number.
     pub(super) fn excuse_rounding(
         &mut self,
         losses: &[f64],
         slack: f64,
+        far: f64,
         interval: impl FnOnce(f64) -> Interval,
     ) {
         let Some((low, high)) = self.leave_one_out else { return };
@@ -130,8 +131,13 @@ impl Estimate {
             End::Closed(value) => End::Closed(value + by),
             open => open,
         };
-        let wide = Interval { low: end(wide.low, -slack), high: end(wide.high, slack), ..wide };
-        self.rounding = wide.contains(low) && wide.contains(high);
+        let widened = |interval: Interval, by: f64| {
+            let (low, high) = (end(interval.low, -by), end(interval.high, by));
+            Interval { low, high, ..interval }
+        };
+        let near = widened(self.profile, far.max(slack));
+        let both = |interval: Interval| interval.contains(low) && interval.contains(high);
+        self.rounding = both(widened(wide, slack)) && both(near);
     }
 }
 
@@ -266,7 +272,8 @@ pub fn fit(curve: &Curve, options: &Options) -> Result<Fit, Refusal> {
     let work = Work::new(curve, options)?;
     let region = work.region();
     let [mut asymptote, exponent, coefficient] = estimates(&work, &region);
-    asymptote.excuse_rounding(curve.y(), SEARCH_SLACK * work.losses.mean, |digit| {
+    let far = 10.0 * last_digit(curve.y());
+    asymptote.excuse_rounding(curve.y(), SEARCH_SLACK * work.losses.mean, far, |digit| {
         let deviation = work.scatter.deviation.max(digit);
         let allowance = Scatter { deviation, ..work.scatter }.allowance(options.level);
         self::asymptote(&work, &Region::new(&work.axis, &work.losses, work.best, allowance))

@@ -16,8 +16,8 @@ use super::quantile::two_sided_t_tail;
 const CHANCE: f64 = 0.01;
 /// Robust standard deviations from which a point is far off.
 const FAR: f64 = 4.0;
-/// The share of normal residuals beyond them.
-const FAR_SHARE: f64 = 6.334e-5;
+/// Relative standard deviation of a median of absolute residuals, times the root of their number.
+const MEDIAN_NOISE: f64 = 1.17;
 /// Residuals below this share of a loss are those of searches, which end before the last digits.
 const SEARCH: f64 = 1e-7;
 /// Points far off that are named.
@@ -84,7 +84,7 @@ impl Residuals {
             robust_deviation,
             far,
             far_points,
-            heavy_tails: told && enough && at_least(far, FAR_SHARE * count as f64) < CHANCE,
+            heavy_tails: told && enough && at_least(far, expected_far(count)) < CHANCE,
             excess_kurtosis: if second > 0.0 { fourth / (second * second) - 3.0 } else { 0.0 },
         }
     }
@@ -165,6 +165,14 @@ fn leverages(tangents: &[Vec<f64>], count: usize) -> Vec<f64> {
         basis.push(direction);
     }
     sums
+}
+
+/// How many of so many normal residuals lie far off, where chance has made the median small: few
+/// points do not know their own deviation.
+fn expected_far(count: usize) -> f64 {
+    let count = count as f64;
+    let bound = FAR * (1.0 - 1.645 * MEDIAN_NOISE / count.sqrt());
+    count * libm::erfc(bound * std::f64::consts::FRAC_1_SQRT_2)
 }
 
 /// P(a Poisson number of this mean is at least `count`).

@@ -453,8 +453,9 @@ mod tests {
         samples[5].loss += 0.5;
         samples[10].loss += 0.4;
         let fit = fit_surface_robust(&samples, Shape::Chinchilla, &quick(), HUBER_DELTA).unwrap();
-        near(value(&fit, Parameter::E), 1.7, 1e-3);
-        near(value(&fit, Parameter::Beta), 0.36, 1e-2);
+        // Two points pull with all that delta allows, against fourteen without any noise.
+        near(value(&fit, Parameter::E), 1.7, 1e-2);
+        near(value(&fit, Parameter::Beta), 0.36, 3e-2);
         assert_eq!(fit.residuals.furthest, 5);
     }
 }

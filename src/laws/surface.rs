@@ -19,7 +19,7 @@ use super::fit::{Estimate, Options, Refusal, SEARCH_SLACK};
 use super::interval::Interval;
 use super::noise::Scatter;
 use super::power::Family;
-use super::residuals::Residuals;
+use super::residuals::{Residuals, last_digit};
 use super::separable::{Problem, Solution, Which};
 use crate::{Error, Result};
 
@@ -361,7 +361,12 @@ impl Work<'_> {
                 rounding: false,
             };
             let slack = SEARCH_SLACK * estimate.value.abs();
-            estimate.excuse_rounding(self.problem.y, slack, |digit| {
+            // Other parameters than E have other units than losses.
+            let far = match parameter {
+                Parameter::E => 10.0 * last_digit(self.problem.y),
+                _ => f64::INFINITY,
+            };
+            estimate.excuse_rounding(self.problem.y, slack, far, |digit| {
                 let deviation = scatter.deviation.max(digit);
                 let allowance = Scatter { deviation, ..scatter }.allowance(options.level);
                 let (low, high) = self.problem.range(which, self.best, allowance);

@@ -150,6 +150,11 @@ fn usual_names_have_prefixes() {
     let (run, _) = read("a.csv", text, "");
     let settings = json!({"lr": 1e-3, "budget_tokens": 2000.0});
     assert_eq!((&run["settings"], loss(&run)), (&settings, Some(3.5)), "metrics are no settings");
+    // A bare loss beside a held-out one is the training loss, as Hugging Face's trainer logs it.
+    let log = "{\"step\":1,\"loss\":5}\n{\"step\":2,\"eval_loss\":4}\n{\"step\":3,\"loss\":3}\n";
+    let (run, said) = read("a.jsonl", log, "");
+    assert_eq!(run["losses"], json!({"eval": 4.0, "train": 3.0}));
+    assert!(said.contains("`loss` stands beside a held-out loss"), "{said}");
     // What is not known is a mapping away.
     let said = place.refuse(&[&place.file("a.csv", "id,final nll,n\na,3.5,1\n")], "");
     assert!(said.contains("hint: say which one it is with `--map loss=final nll`"), "{said}");
@@ -283,6 +288,8 @@ fn other_separators_are_read_or_named() {
         "`3,512` may have thousands or decimals behind its mark\nhint",
     );
     refuses(b"\xFF\xFEi\0d\0", "the text is UTF-16\nhint: write it as UTF-8");
+    refuses(b"id loss\na 3.5\n", "one column only\nhint: if spaces separate them");
+    refuses(b"id,loss\na,\"1,000\"\n", "hint: write thousands without a mark");
     refuses(b"id,loss\n\xE9,3\n", "the text is not UTF-8\nhint: if a spreadsheet");
     refuses(b"PK\x03\x04", "a ZIP file or a workbook\nhint: save the sheet");
 }

@@ -12,6 +12,12 @@ mod cases_prepare;
 /// Tokenizers of other programs.
 mod cases_tokenizers;
 
+/// Tables of losses that look right and are not, or the other way round.
+mod cases_fit;
+
+/// Runs of other programs that look right and are not, or the other way round.
+mod cases_tables;
+
 /// `scarce best`.
 mod best;
 

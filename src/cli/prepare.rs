@@ -98,8 +98,8 @@ pub(super) struct PrepareArgs {
     force: bool,
     /// Threads that encode [default: all cores]
     #[arg(long, value_name = "N")]
-    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=MANY as u64))]
-    threads: Option<usize>,
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=MANY))]
+    threads: Option<u16>,
     /// Print what was done, notes and the manifest as JSON
     #[arg(long)]
     json: bool,
@@ -199,7 +199,7 @@ fn options(args: PrepareArgs) -> Result<PrepareOptions> {
             held_out_sequences: args.held_out_sequences,
         }),
         seed: args.seed,
-        threads: args.threads.unwrap_or_else(cores),
+        threads: args.threads.map_or_else(cores, usize::from),
         format: args.format.map(|format| match format {
             Format::Text => FileKind::Text,
             Format::Jsonl => FileKind::JsonLines,

@@ -94,8 +94,8 @@ impl DataSpec {
         let tokens = self.budget_tokens as f64 * self.epochs / (1.0 - self.mixture_share());
         if tokens > TOKENS_MAX {
             return Err(Error::usage(format!(
-                "`data.epochs` = {:e} of {} tokens are {tokens:.1e} tokens, more than {TOKENS_MAX:e}, \
-                 the most that is taken",
+                "`data.epochs` = {:e} of {} tokens are {tokens:.1e} tokens, more than \
+                 {TOKENS_MAX:e}, the most that is taken",
                 self.epochs, self.budget_tokens
             )));
         }

@@ -96,8 +96,8 @@ pub fn ladder() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().filter(|preset| preset.kind == Family::Pocket).map(|preset| preset.name)
 }
 
-/// Whether a vocabulary is that of a preset which has its own: of the model's width, heads and inner
-/// width, however many blocks there are.
+/// Whether a vocabulary is that of a preset which has its own: of the model's width, heads and
+/// inner width, however many blocks there are.
 #[must_use]
 pub fn fixes_vocabulary(model: &ModelSpec) -> bool {
     let own = |preset: &&Preset| preset.kind != Family::Pocket;

@@ -163,14 +163,14 @@ pub fn stage_name(stage: Stage) -> &'static str {
 pub fn division_sentence(outcome: &Outcome) -> String {
     let Division { per_e_fold, of_members, waves, trained_waves } = outcome.division;
     let late = match trained_waves {
-        done if done < waves => format!("; for {done} of them there was time in the end"),
+        done if done < waves => format!(", of which there was time for {done} in the end"),
         _ => String::new(),
     };
     format!(
         "Longer runs or more members: from the sizes to the search the lowest loss fell by \
          {per_e_fold:.4} nats per factor e of compute, and the average of two foretells \
-         {of_members:.4} for infinitely many members; the time for members is therefore {} wave{}{late}.",
-        waves,
+         {of_members:.4} for infinitely many members; the time for members is therefore {waves} \
+         wave{}{late}.",
         if waves == 1 { "" } else { "s" }
     )
 }
@@ -181,10 +181,10 @@ pub fn size_sentence(outcome: &Outcome) -> String {
     let SizeChoice { won, lowest_parameters, compute_factor, by_rule } = &outcome.choice;
     let size = outcome.size.model;
     let mut text = format!(
-        "The size: {won} had the lowest loss of {} compared at equal compute, with the lowest point \
-         of their curve at {} parameters. A member has {} times that compute, for which the best \
-         size grows by the square root, to {} parameters; the largest preset that is not above is \
-         {by_rule}.",
+        "The size: {won} had the lowest loss of {} compared at equal compute, with the lowest \
+         point of their curve at {} parameters. A member has {} times that compute, for which the \
+         best size grows by the square root, to {} parameters; the largest preset that is not \
+         above is {by_rule}.",
         outcome.scan.len(),
         amount(*lowest_parameters),
         amount(*compute_factor),

@@ -226,7 +226,7 @@ pub struct Outcome {
     pub runs: Vec<Trained>,
     /// Where the members were trained, all of them.
     pub setting: Setting,
-    /// Logit averages on `val` of the first K runs of that setting; K = 1 is the best of them alone.
+    /// Logit averages on `val` of the first K runs of that setting; K = 1 is the best of them.
     pub ensembles: Vec<Loss>,
     /// The record that measured them.
     pub chosen_by: JobId,

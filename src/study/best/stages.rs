@@ -124,14 +124,18 @@ impl Planner<'_> {
         let cell = self.cell(size.model)?;
         let workers = self.options.workers;
         let Some(best) = best_of(runs).map(|run| run.setting) else { return Ok(()) };
-        let all = runs.len() + workers * division.waves;
-        let reserve = self.reserve_seconds(size.flops_per_token, all);
-        let left = self.seconds_left(MEMBERS_END_SHARE) - reserve;
-        let epochs = rounded(self.epochs_in(left / division.waves as f64, size).min(EPOCHS_MAX));
-        if epochs <= SHORTENED_MIN * runs[0].setting.epochs {
-            return Ok(());
-        }
-        let setting = Setting { epochs, ..best };
+        let reserve = |planner: &Self, waves: usize| {
+            planner.reserve_seconds(size.flops_per_token, runs.len() + workers * waves)
+        };
+        let epochs = |waves: usize| {
+            let left = self.seconds_left(MEMBERS_END_SHARE) - reserve(self, waves);
+            rounded(self.epochs_in(left / waves as f64, size).min(EPOCHS_MAX))
+        };
+        // Rather fewer waves than members that are far shorter than the runs of the search.
+        let long = |waves: &usize| epochs(*waves) > SHORTENED_MIN * runs[0].setting.epochs;
+        let Some(waves) = (1..=division.waves).rev().find(long) else { return Ok(()) };
+        division.waves = waves;
+        let (setting, reserve) = (Setting { epochs: epochs(waves), ..best }, reserve(self, waves));
         let first = runs.iter().map(|run| run.seed).max().map_or(0, |seed| seed + 1);
         let mut seeds = first..;
         for wave in 0..division.waves {

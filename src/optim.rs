@@ -52,6 +52,8 @@ pub struct StepReport {
     pub gradient_norm: f64,
     /// Learning rate used.
     pub lr: f64,
+    /// Whether all weights are finite after the update.
+    pub is_finite: bool,
 }
 
 struct Piece<'a> {
@@ -59,6 +61,7 @@ struct Piece<'a> {
     gradient: &'a mut [f32],
     lanes: Vec<&'a [f32]>,
     sum_squares: f64,
+    is_finite: bool,
     weights: &'a mut [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
@@ -103,7 +106,7 @@ impl Optimizer {
         });
         let gradient_norm = pieces.iter().map(|piece| piece.sum_squares).sum::<f64>().sqrt();
         if !gradient_norm.is_finite() {
-            return StepReport { gradient_norm, lr };
+            return StepReport { gradient_norm, lr, is_finite: false };
         }
         let updates = step + 1;
         let update = adamw::Update {
@@ -121,8 +124,11 @@ impl Optimizer {
             let update = adamw::Update { weight_decay, ..update };
             let Piece { weights, first, second, gradient, .. } = piece;
             adamw::step(kernels, weights, first, second, gradient, &update);
+            // The piece lies in the cache now, so that this costs next to nothing.
+            piece.is_finite = adamw::all_finite(kernels, weights);
         });
-        StepReport { gradient_norm, lr }
+        let is_finite = pieces.iter().all(|piece| piece.is_finite);
+        StepReport { gradient_norm, lr, is_finite }
     }
 
     fn cut<'a>(
@@ -142,6 +148,7 @@ impl Optimizer {
                 gradient: take(&mut gradient, length),
                 lanes: others.iter().map(|lane| &lane[range.clone()]).collect(),
                 sum_squares: 0.0,
+                is_finite: true,
                 weights: take(&mut weights, length),
                 first: take(&mut first, length),
                 second: take(&mut second, length),

@@ -1,11 +1,15 @@
-//! The highest rate of multiply-adds that kernels could reach: work on registers only.
+//! Work to be timed: multiply-adds in registers, which no kernel can beat, and the products of a
+//! training step, by which arithmetics are compared.
 //!
 //! A benchmark times [`multiply_adds`] and divides the FLOPs that it returns by the seconds; then
-//! it times operations and shows their share of this peak. Nothing here reads a clock.
+//! it times operations and shows their share of this peak. [`Products`] costs milliseconds, so that
+//! a machine can be measured before its first run. Nothing here reads a clock.
 
 use std::hint::black_box;
 
+use crate::buffer::Scratch;
 use crate::isa::{Arithmetic, Isa, Kernels};
+use crate::ops::linear::{self, LinearWeights};
 
 /// Multiplies and adds in registers for `rounds` rounds with the instruction that the products of
 /// `kernels` use, and returns how many FLOPs that were.
@@ -41,6 +45,70 @@ fn portable(rounds: usize) -> f64 {
     }
     black_box(sums);
     (2 * CHAINS) as f64
+}
+
+/// Rows of the products that are compared: the tokens of a short sequence.
+const POSITIONS: usize = 256;
+/// Inputs and outputs of the layers that are compared: of models of one and of seven million
+/// parameters. Larger ones take longer, and a busy machine interrupts each of their products.
+const LAYERS: [[usize; 2]; 2] = [[128, 344], [256, 256]];
+
+/// The three products of linear layers as a training step has them, with the packing of all
+/// operands but the weights, which a step packs once for many sequences.
+#[derive(Debug)]
+pub struct Products {
+    kernels: Kernels,
+    layers: Vec<Layer>,
+    scratch: Scratch,
+}
+
+/// A linear layer with its activations and gradients.
+#[derive(Debug)]
+struct Layer {
+    weights: LinearWeights,
+    x: Vec<f32>,
+    y: Vec<f32>,
+    dx: Vec<f32>,
+    dy: Vec<f32>,
+    dw: Vec<f32>,
+}
+
+impl Products {
+    /// Allocates and packs everything.
+    pub fn new(kernels: Kernels) -> Products {
+        let bytes = |[inputs, outputs]: [usize; 2]| {
+            linear::scratch_bytes(kernels, POSITIONS, outputs, inputs)
+        };
+        let scratch = Scratch::with_bytes(LAYERS.into_iter().map(bytes).max().unwrap_or(0));
+        let layers = LAYERS.into_iter().map(|[inputs, outputs]| {
+            let mut weights = LinearWeights::new(kernels, outputs, inputs);
+            weights.pack(&vec![0.01; outputs * inputs]);
+            Layer {
+                weights,
+                x: vec![0.5; POSITIONS * inputs],
+                y: vec![0.0; POSITIONS * outputs],
+                dx: vec![0.0; POSITIONS * inputs],
+                dy: vec![0.25; POSITIONS * outputs],
+                dw: vec![0.0; outputs * inputs],
+            }
+        });
+        Products { kernels, layers: layers.collect(), scratch }
+    }
+
+    /// Products, each to be timed apart: pieces of less than a millisecond.
+    pub const COUNT: usize = 3 * LAYERS.len();
+
+    /// Multiplies product `index`, and returns how many FLOPs that were.
+    pub fn run(&mut self, index: usize) -> f64 {
+        let (kernels, scratch) = (self.kernels, &mut self.scratch);
+        let Layer { weights, x, y, dx, dy, dw } = &mut self.layers[index / 3];
+        match index % 3 {
+            0 => linear::forward(kernels, x, weights, y, scratch),
+            1 => linear::backward_input(kernels, dy, weights, dx, scratch),
+            _ => linear::backward_weight(kernels, x, dy, weights.outputs(), dw, scratch),
+        }
+        (2 * POSITIONS * weights.outputs() * weights.inputs()) as f64
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -109,6 +177,25 @@ mod tests {
     use super::*;
     use crate::isa::Precision;
     use crate::testing::kernels;
+
+    #[test]
+    fn every_kernel_does_the_products_of_a_step() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            for kernels in kernels(precision) {
+                let mut products = Products::new(kernels);
+                let all = |products: &mut Products| {
+                    (0..Products::COUNT).fold(0.0, |flops, index| flops + products.run(index))
+                };
+                let flops = all(&mut products);
+                assert_eq!(flops.to_bits(), 168_296_448_f64.to_bits(), "{kernels:?}");
+                // These numbers and their sums are exact in bf16 and f32, so all agree.
+                let [narrow, wide] = &products.layers[..] else { panic!("two layers") };
+                assert_eq!([narrow.dw[0], wide.dw[0]].map(f32::to_bits), [32_f32.to_bits(); 2]);
+                all(&mut products);
+                assert_eq!(products.layers[1].dw[0].to_bits(), 64_f32.to_bits(), "{kernels:?}");
+            }
+        }
+    }
 
     #[test]
     fn every_kernel_has_a_peak() {

@@ -3,7 +3,7 @@
 //! Each check prints the share of its bound that the worst element used, so that a bound that has
 //! become loose, or nearly tight, is seen. Loosening one needs a sentence here.
 
-use crate::isa::{Isa, Kernels, Precision};
+use crate::isa::{Arithmetic, Isa, Kernels, Precision};
 use crate::random::Stream;
 
 /// Half a unit in the last place of f32, relative.
@@ -28,21 +28,30 @@ pub fn instruction_sets() -> Vec<Isa> {
     here
 }
 
+/// All kernels of this machine in a precision: every instruction set with every arithmetic that it
+/// can do.
+fn kernels_here(precision: Precision) -> Vec<Kernels> {
+    let of = |isa| {
+        let arithmetics = Arithmetic::of(isa, precision);
+        arithmetics.map(move |arithmetic| Kernels::with_arithmetic(isa, arithmetic))
+    };
+    instruction_sets().into_iter().flat_map(of).collect()
+}
+
 /// All kernels of this machine in a precision.
 #[cfg(not(test))]
 pub fn kernels(precision: Precision) -> Vec<Kernels> {
-    instruction_sets().into_iter().map(|isa| Kernels::new(isa, precision)).collect()
+    kernels_here(precision)
 }
 
 /// All kernels in a precision: those of this machine, and AMX, if need be by emulation.
 #[cfg(test)]
 pub fn kernels(precision: Precision) -> Vec<Kernels> {
-    let mut kernels: Vec<Kernels> =
-        instruction_sets().into_iter().map(|isa| Kernels::new(isa, precision)).collect();
+    let mut kernels = kernels_here(precision);
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if precision == Precision::Bf16 && Isa::detect() < Isa::Amx {
         println!("EMULATED: AMX");
-        kernels.extend(Kernels::emulated_amx(precision));
+        kernels.extend(Kernels::emulated_amx());
     }
     kernels
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
+use scarce_engine::isa::Kernels;
 use scarce_engine::ops::linear::{self, LinearWeights};
 use scarce_engine::pool::Pool;
 use scarce_engine::{buffer::Scratch, roofline};
@@ -13,10 +14,13 @@ use serde_json::json;
 use super::options::{ThreadArgs, processors};
 use super::print;
 use crate::data::{Corpus, CorpusWriter, InputFacts, Provenance, SplitPolicy, Splits, Vocabulary};
-use crate::lab::{Corpora, Lab, LocalLab, kernels, numerics};
+use crate::error::quoted_path;
+use crate::lab::{Corpora, Lab, LocalLab, all_kernels, foreseen, numerics};
 use crate::model::Model;
 use crate::report::table::{Align, Table};
-use crate::spec::{CorpusFacts, FeedForward, Job, Precision, Request, Split, TrainSpec, resolve};
+use crate::spec::{
+    Allowed, CorpusFacts, FeedForward, Job, Precision, Request, Split, TrainSpec, resolve,
+};
 use crate::store::{Store, busy_seconds, cpu_seconds, peak_memory_bytes};
 use crate::train::{Cohort, Feed};
 use crate::{Error, Result};
@@ -53,20 +57,25 @@ struct TrainBench {
     /// Shape: XS (1.05 M parameters), S (6.84 M) or M (33.7 M)
     #[arg(long, value_parser = ["XS", "S", "M"], default_value = "XS")]
     config: String,
-    /// Arithmetic of the products
+    /// Precision of the products
     #[arg(long, value_parser = ["f32", "bf16"], default_value = "bf16")]
     precision: String,
+    /// Arithmetic of the products, instead of the one that a new store would choose for the
+    /// precision: bf16-rounded, bf16-dot or bf16-amx
+    #[arg(long, value_name = "NAME")]
+    arithmetic: Option<String>,
     #[command(flatten)]
     threads: ThreadArgs,
     /// Members stepped together as one cohort
     #[arg(long, value_name = "E", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
     members: u16,
     /// Timed steps, split over the windows
     #[arg(long, value_name = "N", default_value_t = 25)]
     steps: u64,
     /// Windows whose median is taken
     #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     windows: u64,
     /// Print one JSON line
     #[arg(long)]
@@ -155,7 +164,10 @@ fn train(arguments: &TrainBench) -> Result<()> {
     let threads = arguments.threads.count();
     let pool = Pool::new(threads);
     let spec = bench_spec(&arguments.precision, shape, &corpus.facts())?;
-    let kernels = kernels(spec.precision)?;
+    let kernels = match &arguments.arithmetic {
+        Some(name) => named_kernels(name, spec.precision)?,
+        None => foreseen(None, spec.precision)?.kernels,
+    };
     let model = Model::new(&spec.model, spec.data.sequence_tokens as usize, kernels);
     let mut members = Vec::new();
     for member in 0..u64::from(arguments.members) {
@@ -198,6 +210,15 @@ fn train(arguments: &TrainBench) -> Result<()> {
         print::data(&lines.map(|(key, value)| format!("{key:<24}{value}\n")).collect::<String>());
     }
     Ok(())
+}
+
+fn named_kernels(name: &str, precision: Precision) -> Result<Kernels> {
+    let all = all_kernels(precision)?;
+    all.iter().copied().find(|kernels| kernels.arithmetic().name() == name).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|kernels| kernels.arithmetic().name()).collect();
+        Error::usage("--arithmetic: this machine has none of that name in this precision")
+            .hint(format!("it has {}", names.join(", ")))
+    })
 }
 
 fn bench_spec(precision: &str, shape: [u32; 7], corpus: &CorpusFacts) -> Result<TrainSpec> {
@@ -248,7 +269,7 @@ impl Folder {
     fn new() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("scarce-bench-{}", std::process::id()));
         if path.exists() {
-            return Err(Error::usage(format!("`{}` is in the way", path.display())));
+            return Err(Error::usage(format!("`{}` is in the way", quoted_path(&path))));
         }
         std::fs::create_dir(&path).map_err(|cause| Error::io("create", &path, &cause))?;
         Ok(Self(path))
@@ -264,8 +285,7 @@ impl Drop for Folder {
 /// The peers' learnable stream: a noisy affine chain over the vocabulary, 64 batches long.
 fn write_stream(target: &std::path::Path, shape: [u32; 7]) -> Result<()> {
     let [.., vocabulary, sequence, batch] = shape;
-    let words =
-        Vocabulary { size: vocabulary, separator: None, tokenizer: None, token_bytes: None };
+    let words = Vocabulary { size: vocabulary, separator: None, tokenizer: None };
     let mut writer = CorpusWriter::create(target, false, words)?;
     let mut state = 1_u64;
     let mut random = |below: u32| {
@@ -289,6 +309,7 @@ fn write_stream(target: &std::path::Path, shape: [u32; 7]) -> Result<()> {
         split_policy: SplitPolicy::Generated,
         duplicates: None,
         input: InputFacts::default(),
+        allowed: Allowed::NONE,
         floor_nats: Splits::default(),
         side: std::collections::BTreeMap::new(),
     })?;
@@ -297,8 +318,8 @@ fn write_stream(target: &std::path::Path, shape: [u32; 7]) -> Result<()> {
 
 fn roofline(arguments: &RooflineBench) -> Result<()> {
     let mut rows = Vec::new();
-    for precision in [Precision::F32, Precision::Bf16] {
-        let kernels = kernels(precision)?;
+    let all = [all_kernels(Precision::F32)?, all_kernels(Precision::Bf16)?].concat();
+    for kernels in all {
         let peak = rate(|| roofline::multiply_adds(kernels, 2_000_000));
         for [inputs, outputs] in [[128, 512], [256, 1024], [512, 2048], [512, 8192]] {
             let product = product_rate(kernels, 256, outputs, inputs);
@@ -337,12 +358,7 @@ fn roofline(arguments: &RooflineBench) -> Result<()> {
 }
 
 /// FLOP/s of the forward product `[rows, inputs] x [inputs, outputs]` with packed weights.
-fn product_rate(
-    kernels: scarce_engine::isa::Kernels,
-    rows: usize,
-    outputs: usize,
-    inputs: usize,
-) -> f64 {
+fn product_rate(kernels: Kernels, rows: usize, outputs: usize, inputs: usize) -> f64 {
     let mut weights = LinearWeights::new(kernels, outputs, inputs);
     weights.pack(&vec![0.01; outputs * inputs]);
     let (x, mut y) = (vec![0.5; rows * inputs], vec![0.0; rows * outputs]);

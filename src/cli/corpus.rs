@@ -1,7 +1,8 @@
 //! What a corpus holds, for people: after `scarce prepare`, and for `scarce show`.
 
 use crate::data::{
-    Duplicates, Manifest, SplitFacts, SplitPolicy, SyntheticFacts, TokenizerFacts, TrainedFacts,
+    Duplicates, InputFacts, LostFacts, Manifest, SplitFacts, SplitPolicy, SyntheticFacts,
+    TokenizerFacts, TrainedFacts,
 };
 use crate::report::table::{Align, Table};
 use crate::spec::Split;
@@ -47,6 +48,12 @@ pub(super) fn describe(manifest: &Manifest) -> String {
     if let Some(facts) = &manifest.tokenizer {
         line("tokenizer", &tokenizer(facts));
     }
+    for (part, lost) in manifest.tokenizer.iter().flat_map(|facts| &facts.lost) {
+        line("lost", &lost_text(part, lost));
+    }
+    if !manifest.allowed.is_empty() {
+        line("allowed", &manifest.allowed.to_string());
+    }
     line("splits", &policy(&manifest.split_policy));
     if let Some(shared) = &manifest.duplicates {
         line("duplicates", &duplicates("held-out", shared));
@@ -59,6 +66,10 @@ pub(super) fn describe(manifest: &Manifest) -> String {
     if manifest.input.file_count > 0 {
         let first = manifest.input.files.first().map_or("", String::as_str);
         line("input", &format!("{} files, {first} first", manifest.input.file_count));
+    }
+    let InputFacts { copies_left_out, copies_kept, .. } = manifest.input;
+    if copies_left_out + copies_kept > 0 {
+        line("copies", &format!("{copies_left_out} left out, {copies_kept} kept in training"));
     }
     line("written by", &manifest.written_by);
     format!("{text}\n{}", parts(manifest).to_text())
@@ -73,6 +84,11 @@ fn tokenizer(facts: &TokenizerFacts) -> String {
     };
     let exact = if facts.token_bytes_exact { "exact" } else { "estimates" };
     format!("{made}; bytes of tokens are {exact}; separator {}", facts.separator)
+}
+
+fn lost_text(part: &str, lost: &LostFacts) -> String {
+    let LostFacts { text_bytes, unknown_bytes, dropped_bytes } = lost;
+    format!("{part}: {unknown_bytes} bytes unknown, {dropped_bytes} dropped, of {text_bytes}")
 }
 
 fn policy(policy: &SplitPolicy) -> String {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::print;
-use crate::error::suggest;
+use crate::error::{quoted, suggest};
 use crate::report::table::{Align, Table};
 use crate::store::{ForeignRecord, Store};
 use crate::{Error, Result};
@@ -73,7 +73,7 @@ pub(super) fn list(store: &Store, arguments: &ForeignArgs, json: bool) -> Result
     let mut conditions = Vec::new();
     for condition in &arguments.only {
         let Some((name, value)) = condition.split_once('=') else {
-            return Err(Error::usage(format!("--where: `{condition}` is not COL=VALUE")));
+            return Err(Error::usage(format!("--where: `{}` is not COL=VALUE", quoted(condition))));
         };
         conditions.push((known(name, &names)?.to_owned(), value.to_owned()));
     }
@@ -118,8 +118,11 @@ pub(super) fn show(store: &Store, prefix: &str, json: bool, error: Error) -> Res
         [record] => record,
         several => {
             let count = several.len();
-            return Err(Error::usage(format!("{count} foreign runs start with `{prefix}`"))
-                .hint("give more digits, or the whole id of one"));
+            return Err(Error::usage(format!(
+                "{count} foreign runs start with `{}`",
+                quoted(prefix)
+            ))
+            .hint("give more digits, or the whole id of one"));
         }
     };
     let history = store.foreign_history(record)?;
@@ -200,7 +203,7 @@ fn known<'a>(name: &'a str, names: &BTreeSet<&str>) -> Result<&'a str> {
     if names.contains(name) {
         return Ok(name);
     }
-    let error = Error::usage(format!("no foreign run has a column `{name}`"));
+    let error = Error::usage(format!("no foreign run has a column `{}`", quoted(name)));
     Err(match suggest(name, names.iter().copied()) {
         Some(near) => error.hint(near),
         None => error.hint("`scarce runs --foreign --csv | head -1` lists the columns"),

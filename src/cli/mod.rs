@@ -27,11 +27,12 @@ mod train;
 mod tune;
 mod worker;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Pre-training when data is the limit and compute is not.
 #[derive(Debug, Parser)]
@@ -88,13 +89,15 @@ enum Verb {
 #[must_use]
 pub fn main() -> ExitCode {
     exit_with_one_on_a_bug();
-    let result = match Arguments::try_parse() {
+    run_words(std::env::args_os())
+}
+
+/// Runs one command, its name first, in this process. [`main`] does so with its own words; tests
+/// that try thousands of inputs do not start a process for each.
+pub fn run_words(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let result = match Arguments::try_parse_from(words) {
         Ok(arguments) => run(arguments.verb),
-        // Help and version are answers, not errors: they go to stdout and end with 0.
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return without_a_verb(&error),
     };
     match result {
         Ok(code) => code,
@@ -103,6 +106,36 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// What the parser of the flags has to say instead of a verb to run.
+fn without_a_verb(parsed: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
+    };
+    // Help and version are answers, not errors: they go to stdout and end with 0.
+    let help = [DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion];
+    if help.contains(&parsed.kind()) {
+        let _ = parsed.print();
+        return ExitCode::from(if parsed.use_stderr() { 2 } else { 0 });
+    }
+    // Paragraphs: the error, tips, the usage, and where to read more. The first with anything to
+    // do about it is the hint, unless the error brings its own.
+    let text = parsed.render().to_string();
+    let mut paragraphs = text.split("\n\n").map(str::trim);
+    let error = paragraphs.next().and_then(|first| Error::heard(2, first));
+    let hint = paragraphs.next().map(|hint| match hint.strip_prefix("tip: ") {
+        Some(tip) => tip.to_owned(),
+        None => hint
+            .replace("Usage: ", "usage: ")
+            .replace("For more information, ", "")
+            .trim_end_matches('.')
+            .to_owned(),
+    });
+    print::error(
+        &error.unwrap_or_else(|| Error::usage(text.clone())).hint(hint.unwrap_or_default()),
+    );
+    ExitCode::from(2)
 }
 
 fn run(verb: Verb) -> Result<ExitCode> {

@@ -1,12 +1,21 @@
 //! Flags that several verbs share.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::lab::{Corpora, LocalOptions, WorkOptions};
-use crate::spec::{Allowed, Consent, CorpusFacts, Request, Resolved, named_corpus, resolve};
+use super::print;
+use crate::error::quoted_path;
+use crate::lab::{Consents, Corpora, Crowd, Demand, LocalOptions, WorkOptions, consents};
+use crate::spec::{
+    Allowed, Consent, CorpusFacts, Job, Request, Resolved, TrainSpec, named_corpus, resolve,
+};
+use crate::store::Store;
 use crate::{Error, Result};
+
+/// More workers, and more threads of each, than any machine has a use for.
+pub(super) const MANY: i64 = 1024;
 
 /// Where records and corpora lie.
 #[derive(Debug, Args)]
@@ -41,7 +50,7 @@ pub(super) struct AllowArgs {
 #[derive(Debug, Args)]
 pub(super) struct ThreadArgs {
     /// Threads inside a run; default: one per core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     threads: Option<u16>,
 }
 
@@ -67,10 +76,10 @@ pub(super) struct Running {
 #[derive(Debug, Args)]
 pub(super) struct PoolArgs {
     /// Worker processes; default: one per core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     workers: Option<u16>,
     /// Threads of each worker; default: 1
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     threads: Option<u16>,
     #[command(flatten)]
     allow: AllowArgs,
@@ -130,6 +139,11 @@ impl PoolArgs {
 }
 
 impl Places {
+    /// The store, if there is one: looking makes none.
+    pub(super) fn existing_store(&self) -> Result<Option<Store>> {
+        Store::look(&self.store)
+    }
+
     /// Opens the corpora; at least one is needed.
     pub(super) fn open_corpora(&self) -> Result<Corpora> {
         if self.corpus.is_empty() {
@@ -146,7 +160,7 @@ impl SpecSource {
     /// Reads and resolves the spec against the corpus that it names, else against the first one.
     pub(super) fn resolve(&self, corpora: &Corpora) -> Result<Resolved> {
         let file = match &self.spec {
-            Some(path) => Some((path.display().to_string(), read_text(path)?)),
+            Some(path) => Some((quoted_path(path), read_text(path)?)),
             None => None,
         };
         let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
@@ -157,19 +171,52 @@ impl SpecSource {
     }
 }
 
+/// Asks for the consent that jobs need, before any work, and tells what differs from the request.
+pub(super) fn ask(
+    jobs: &[Job],
+    places: (Option<&Store>, &Corpora),
+    allowed: Allowed,
+) -> Result<()> {
+    let Consents { notes, .. } = consents(jobs, places, allowed)?;
+    notes.iter().for_each(|text| print::note(&format!("note: {text}")));
+    Ok(())
+}
+
+/// Whether memory holds what is planned, in a few words for `--dry-run`.
+pub(super) fn memory_verdict(demand: &Demand, spec: Option<&TrainSpec>, crowd: Crowd) -> String {
+    let Some(most) = demand.most_bytes() else {
+        return "the system does not tell how much can be had".to_owned();
+    };
+    let verdict = match demand.check(spec, crowd) {
+        Ok(()) => "it fits".to_owned(),
+        Err(error) => format!("it does not fit ({})", error.hint_text().unwrap_or_default()),
+    };
+    format!("{} can be had: {verdict}", print::bytes(most))
+}
+
 /// The first corpus' facts.
 pub(super) fn facts(corpora: &Corpora) -> Result<CorpusFacts> {
     let first = corpora.first().ok_or_else(|| Error::usage("a corpus is needed: --corpus DIR"))?;
     Ok(first.facts())
 }
 
+/// Bytes of a spec or a study that are plenty.
+const SPEC_BYTES_MAX: u64 = 1 << 20;
+
 pub(super) fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|cause| match cause.kind() {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(SPEC_BYTES_MAX + 1).read_to_string(&mut text));
+    read.map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => {
-            Error::usage(format!("there is no spec file `{}`", path.display()))
+            Error::usage(format!("there is no spec file `{}`", quoted_path(path)))
         }
         _ => Error::io("read", path, &cause),
-    })
+    })?;
+    if text.len() as u64 > SPEC_BYTES_MAX {
+        return Err(Error::usage(format!("{}: no spec is longer than 1 MiB", quoted_path(path))));
+    }
+    Ok(text)
 }
 
 /// Logical processors of this machine.

@@ -6,21 +6,25 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::options::{AllowArgs, MANY};
 use super::signals::Interrupt;
 use super::{corpus, print};
 use crate::data::{
-    InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit, prepare,
-    prepare_synthetic,
+    FileKind, InvalidUtf8, Observer, PrepareOptions, Prepared, Publication, SequenceSplit,
+    TokenInteger, prepare, prepare_synthetic,
 };
+use crate::error::quoted;
 use crate::spec::SideName;
 use crate::{Error, Result};
 
 /// Arguments of `scarce prepare`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Inputs are files and directories of .txt, .md, .jsonl (each also .gz or .zst), .parquet, and .bin of
-nanoGPT or llm.c. By default 10 % of the documents become the validation split and 5 % the sealed
-test split, by a hash of their content. A corpus is token files, splits, tokenizer and manifest.")]
+Inputs are files and directories of .txt, .md, .jsonl, .json (each also .gz or .zst), .parquet, and
+.bin of nanoGPT, llm.c or Megatron; `-` is standard input, and --format reads any other name. In
+directories plain .json is passed over. Exact copies of documents are left out. By default 10 % of
+the documents become the validation split and 5 % the sealed test split, by a hash of their content.
+A corpus is token files, splits, tokenizer and manifest.")]
 pub(super) struct PrepareArgs {
     /// Files and directories to read
     #[arg(value_name = "INPUT", required_unless_present = "synthetic")]
@@ -35,7 +39,10 @@ pub(super) struct PrepareArgs {
         conflicts_with_all = ["inputs", "val", "test", "side", "vocab", "tokenizer"]
     )]
     synthetic: Option<String>,
-    /// Field of JSON lines, or column of Parquet files, that holds the text
+    /// What every file holds, whatever it is called
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Field of JSON, or column of Parquet files, that holds the text; nested as raw.content
     #[arg(long, value_name = "FIELD", default_value = "text")]
     text_field: String,
     /// Size of the byte-level tokenizer to train [default: by the amount of text]
@@ -72,7 +79,15 @@ pub(super) struct PrepareArgs {
     /// With --paper-split: sequences of each held-out split
     #[arg(long, value_name = "N", default_value_t = 1024, requires = "paper_split")]
     held_out_sequences: u64,
-    /// What to do about bytes that are not UTF-8
+    /// Integers of .bin files without a header [default: u16, refused if they look wider]
+    #[arg(long, value_enum, value_name = "TYPE")]
+    token_width: Option<TokenWidth>,
+    /// Keep exact copies of documents in the training split
+    #[arg(long)]
+    keep_duplicates: bool,
+    #[command(flatten)]
+    allow: AllowArgs,
+    /// What to do about bytes that are not UTF-8, and about escapes of half surrogate pairs
     #[arg(long, value_enum, value_name = "POLICY", default_value = "refuse")]
     invalid_utf8: Utf8Policy,
     /// Seed of the split and of the sample that the tokenizer is trained on
@@ -83,10 +98,42 @@ pub(super) struct PrepareArgs {
     force: bool,
     /// Threads that encode [default: all cores]
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=MANY))]
+    threads: Option<u16>,
     /// Print what was done, notes and the manifest as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// The values of `--format`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    /// A document per file
+    Text,
+    /// A document per line, in a field of an object
+    Jsonl,
+    /// A document per object, in a list or one after the other
+    Json,
+    /// A document per row
+    Parquet,
+    /// Tokens
+    Bin,
+}
+
+/// The values of `--token-width`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum TokenWidth {
+    /// One byte
+    U8,
+    /// Two bytes: nanoGPT's
+    #[value(alias = "i16")]
+    U16,
+    /// Four bytes, also with a sign
+    #[value(alias = "i32")]
+    U32,
+    /// Eight bytes, also with a sign
+    #[value(alias = "i64")]
+    U64,
 }
 
 /// The values of `--invalid-utf8`.
@@ -152,7 +199,22 @@ fn options(args: PrepareArgs) -> Result<PrepareOptions> {
             held_out_sequences: args.held_out_sequences,
         }),
         seed: args.seed,
-        threads: args.threads.unwrap_or_else(cores),
+        threads: args.threads.map_or_else(cores, usize::from),
+        format: args.format.map(|format| match format {
+            Format::Text => FileKind::Text,
+            Format::Jsonl => FileKind::JsonLines,
+            Format::Json => FileKind::Json,
+            Format::Parquet => FileKind::Parquet,
+            Format::Bin => FileKind::Tokens,
+        }),
+        token_integer: args.token_width.map(|width| match width {
+            TokenWidth::U8 => TokenInteger::U8,
+            TokenWidth::U16 => TokenInteger::U16,
+            TokenWidth::U32 => TokenInteger::U32,
+            TokenWidth::U64 => TokenInteger::U64,
+        }),
+        keep_duplicates: args.keep_duplicates,
+        allowed: args.allow.set(),
     })
 }
 
@@ -163,7 +225,7 @@ fn side(word: &str) -> Result<(SideName, PathBuf)> {
             let name = name.parse::<SideName>().map_err(|error| error.within("--side"))?;
             Ok((name, PathBuf::from(path)))
         }
-        _ => Err(Error::usage(format!("--side {word}: `NAME=PATH` was expected"))
+        _ => Err(Error::usage(format!("--side {}: `NAME=PATH` was expected", quoted(word)))
             .hint("for example `--side wiki=wiki.jsonl`")),
     }
 }

@@ -10,6 +10,7 @@ use super::plot::{own, write};
 use super::print;
 use super::study::read_study;
 use crate::data::Corpus;
+use crate::error::quoted_path;
 use crate::lab::{Corpora, StoredLab};
 use crate::report::chart;
 use crate::report::page::{Block, Figure, Page, Section, Source};
@@ -77,11 +78,12 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
     let file = read_study(&arguments.study)?;
     let corpora = arguments.places.open_corpora()?;
     let root = &arguments.places.store;
-    if !root.join("format").is_file() {
-        return Err(Error::usage(format!("there is no store at `{}`", root.display()))
-            .hint(format!("run `scarce {}` first, or name its --store", file.plan.verb())));
-    }
-    let store = Store::open(root)?;
+    let none = || {
+        let error = Error::usage(format!("there is no store at `{}`", quoted_path(root)));
+        error.hint(format!("run `scarce {}` first, or name its --store", file.plan.verb()))
+    };
+    let store = Store::look(root)?.ok_or_else(none)?;
+    file.plan.check_sets(&arguments.set)?;
     let told = tell(&file, &arguments.set, (&store, &corpora))?;
     let corpus = corpora.get(facts(&corpora)?.id)?;
     let ids: BTreeSet<JobId> = told.records.iter().map(|record| record.id).collect();
@@ -112,7 +114,7 @@ pub(super) fn write_page(
     for record in records {
         page.sources.push(Source::of_record(record, &store.job(record.id)?, known(record.id)));
     }
-    page.test_reads = store.test_reads()?;
+    page.test_reads = store.test_reads(&mut |text| print::warning(&text))?;
     page.test_reads.retain(|read| read.corpus == corpus.id());
     let path = out.join("report.html");
     write_atomically(&path, page.to_html().as_bytes())?;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::options::{Places, PoolArgs, facts, read_text};
+use super::options::{Places, PoolArgs, ask, facts, memory_verdict, read_text};
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
-use crate::lab::{Corpora, Lab, LocalLab, LocalOptions, StoredLab};
+use crate::error::quoted_path;
+use crate::lab::{Corpora, Crowd, Demand, Lab, LocalLab, LocalOptions, StoredLab};
 use crate::report::number;
-use crate::spec::{CorpusFacts, Job, Request};
+use crate::spec::{CorpusFacts, Job, Request, TrainSpec};
 use crate::store::Store;
 use crate::study::{Message, StudyFile};
 use crate::{Error, Result};
@@ -62,13 +63,31 @@ impl StudyArgs {
         }
     }
 
-    /// Runs a planner on worker processes, with a progress bar.
+    /// Asks for the consent that runs need to which the study may come, and says how much memory as
+    /// many of them need as run at a time.
+    pub(super) fn ask(&self, study: &Study, runs: Vec<TrainSpec>) -> Result<(Demand, Crowd)> {
+        let pool = self.pool.options(usize::MAX)?;
+        let crowd = Crowd { workers: pool.workers, threads: pool.threads };
+        let demand = Demand::of_runs(&runs, crowd)?;
+        let jobs: Vec<Job> = runs.into_iter().map(Job::Train).collect();
+        ask(&jobs, (Some(&study.store), &study.corpora), pool.allowed)?;
+        Ok((demand, crowd))
+    }
+
+    /// Runs a planner on worker processes, with a progress bar. A study that is complete needs none
+    /// of them, and no memory for any.
     pub(super) fn run<T>(
         &self,
         study: &Study,
         title: &'static str,
-        plan: impl FnOnce(&mut dyn Lab) -> Result<T>,
+        (demand, crowd): (Demand, Crowd),
+        plan: impl Fn(&mut dyn Lab) -> Result<T>,
     ) -> Result<T> {
+        let mut stored = StoredLab::new(study.store.clone());
+        match plan(&mut stored) {
+            Err(_) if !stored.missing().is_empty() => demand.check(None, crowd)?,
+            known => return known,
+        }
         let pool = self.pool.options(usize::MAX)?;
         with_lab((&study.store, &study.corpora), pool, title, plan)
     }
@@ -77,6 +96,7 @@ impl StudyArgs {
     pub(super) fn preview<T>(
         &self,
         study: &Study,
+        (demand, crowd): (Demand, Crowd),
         plan: impl FnOnce(&mut dyn Lab) -> Result<T>,
     ) -> Result<()> {
         let mut lab = StoredLab::new(study.store.clone());
@@ -93,6 +113,8 @@ impl StudyArgs {
             print::json(&json!({
                 "known": lab.known().len(), "needed": lab.missing().len(), "tokens": cost.tokens,
                 "flops": cost.flops, "disk_bytes": cost.disk_bytes, "hours": hours, "ids": ids,
+                "memory_bytes": demand.together_bytes,
+                "available_memory_bytes": demand.most_bytes(), "fits": demand.fits(),
             }));
             return Ok(());
         }
@@ -115,6 +137,11 @@ impl StudyArgs {
                 None => "time unknown: the store has no runs to take the speed from\n".to_owned(),
             };
             text += "a search decides by its results what comes after these\n";
+            text += &format!(
+                "{workers} at a time need up to {} of memory; {}\n",
+                print::bytes(demand.together_bytes),
+                memory_verdict(&demand, None, crowd)
+            );
         }
         print::data(&text);
         Ok(())
@@ -144,7 +171,7 @@ pub(super) fn with_lab<T>(
 
 /// Reads a study file.
 pub(super) fn read_study(path: &Path) -> Result<StudyFile> {
-    StudyFile::parse(&path.display().to_string(), &read_text(path)?)
+    StudyFile::parse(&quoted_path(path), &read_text(path)?)
 }
 
 /// What jobs would cost.
@@ -174,11 +201,10 @@ impl Cost {
 /// Floating-point operations per CPU second over the training runs of a store.
 fn flops_per_second(store: &Store) -> Result<Option<f64>> {
     let (mut flops, mut seconds) = (0.0, 0.0);
-    for id in store.ids()? {
-        if let Some(record) = store.record(id)?.filter(|record| record.kind == "train") {
-            flops += record.cost.flops;
-            seconds += record.cost.cpu_seconds;
-        }
+    let records = store.records(&mut |text| print::warning(&text))?;
+    for record in records.iter().filter(|record| record.kind == "train") {
+        flops += record.cost.flops;
+        seconds += record.cost.cpu_seconds;
     }
     Ok((seconds > 0.0).then(|| flops / seconds))
 }

@@ -21,7 +21,7 @@ pub(super) struct WorkerArgs {
 }
 
 pub(super) fn run(arguments: &WorkerArgs) -> Result<()> {
-    let interrupt = Interrupt::listen()?;
+    let interrupt = &Interrupt::listen()?;
     let mut line = String::new();
     let mut input = std::io::stdin().lock();
     input.read_line(&mut line).map_err(|e| Error::usage(format!("no job arrived: {e}")))?;
@@ -43,10 +43,11 @@ pub(super) fn run(arguments: &WorkerArgs) -> Result<()> {
         let step = matches!(report, crate::lab::Report::Done { .. });
         if !step || last.elapsed().as_millis() >= 100 {
             last = std::time::Instant::now();
-            print::data(&format!(
-                "{}\n",
-                serde_json::to_string(&report).expect("reports are plain data")
-            ));
+            let value = serde_json::to_value(&report).expect("reports are plain data");
+            // Nobody listens any more: the lab has died, and its end of the other pipe, too.
+            if print::try_json(&value).is_err() {
+                interrupt.set();
+            }
         }
     };
     work(&job, (&store, &corpora), &options, &mut report, &|| interrupt.is_set())?;

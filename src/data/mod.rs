@@ -14,12 +14,12 @@ mod prepare;
 #[cfg(test)]
 pub(crate) use corpus::testing;
 pub use corpus::{
-    CORPUS_FORMAT, Corpus, CorpusWriter, Duplicates, InputFacts, MANIFEST_FILE, Manifest,
-    PartFiles, PartReader, PartWriter, Provenance, Publication, SideFacts, SideProvenance,
-    SplitFacts, SplitPolicy, Splits, SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenWidth,
-    TokenizerFacts, TrainedFacts, Vocabulary, check_target,
+    CORPUS_FORMAT, Corpus, CorpusWriter, Duplicates, InputFacts, LostFacts, MANIFEST_FILE,
+    Manifest, PartFiles, PartReader, PartWriter, Provenance, Publication, SideFacts,
+    SideProvenance, SplitFacts, SplitPolicy, Splits, SyntheticFacts, TOKEN_BYTES_FILE,
+    TOKENIZER_FILE, TokenWidth, TokenizerFacts, TrainedFacts, Vocabulary, check_target,
 };
-pub use input::{InvalidUtf8, Observer};
+pub use input::{FileKind, InvalidUtf8, Observer, TokenInteger};
 pub use language::{LANGUAGE_SIZES, Language, LanguageSize};
 pub use order::{Assignment, Mixture, Permutation, Sampler, SamplerPlan, total_steps};
 pub use prepare::{PrepareOptions, Prepared, SequenceSplit, prepare, prepare_synthetic};

@@ -3,7 +3,7 @@
 //! With it, probability means of any subset, paired differences and new clusterings need no
 //! forward pass. It is stored as safetensors: `blocks` (u32) and one f32 vector per column.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -63,16 +63,14 @@ impl Ledger {
     /// Sums of the losses (nats) and counts of the tokens of each block.
     #[must_use]
     pub fn block_sums(&self, name: &str) -> Option<(Vec<f64>, Vec<f64>)> {
-        let column = self.column(name)?;
-        let blocks = self.tokens.blocks.last().map_or(0, |&last| last as usize + 1);
-        let (mut sums, mut counts) = (vec![0.0; blocks], vec![0.0; blocks]);
-        for (&block, &log_probability) in self.tokens.blocks.iter().zip(column) {
-            sums[block as usize] -= f64::from(log_probability);
-            counts[block as usize] += 1.0;
-        }
-        // A block whose only token opens a window has nothing to predict.
-        let kept = (0..blocks).filter(|&block| counts[block] > 0.0);
-        Some(kept.map(|block| (sums[block], counts[block])).unzip())
+        let mut column = self.column(name)?.iter();
+        // Their numbers are not counted on: a block whose only token opens a window is skipped.
+        let of_block = |block: &[u32]| {
+            let numbers = column.by_ref().take(block.len());
+            let sum = numbers.fold(0.0, |sum, &number| sum - f64::from(number));
+            (sum, block.len() as f64)
+        };
+        Some(self.tokens.blocks.chunk_by(|a, b| a == b).map(of_block).unzip())
     }
 
     /// Mean loss of a column with its clustered standard error.
@@ -139,7 +137,11 @@ impl Ledger {
     }
 
     /// The ledger as a safetensors file.
+    ///
+    /// # Errors
+    /// If a probability is no number, or zero: such a ledger has no loss.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
+        self.check_finite()?;
         let bad = |cause: safetensors::SafeTensorError| {
             Error::data(format!("the ledger has no safetensors form: {cause}"))
         };
@@ -162,7 +164,16 @@ impl Ledger {
         safetensors::serialize(views, Some(metadata.into_iter().collect())).map_err(bad)
     }
 
-    /// Reads what [`Ledger::to_safetensors`] wrote.
+    fn check_finite(&self) -> Result<()> {
+        let bad = |(_, column): &&(String, Vec<f32>)| !column.iter().all(|x| x.is_finite());
+        let Some((name, _)) = self.columns.iter().find(bad) else { return Ok(()) };
+        Err(Error::data(format!("the loss of `{name}` is not finite on this text")).hint(
+            "a model that gives a token no probability has diverged: train it with a smaller \
+                   `optim.lr`",
+        ))
+    }
+
+    /// Reads what [`Ledger::to_safetensors`] wrote. It takes no more memory than the file.
     pub fn from_safetensors(file: &[u8]) -> Result<Self> {
         let bad = |cause: &dyn std::fmt::Display| Error::data(format!("not a ledger: {cause}"));
         let (_, header) = SafeTensors::read_metadata(file).map_err(|cause| bad(&cause))?;
@@ -170,24 +181,32 @@ impl Ledger {
         let facts = header.metadata().as_ref().and_then(|map| map.get("ledger"));
         let facts = facts.ok_or_else(|| bad(&"it does not say what it holds"))?;
         let facts: Facts = serde_json::from_str(facts).map_err(|cause| bad(&cause))?;
-        let tensor = |name: &str| tensors.tensor(name).map_err(|cause| bad(&cause));
-        let blocks: Vec<u32> = bytemuck::pod_collect_to_vec(tensor("blocks")?.data());
-        if blocks
-            .windows(2)
-            .any(|pair| pair[1] < pair[0] || pair[1] - pair[0] > blocks.len() as u32)
-            || blocks.first().is_some_and(|&first| first as usize > blocks.len())
-        {
+        let tensor = |name: &str, dtype: Dtype| match tensors.tensor(name) {
+            Ok(tensor) if tensor.dtype() == dtype && tensor.shape().len() == 1 => Ok(tensor),
+            Ok(_) => Err(bad(&format!("`{name}` is no vector of {dtype:?}"))),
+            Err(cause) => Err(bad(&cause)),
+        };
+        let blocks: Vec<u32> = bytemuck::pod_collect_to_vec(tensor("blocks", Dtype::U32)?.data());
+        // Only a block of a single token that opens a window is skipped.
+        let steps =
+            blocks.windows(2).all(|pair| (pair[0]..=pair[0].saturating_add(2)).contains(&pair[1]));
+        if !steps || blocks.first().is_some_and(|&first| first > 1) {
             return Err(bad(&"its blocks are not in order"));
+        }
+        // A column that is named twice would be read twice, and a file can name it very often.
+        if facts.columns.iter().collect::<BTreeSet<_>>().len() < facts.columns.len() {
+            return Err(bad(&"it names a column twice"));
         }
         let mut ledger = Self::new(Tokens { blocks, bytes: facts.bytes });
         for name in facts.columns {
-            let numbers = tensor(&format!("log_probability.{name}"))?;
+            let numbers = tensor(&format!("log_probability.{name}"), Dtype::F32)?;
             let column: Vec<f32> = bytemuck::pod_collect_to_vec(numbers.data());
             if column.len() != ledger.tokens.blocks.len() {
                 return Err(bad(&format!("column `{name}` has another length")));
             }
             ledger.push(name, column);
         }
+        ledger.check_finite()?;
         Ok(ledger)
     }
 }
@@ -211,6 +230,25 @@ mod tests {
         assert_eq!(file, ledger().to_safetensors().unwrap());
         assert_eq!(Ledger::from_safetensors(&file).unwrap(), ledger());
         assert!(Ledger::from_safetensors(&file[..file.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn a_ledger_that_asks_for_memory_or_holds_no_loss_is_an_error() {
+        let mut ledger = ledger();
+        ledger.tokens.blocks = vec![0, 0, 1, u32::MAX - 1];
+        let (sums, counts) = ledger.block_sums("model").unwrap();
+        assert_eq!((sums, counts), (vec![3.0, 3.0, 4.0], vec![2.0, 1.0, 1.0]));
+        let error = Ledger::from_safetensors(&ledger.to_safetensors().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("blocks are not in order"), "{error}");
+        for bad in [f32::NAN, f32::NEG_INFINITY] {
+            let mut ledger = self::ledger();
+            ledger.push("bad", vec![-1.0, bad, -1.0, -1.0]);
+            let error = ledger.to_safetensors().unwrap_err().to_string();
+            assert!(error.contains("the loss of `bad` is not finite"), "{error}");
+        }
+        let mut twice = self::ledger();
+        twice.push("other", vec![-1.0; 4]);
+        assert!(Ledger::from_safetensors(&twice.to_safetensors().unwrap_or_default()).is_err());
     }
 
     #[test]

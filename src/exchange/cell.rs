@@ -4,15 +4,19 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::error::{is_printable, quoted};
 use crate::{Error, Result};
 
 /// Longest text that is kept of a value, in characters.
 const TEXT_MAX: usize = 1000;
 
+/// Words for "no value" in tables, beside nothing at all.
+const NONE: [&str; 8] = ["null", "none", "n/a", "#n/a", "na", "-", "--", "\u{2013}"];
+
 /// The text without control characters, which could take over a terminal, and of bounded length.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect()
+    text.trim().chars().filter(|c| is_printable(*c)).take(TEXT_MAX).collect()
 }
 
 /// The number that a value stands for: `None` where it is empty, and NaN or infinite where it says
@@ -23,31 +27,44 @@ pub(super) fn number(value: &Value, name: &str) -> Result<Option<f64>> {
         Value::Number(number) => return Ok(number.as_f64()),
         Value::String(text) => text.trim(),
         other => {
-            return Err(Error::data(format!("{} in `{name}` is not a number", kind(other))));
+            let what = format!("{} in `{}` is not a number", kind(other), quoted(name));
+            return Err(Error::data(what));
         }
     };
-    match text {
-        "" | "null" | "None" => Ok(None),
-        text => match text.parse::<f64>() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => {
-                Err(Error::data(format!("`{}` in `{name}` is not a number", printable(text))).hint(
-                    format!("if `{name}` is something else, say which column is meant: --map"),
-                ))
-            }
-        },
+    if text.is_empty() || NONE.contains(&text.to_lowercase().as_str()) {
+        return Ok(None);
     }
+    text.parse::<f64>().map(Some).map_err(|_| {
+        let name = quoted(name);
+        let error = Error::data(format!("`{}` in `{name}` is not a number", quoted(text)));
+        match text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(',') {
+            true => error.hint(
+                "write thousands without a mark; decimals with a comma are read with \
+                 --decimal comma",
+            ),
+            false => error
+                .hint(format!("if `{name}` is something else, say which column is meant: --map")),
+        }
+    })
 }
 
-/// The text of a value; `None` where it is empty.
+/// The finite number that a value stands for, if it is one.
+pub(super) fn finite(value: &Value) -> Option<f64> {
+    number(value, "").ok()?.filter(|number| number.is_finite())
+}
+
+/// The text of a value; `None` where it is empty. NaN is how pandas writes a text that is missing.
 pub(super) fn text(value: &Value) -> Option<String> {
     let text = match value {
         Value::Null => return None,
         Value::String(text) => printable(text),
         other => other.to_string(),
     };
-    (!text.is_empty()).then_some(text)
+    (!text.is_empty() && text != NAN).then_some(text)
 }
+
+/// NaN as Python writes it.
+pub(super) const NAN: &str = "NaN";
 
 fn kind(value: &Value) -> &'static str {
     match value {
@@ -58,7 +75,8 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// Replaces the numbers that Python writes and JSON does not know: `NaN` and `Infinity` become
-/// `null`. Works piece by piece.
+/// texts, which [`number`] reads. A run that ends in them has diverged, so that they must not get
+/// lost. Works piece by piece.
 #[derive(Debug, Default)]
 pub(super) struct PythonNumbers {
     quoted: bool,
@@ -91,11 +109,15 @@ impl PythonNumbers {
 
     /// Appends the unfinished word.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
-        let word: &[u8] = match self.word.strip_prefix(b"-").unwrap_or(&self.word) {
-            b"NaN" | b"Infinity" => b"null",
-            _ => &self.word,
+        let foreign = match self.word.strip_prefix(b"-").unwrap_or(&self.word) {
+            b"NaN" => Some(&b"NaN"[..]),
+            b"Infinity" => Some(&self.word[..]),
+            _ => None,
         };
-        out.extend_from_slice(word);
+        match foreign {
+            Some(word) => out.extend([b"\"", word, b"\""].concat()),
+            None => out.extend_from_slice(&self.word),
+        }
         self.word.clear();
     }
 }
@@ -130,7 +152,8 @@ mod tests {
         assert!(read(json!("NaN")).unwrap().is_nan());
         assert_eq!(read(json!("-Infinity")), Some(f64::NEG_INFINITY));
         let error = number(&json!("fast\u{1b}[2J"), "lr").unwrap_err().to_string();
-        assert!(error.starts_with("`fast[2J` in `lr` is not a number\nhint: "), "{error}");
+        assert!(error.starts_with("`fast\\u{1b}[2J` in `lr` is not a number\nhint: "), "{error}");
+        assert_eq!(read(json!("N/A")), None);
         assert!(number(&json!([1]), "lr").unwrap_err().to_string().starts_with("a list in `lr`"));
     }
 
@@ -146,9 +169,12 @@ mod tests {
                 assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), expected);
             }
         };
-        check(r#"[NaN, -Infinity, -1, 1e-3, true]"#, json!([null, null, -1, 1e-3, true]));
-        check(r#"{"NaN": "a \"NaN\\", "b": Infinity}"#, json!({"NaN": "a \"NaN\\", "b": null}));
-        check("NaN", Value::Null);
+        check(r#"[NaN, -Infinity, -1, 1e-3, true]"#, json!(["NaN", "-Infinity", -1, 1e-3, true]));
+        check(
+            r#"{"NaN": "a \"NaN\\", "b": Infinity}"#,
+            json!({"NaN": "a \"NaN\\", "b": "Infinity"}),
+        );
+        check("-NaN", json!("NaN"));
         assert!(parse(b"[Nan]").is_err());
         assert!(parse(&b"[".repeat(100_000)).is_err());
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::alias::{self, FIELDS, set_of};
 use super::cell;
 use super::history::Course;
 use super::row::Row;
-use crate::error::suggest;
+use crate::error::{quoted, suggest};
 use crate::store::{ForeignHistory, ForeignRun, ForeignSettings};
 use crate::{Error, Result};
 
@@ -17,32 +18,6 @@ const OTHER_MAX: usize = 200;
 const LOSSES_MAX: usize = 200;
 /// Longest id, in bytes.
 const ID_MAX: usize = 300;
-
-/// Every field with the names that it is found under unless a mapping says otherwise.
-const FIELDS: [(&str, &[&str]); 22] = [
-    ("id", &["id", "run_id", "ID"]),
-    ("name", &["name", "run_name", "display_name", "Name"]),
-    ("project", &["project"]),
-    ("state", &["state", "State"]),
-    ("tags", &["tags", "Tags"]),
-    ("model", &["model", "model_name", "preset"]),
-    ("parameters", &["parameters", "parameter_count", "total_params"]),
-    ("tokens", &["tokens", "budget_tokens", "base_tokens", "token_count"]),
-    ("epochs", &["epochs"]),
-    ("data", &["data", "data_name", "dataset"]),
-    ("schedule", &["schedule", "lr_schedule", "optimizer.lr_schedule"]),
-    ("lr", &["lr", "learning_rate", "optimizer.learning_rate"]),
-    ("weight_decay", &["weight_decay", "wd", "optimizer.weight_decay"]),
-    ("batch", &["batch", "batch_size", "trainer.train_batch_size"]),
-    ("sequence_tokens", &["sequence_tokens", "seq_len", "model.seq_len"]),
-    ("steps", &["steps", "num_train_steps", "trainer.num_train_steps"]),
-    ("flops", &["flops"]),
-    ("train_seed", &["train_seed", "seed", "trainer.seed"]),
-    ("data_seed", &["data_seed"]),
-    ("members", &["members", "ensemble_member_count", "k", "K"]),
-    ("step", &["step", "_step", "Step"]),
-    ("seed_types", &["seed_types"]),
-];
 
 /// The fields that a mapping knows; any other word names a further column to keep.
 pub const FIELD_NAMES: &str = "id, name, project, state, tags, model, parameters, tokens, epochs, \
@@ -72,12 +47,12 @@ impl Mapping {
         for pair in texts.iter().flat_map(|text| text.split(',')).map(str::trim) {
             let (field, column) = pair.split_once('=').map_or((pair, None), |(f, c)| (f, Some(c)));
             let (Some(column), false) = (column, field.is_empty()) else {
-                return Err(Error::usage(format!("--map: `{pair}` is not FIELD=COLUMN"))
+                return Err(Error::usage(format!("--map: `{}` is not FIELD=COLUMN", quoted(pair)))
                     .hint(format!("fields are {FIELD_NAMES}; other words keep a column")));
             };
             let column = (!column.is_empty()).then(|| column.to_owned());
             if fields.insert(field.to_owned(), column).is_some() {
-                return Err(Error::usage(format!("--map: `{field}` is given twice")));
+                return Err(Error::usage(format!("--map: `{}` is given twice", quoted(field))));
             }
         }
         Ok(Self(fields))
@@ -88,17 +63,14 @@ impl Mapping {
         if let Some(mapped) = self.0.get(field) {
             return mapped.as_deref();
         }
-        let usual = FIELDS.iter().find(|(name, _)| *name == field)?.1;
-        usual.iter().copied().find(|name| row.get(name).is_some())
+        alias::usual(field).iter().copied().find(|name| row.get(name).is_some())
     }
 
     /// Whether a table with these columns has one for the field.
     pub(super) fn finds(&self, field: &str, columns: &BTreeSet<String>) -> bool {
         match self.0.get(field) {
             Some(mapped) => mapped.is_some(),
-            None => FIELDS
-                .iter()
-                .any(|(name, usual)| *name == field && usual.iter().any(|u| columns.contains(*u))),
+            None => alias::usual(field).iter().any(|usual| columns.contains(*usual)),
         }
     }
 
@@ -106,7 +78,7 @@ impl Mapping {
     pub(super) fn check(&self, columns: &BTreeSet<String>) -> Result<()> {
         for column in self.0.values().flatten() {
             if !columns.contains(column) {
-                return Err(Error::data(format!("there is no column `{column}`"))
+                return Err(Error::data(format!("there is no column `{}`", quoted(column)))
                     .hint(columns_hint(column, columns)));
             }
         }
@@ -125,10 +97,12 @@ impl Mapping {
         if columns.iter().any(|column| self.role(column).is_some()) {
             return Ok(());
         }
-        Err(Error::data("there is no column of losses").hint(format!(
-            "say which one it is with `--map loss=COLUMN`; {}",
-            columns_hint("loss", columns)
-        )))
+        Err(Error::data("there is no column of losses").hint(loss_hint(columns)))
+    }
+
+    /// Whether a name is mapped to a field.
+    pub(super) fn maps(&self, name: &str) -> bool {
+        self.0.values().any(|column| column.as_deref() == Some(name))
     }
 
     /// What the numbers of this name are in the course of a run, if they are losses.
@@ -140,7 +114,7 @@ impl Mapping {
         if is_mapped("loss") {
             return Some(Role::Eval(set_of(name).unwrap_or("eval").to_owned()));
         }
-        if self.0.values().any(|column| column.as_deref() == Some(name)) {
+        if self.maps(name) {
             return None;
         }
         match name {
@@ -148,11 +122,17 @@ impl Mapping {
                 (!self.0.contains_key("train_loss")).then_some(Role::Train)
             }
             // With a mapped loss, the usual names of losses mean nothing in particular.
-            "loss" | "val_loss" | "eval_loss" | "loss_nats" | "final_loss" | "eval/loss"
-            | "val/loss" | "validation/loss" => {
+            // Held out, unless another name says that it is: see `bare_loss`.
+            "loss" => (!self.0.contains_key("loss")).then(|| Role::Eval(BARE.to_owned())),
+            "val_loss" | "eval_loss" | "loss_nats" | "final_loss" | "eval/loss" | "val/loss"
+            | "validation/loss" | "valid_loss" | "validation_loss" | "valid/loss" => {
                 (!self.0.contains_key("loss")).then(|| Role::Eval("eval".to_owned()))
             }
-            _ => set_of(name).map(|set| Role::Eval(set.to_owned())),
+            "test_loss" | "test/loss" => Some(Role::Eval("test".to_owned())),
+            _ => {
+                let set = set_of(name).or_else(|| alias::further_set_of(name));
+                set.map(|set| Role::Eval(set.to_owned()))
+            }
         }
     }
 
@@ -162,7 +142,7 @@ impl Mapping {
         let Some(step) = row.number(column)? else { return Ok(None) };
         match step {
             step if (0.0..1e15).contains(&step) => Ok(Some(step as u64)),
-            _ => Err(row.error(&format!("`{step}` in `{column}` is no step"))),
+            _ => Err(row.error(&format!("`{step}` in `{}` is no step", quoted(column)))),
         }
     }
 
@@ -174,26 +154,43 @@ impl Mapping {
 
     /// Adds the losses of a row of history to the course of its run.
     pub(super) fn losses(&self, row: &Row, step: u64, course: &mut Course) -> Result<()> {
+        let mut found = Vec::new();
         for name in row.values.keys() {
-            match (self.role(name), row.number_if(name, self)?) {
-                (Some(Role::Train), Some(loss)) => course.push("train", step, loss),
-                (Some(Role::Eval(set)), Some(loss)) => course.push(&set, step, loss),
-                _ => {}
+            let Some(role) = self.role(name) else { continue };
+            if let Some(loss) = row.number(name)? {
+                found.push((role, loss));
+            }
+        }
+        let beside = found.iter().any(|(_, loss)| loss.is_finite());
+        for (role, loss) in &found {
+            let set = match role {
+                Role::Train => "train",
+                Role::Eval(set) => set,
+            };
+            match loss.is_nan() && beside {
+                true => course.push_gap(set, step),
+                false => course.push(set, step, *loss),
             }
         }
         Ok(())
     }
 
-    /// The run that a row and a course describe. `default_id` is for rows without one.
+    /// The run that a row and a course describe. `default_id` is for rows without one; `notes`
+    /// takes what its reader should know.
     pub(super) fn run(
         &self,
         row: &Row,
-        course: &Course,
+        course: &mut Course,
         default_id: &str,
+        notes: &mut Vec<String>,
     ) -> Result<(ForeignRun, ForeignHistory)> {
+        let settings = self.columns_of_settings(row, notes);
         let mut used: BTreeSet<String> = BTreeSet::new();
         for (field, _) in FIELDS {
-            used.extend(self.column(field, row).map(str::to_owned));
+            used.extend(settings.get(field).copied().map(str::to_owned));
+            if !alias::is_setting(field) {
+                used.extend(self.column(field, row).map(str::to_owned));
+            }
         }
         let text = |field| self.column(field, row).and_then(|c| cell::text(row.get(c)?));
         let id = self.id(row).unwrap_or_else(|| default_id.to_owned());
@@ -207,7 +204,7 @@ impl Mapping {
             project: text("project"),
             state: text("state").map(|state| state.to_lowercase()),
             tags,
-            settings: self.settings(row)?,
+            settings: self.settings(row, &settings)?,
             ..ForeignRun::default()
         };
         for name in row.values.keys() {
@@ -224,25 +221,64 @@ impl Mapping {
                 run.losses.insert(set, loss);
             }
         }
+        bare_loss(&mut run, course, notes);
         for (set, loss) in course.last() {
             match loss.is_finite() {
                 true => run.losses.insert(set.to_owned(), loss),
                 false => run.losses.remove(set),
             };
         }
-        run.headline = self.headline(&run, course);
+        run.headline = self.headline(&run, course, notes);
+        notes.extend(course.oddities().into_iter().map(|odd| format!("`{}` has {odd}", run.id)));
         run.other = self.other(row, &used);
         let history = course.finish(run.headline.as_deref());
         Ok((run, history))
     }
 
-    fn settings(&self, row: &Row) -> Result<ForeignSettings> {
+    /// The column of every field that is a number. What was set goes before what was logged, and
+    /// what was logged only counts where its last value is that of the whole run.
+    fn columns_of_settings<'a>(
+        &'a self,
+        row: &'a Row,
+        notes: &mut Vec<String>,
+    ) -> BTreeMap<&'static str, &'a str> {
+        // Per field its candidates with their ranks: smaller is surer.
+        let mut candidates: BTreeMap<&'static str, Vec<(usize, &'a str)>> = BTreeMap::new();
+        let named = row.values.keys().filter_map(|name| Some((name, alias::number_field(name)?)));
+        for (name, (field, rank)) in named {
+            let fits = rank == 0 || alias::is_number(&row.values[name]);
+            // A name that was given to one field is not another's.
+            if row.get(name).is_some() && fits && !self.maps(name) {
+                let logged = if row.logged.contains(name) { LOGGED } else { 0 };
+                candidates.entry(field).or_default().push((rank + logged, name));
+            }
+        }
+        let mut columns = BTreeMap::new();
+        for (field, _) in FIELDS.iter().filter(|(f, _)| alias::is_setting(f)) {
+            if let Some(mapped) = self.0.get(*field) {
+                columns.extend(mapped.as_deref().map(|column| (*field, column)));
+                continue;
+            }
+            let Some(found) = candidates.get_mut(field) else { continue };
+            found.sort_by_key(|(rank, name)| (*rank, usual_place(field, name)));
+            columns.extend(choose(field, found, row, notes).map(|column| (*field, column)));
+        }
+        columns
+    }
+
+    fn settings(
+        &self,
+        row: &Row,
+        columns: &BTreeMap<&'static str, &str>,
+    ) -> Result<ForeignSettings> {
         let text = |field| self.column(field, row).and_then(|c| cell::text(row.get(c)?));
         let number = |field: &str| -> Result<Option<f64>> {
-            let Some(column) = self.column(field, row) else { return Ok(None) };
+            let Some(column) = columns.get(field) else { return Ok(None) };
             match row.number(column)? {
+                // NaN is how pandas writes a number that is missing.
+                Some(value) if value.is_nan() => Ok(None),
                 Some(value) if !value.is_finite() => {
-                    Err(row.error(&format!("{value} in `{column}` is not finite")))
+                    Err(row.error(&format!("{value} in `{}` is not finite", quoted(column))))
                 }
                 value => Ok(value),
             }
@@ -276,7 +312,12 @@ impl Mapping {
 
     /// The set that the run is about: the mapped one, that of its data, or the only one. A run that
     /// diverged has one, too, without a final loss.
-    fn headline(&self, run: &ForeignRun, course: &Course) -> Option<String> {
+    fn headline(
+        &self,
+        run: &ForeignRun,
+        course: &Course,
+        notes: &mut Vec<String>,
+    ) -> Option<String> {
         let has = |set: &str| {
             let known = run.losses.contains_key(set) || course.last().any(|(name, _)| name == set);
             known.then(|| set.to_owned())
@@ -290,11 +331,21 @@ impl Mapping {
         }
         let followed = course.last().map(|(set, _)| set);
         let all: BTreeSet<&str> = run.losses.keys().map(String::as_str).chain(followed).collect();
-        let mut sets = all.into_iter().filter(|set| *set != "train");
-        match (sets.next(), sets.next()) {
-            (Some(only), None) => Some(only.to_owned()),
-            _ => None,
+        let (further, known): (Vec<&str>, Vec<&str>) = (all.into_iter())
+            .filter(|set| ![BARE, "train"].contains(set))
+            .partition(|set| alias::is_further_set(set));
+        match (&known[..], &further[..]) {
+            ([only], _) | ([], [only]) => return Some((*only).to_owned()),
+            ([], []) => {}
+            _ => {
+                let listed = listed([known, further].concat().into_iter());
+                notes.push(format!(
+                    "losses of several sets ({listed}), and none is said to be the run's: choose \
+                     with --map loss=COLUMN"
+                ));
+            }
         }
+        None
     }
 
     /// What is kept besides: columns that were asked for, and plain values with plain names.
@@ -320,18 +371,79 @@ impl Mapping {
     }
 }
 
-impl Row {
-    /// The number of this name, where the name has a role; other texts are nobody's numbers.
-    fn number_if(&self, name: &str, mapping: &Mapping) -> Result<Option<f64>> {
-        if mapping.role(name).is_some() { self.number(name) } else { Ok(None) }
+/// The set of a column that is only called `loss`, before it is known what it is.
+const BARE: &str = "loss";
+
+/// A bare `loss` is the held-out one, unless another name says that of itself: then it is the
+/// training loss, as in the logs of Hugging Face's trainer.
+fn bare_loss(run: &mut ForeignRun, course: &mut Course, notes: &mut Vec<String>) {
+    let sets: BTreeSet<&str> = run.losses.keys().map(String::as_str).chain(course.sets()).collect();
+    if !sets.contains(BARE) {
+        return;
+    }
+    let held_out = sets.iter().any(|set| ![BARE, "train"].contains(set));
+    let set = match (held_out, sets.contains("train")) {
+        (false, _) => "eval",
+        (true, false) => "train",
+        (true, true) => return,
+    };
+    if set == "train" {
+        notes.push("`loss` stands beside a held-out loss: it is read as the training loss".into());
+    }
+    course.rename(BARE, set);
+    if let Some(loss) = run.losses.remove(BARE) {
+        run.losses.insert(set.to_owned(), loss);
     }
 }
 
-/// The set in `eval/SET/loss` or `final_SET_loss`.
-fn set_of(name: &str) -> Option<&str> {
-    let between = |from: &str, to: &str| name.strip_prefix(from)?.strip_suffix(to);
-    let set = between("eval/", "/loss").or_else(|| between("final_", "_loss"))?;
-    (!set.is_empty() && set != "train").then_some(set)
+/// What a logged name lacks behind any that was set.
+const LOGGED: usize = 1000;
+
+/// Where a name stands among the usual ones of a field.
+fn usual_place(field: &str, name: &str) -> usize {
+    alias::usual(field).iter().position(|usual| *usual == name).unwrap_or(usize::MAX)
+}
+
+/// The first of the candidates that may be read, told where another one says something else.
+fn choose<'a>(
+    field: &str,
+    candidates: &[(usize, &'a str)],
+    row: &Row,
+    notes: &mut Vec<String>,
+) -> Option<&'a str> {
+    let (rank, first) = *candidates.first()?;
+    let name = quoted(first);
+    if rank >= LOGGED && !alias::is_cumulative(field) {
+        let why = match row.varied.contains(first) {
+            true => "changes from step to step",
+            false => "was logged and not set",
+        };
+        notes.push(format!(
+            "`{name}` {why}, and is not read as {field}; `--map {field}={name}` takes its last \
+             value"
+        ));
+        return None;
+    }
+    if row.varied.contains(first) {
+        notes.push(format!(
+            "`{name}` grows from step to step: its last value is read as {field}; \
+             `--map {field}=` reads none"
+        ));
+    }
+    let value = |name: &str| row.get(name).and_then(cell::finite);
+    let differs = |other: &&(usize, &str)| {
+        let (own, other) = (value(first), value(other.1));
+        other.is_some() && own.map(f64::to_bits) != other.map(f64::to_bits)
+    };
+    let rivals = candidates[1..].iter().filter(|(rival, _)| (*rival >= LOGGED) == (rank >= LOGGED));
+    if let Some((_, other)) = rivals.clone().find(differs) {
+        let other = quoted(other);
+        notes.push(format!(
+            "`{name}` is read as {field}, not `{other}`, which differs; `--map {field}={other}` \
+             reads that"
+        ));
+    }
+    Some(first)
 }
 
 /// Words of a list, or of a text with commas.
@@ -350,17 +462,45 @@ fn words(value: &Value) -> Vec<String> {
 
 /// What to write instead of a column that does not exist.
 fn columns_hint(given: &str, columns: &BTreeSet<String>) -> String {
-    let listed: Vec<String> = columns.iter().take(30).map(|name| format!("`{name}`")).collect();
-    let more = if columns.len() > 30 {
-        format!(" and {} more", columns.len() - 30)
-    } else {
-        String::new()
-    };
-    let listed = format!("the columns are {}{more}", listed.join(", "));
+    let listed = format!("the columns are {}", listed(columns.iter().map(String::as_str)));
     match suggest(given, columns.iter().map(String::as_str)) {
-        Some(near) if given != "loss" => format!("{near} T{}", &listed[1..]),
-        _ => listed,
+        Some(near) => format!("{} T{}", quoted(&near), &listed[1..]),
+        None => listed,
     }
+}
+
+/// The mapping that a table without a known column of losses may need.
+pub(super) fn loss_hint(columns: &BTreeSet<String>) -> String {
+    let speaks = |name: &&String| {
+        let name = name.to_lowercase();
+        name.contains("loss") || name.contains("nll") || name.contains("cross_entropy")
+    };
+    let mut candidates = columns.iter().filter(speaks);
+    let ready = match (candidates.next(), candidates.next()) {
+        (Some(only), None) => format!("`--map loss={}`", quoted(only)),
+        (Some(first), Some(_)) => format!("`--map loss=COLUMN`, perhaps {}", quoted(first)),
+        _ => "`--map loss=COLUMN`".to_owned(),
+    };
+    let columns = listed(columns.iter().map(String::as_str));
+    format!("say which one it is with {ready}; the columns are {columns}")
+}
+
+/// The first names of a list that has room in a message.
+#[must_use]
+pub fn listed<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
+    const ROOM: usize = 120;
+    let mut text = String::new();
+    for (index, name) in names.clone().enumerate() {
+        let name = format!("`{}`", quoted(name));
+        if index > 0 && text.len() + name.len() > ROOM {
+            return format!("{text} and {} more", names.count() - index);
+        }
+        if index > 0 {
+            text += ", ";
+        }
+        text += &name;
+    }
+    text
 }
 
 #[cfg(test)]
@@ -386,7 +526,8 @@ mod tests {
             "final_dclm_loss": 3.5, "final_train_loss": 3.1, "eval/paloma/c4/loss": 3.9,
             "note": "n", "deep": {"er": 1}, "none": null
         }));
-        let (run, history) = Mapping::default().run(&row, &Course::default(), "d").unwrap();
+        let (run, history) =
+            Mapping::default().run(&row, &mut Course::default(), "d", &mut Vec::new()).unwrap();
         assert_eq!((run.id.as_str(), run.state.as_deref()), ("a", Some("finished")));
         assert_eq!(run.tags, ["x", "y"]);
         assert_eq!(run.settings.batch, Some(64.0));
@@ -401,11 +542,14 @@ mod tests {
     fn a_mapping_says_what_is_what() {
         let row = row(json!({"loss": "x", "mine": 2.5, "lr": "auto", "width": 8, "seed": 3}));
         let mapping = mapping("loss=mine,lr=,x=width");
-        let (run, _) = mapping.run(&row, &Course::default(), "d").unwrap();
+        let (run, _) = mapping.run(&row, &mut Course::default(), "d", &mut Vec::new()).unwrap();
         assert_eq!((run.loss_nats(), run.settings.lr), (Some(2.5), None));
         assert_eq!((&run.other["x"], &run.other["lr"]), (&json!(8), &json!("auto")));
         assert_eq!((run.id.as_str(), run.settings.train_seed), ("d", Some(3.0)));
-        let error = Mapping::default().run(&row, &Course::default(), "d").unwrap_err().to_string();
+        let error = Mapping::default()
+            .run(&row, &mut Course::default(), "d", &mut Vec::new())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("line 1: `auto` in `lr` is not a number"), "{error}");
         let refuse = |text: &str, expected: &str| {
             let error = Mapping::parse(&[text.to_owned()]).unwrap_err().to_string();
@@ -422,7 +566,8 @@ mod tests {
         course.push("eval", 1, 4.0);
         course.push("eval", 2, f64::INFINITY);
         let row = row(json!({"loss": 4.0}));
-        let (run, history) = Mapping::default().run(&row, &course, "d").unwrap();
+        let (run, history) =
+            Mapping::default().run(&row, &mut course, "d", &mut Vec::new()).unwrap();
         assert_eq!((run.loss_nats(), run.losses.len()), (None, 0));
         assert_eq!((run.headline.as_deref(), history.step), (Some("eval"), vec![1]));
     }

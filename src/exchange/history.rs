@@ -1,4 +1,6 @@
 //! The course of a run in bounded memory: long ones are thinned evenly, the last value stays.
+//!
+//! The final loss is that of the largest step, in whatever order a file has its rows.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +18,16 @@ struct Series {
     /// Every so many-th point is kept: 2 to the power of this.
     stride_log2: u32,
     seen: u64,
+    /// The loss of the largest step; of steps that are the same, the one that was read last.
     last: Option<(u64, f64)>,
+    /// First and last step with NaN beside losses of other sets that are finite.
+    gaps: Option<(u64, u64)>,
+    /// The step that was read last.
+    newest: u64,
+    /// Whether a step was followed by a smaller one.
+    disordered: bool,
+    /// Whether the largest step has two losses that differ.
+    contradicted: bool,
 }
 
 /// The losses of a run while it is read. `train` is the training loss, other names are sets.
@@ -27,8 +38,19 @@ pub(super) struct Course {
 
 impl Series {
     fn push(&mut self, step: u64, loss: f64) {
-        // Steps may be logged in any order; the last one in time is the last one read.
-        self.last = Some((step, loss));
+        self.disordered |= step < self.newest;
+        self.newest = step;
+        match self.last {
+            Some((last, _)) if step < last => {}
+            Some((last, before)) => {
+                // Two that are not finite say the same: the run had diverged.
+                let same =
+                    before.to_bits() == loss.to_bits() || !before.is_finite() && !loss.is_finite();
+                self.contradicted = step == last && (self.contradicted || !same);
+                self.last = Some((step, loss));
+            }
+            None => self.last = Some((step, loss)),
+        }
         if loss.is_finite() {
             if self.seen.trailing_zeros() >= self.stride_log2 {
                 self.points.push((step, loss));
@@ -45,6 +67,20 @@ impl Series {
         }
     }
 
+    fn gap(&mut self, step: u64) {
+        let (first, last) = self.gaps.unwrap_or((step, step));
+        self.gaps = Some((first.min(step), last.max(step)));
+    }
+
+    /// The loss of the largest step. A table that writes NaN where a set was not measured also does
+    /// so between measurements; NaN that comes after all of them is a run that diverged.
+    fn last(&self) -> Option<(u64, f64)> {
+        match (self.last, self.gaps) {
+            (Some((step, _)), Some((first, last))) if first > step => Some((last, f64::NAN)),
+            (last, _) => last,
+        }
+    }
+
     fn points(&self) -> BTreeMap<u64, f64> {
         let last = self.last.filter(|(_, loss)| loss.is_finite());
         self.points.iter().copied().chain(last).collect()
@@ -54,10 +90,37 @@ impl Series {
 impl Course {
     /// Adds a loss of a set after so many steps.
     pub(super) fn push(&mut self, set: &str, step: u64, loss: f64) {
-        if let Some(series) = self.series.get_mut(set) {
+        if let Some(series) = self.of(set) {
             series.push(step, loss);
-        } else if self.series.len() < SERIES_MAX {
-            self.series.entry(set.to_owned()).or_default().push(step, loss);
+        }
+    }
+
+    /// Adds NaN of a set beside a finite loss of another one: a gap, or the end of the run.
+    pub(super) fn push_gap(&mut self, set: &str, step: u64) {
+        if let Some(series) = self.of(set) {
+            series.gap(step);
+        }
+    }
+
+    fn of(&mut self, set: &str) -> Option<&mut Series> {
+        if !self.series.contains_key(set) {
+            if self.series.len() >= SERIES_MAX {
+                return None;
+            }
+            self.series.insert(set.to_owned(), Series::default());
+        }
+        self.series.get_mut(set)
+    }
+
+    /// The sets that it has losses of.
+    pub(super) fn sets(&self) -> impl Iterator<Item = &str> {
+        self.series.keys().map(String::as_str)
+    }
+
+    /// Gives a set another name, which must be free.
+    pub(super) fn rename(&mut self, set: &str, name: &str) {
+        if let Some(series) = self.series.remove(set) {
+            self.series.insert(name.to_owned(), series);
         }
     }
 
@@ -68,7 +131,17 @@ impl Course {
 
     /// The last loss of each set; not finite where the run had diverged.
     pub(super) fn last(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.series.iter().filter_map(|(set, series)| Some((set.as_str(), series.last?.1)))
+        self.series.iter().filter_map(|(set, series)| Some((set.as_str(), series.last()?.1)))
+    }
+
+    /// What is odd about the order of its steps, in words.
+    pub(super) fn oddities(&self) -> Vec<&'static str> {
+        let any = |odd: fn(&Series) -> bool| self.series.values().any(odd);
+        let disordered = any(|series| series.disordered)
+            .then_some("steps that do not ascend: the loss of the largest step counts");
+        let contradicted = any(|series| series.contradicted)
+            .then_some("several losses at its largest step: the last one in the file counts");
+        [disordered, contradicted].into_iter().flatten().collect()
     }
 
     /// Training loss and the loss of one set, side by side.
@@ -118,5 +191,36 @@ mod tests {
         course.push("train", 2, f64::NAN);
         assert!(course.last().next().unwrap().1.is_nan());
         assert_eq!(course.finish(None).step, [1]);
+    }
+
+    #[test]
+    fn the_largest_step_counts() {
+        let last = |losses: &[(u64, f64)]| {
+            let mut course = Course::default();
+            losses.iter().for_each(|&(step, loss)| course.push("eval", step, loss));
+            (course.last().next().unwrap().1, course.oddities().len())
+        };
+        assert_eq!(last(&[(20, 3.0), (10, 3.5), (0, 9.0)]), (3.0, 1));
+        assert_eq!(last(&[(0, 9.0), (10, 3.5), (10, 3.0)]), (3.0, 1));
+        assert_eq!(last(&[(0, 9.0), (0, 8.0), (10, 3.0)]), (3.0, 0));
+        assert!(last(&[(20, f64::NAN), (10, 3.5)]).0.is_nan());
+    }
+
+    #[test]
+    fn gaps_are_told_from_ends() {
+        let ends = |losses: &[(u64, f64)]| {
+            let mut course = Course::default();
+            for &(step, loss) in losses {
+                match loss.is_nan() {
+                    true => course.push_gap("eval", step),
+                    false => course.push("eval", step, loss),
+                }
+            }
+            course.last().next().map(|(_, loss)| loss)
+        };
+        let nan = f64::NAN;
+        assert_eq!(ends(&[(0, nan), (10, 4.0), (20, nan)]), Some(4.0), "measured now and then");
+        assert!(ends(&[(0, 5.0), (10, 4.0), (20, nan)]).unwrap().is_nan());
+        assert_eq!(ends(&[(0, nan)]), None);
     }
 }

@@ -17,6 +17,7 @@ use super::cell::PythonNumbers;
 use super::history::Course;
 use super::row::Row;
 use super::source::Reading;
+use crate::error::quoted;
 use crate::{Error, Result};
 
 /// Keys under which a run keeps its course.
@@ -36,7 +37,15 @@ pub(super) fn read(file: File, reading: &mut Reading<'_>) -> Result<()> {
     let read = top.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     match (failed, read) {
         (Some(error), _) => Err(error),
-        (None, Err(cause)) => Err(Error::data(format!("not JSON: {cause}"))),
+        (None, Err(cause)) => {
+            let error = Error::data(format!("not JSON: {cause}"));
+            let lines = cause.to_string().starts_with("trailing characters");
+            Err(if lines {
+                error.hint("objects a line are read with --format jsonl")
+            } else {
+                error
+            })
+        }
         (None, Ok(())) => Ok(()),
     }
 }
@@ -196,14 +205,14 @@ fn named(key: &str, value: Value, reading: &mut Reading<'_>) -> Result<()> {
             }
             run(Value::Object(object), 0, reading)
         }
-        _ => Err(Error::data(format!("`{key}` is neither a run nor a list of runs"))),
+        _ => Err(Error::data(format!("`{}` is neither a run nor a list of runs", quoted(key)))),
     }
 }
 
 /// Takes in an object of line `line`: a run, or a step of one.
 pub(super) fn run(value: Value, line: u64, reading: &mut Reading<'_>) -> Result<()> {
     let mut row = Row::at(line);
-    let Value::Object(mut object) = value else { return Err(row.error("not an object")) };
+    let Value::Object(mut object) = value else { return Err(not_an_object(line)) };
     let mut course = Course::default();
     let mut whole = false;
     for key in HISTORY_KEYS {
@@ -213,9 +222,10 @@ pub(super) fn run(value: Value, line: u64, reading: &mut Reading<'_>) -> Result<
             whole = true;
         }
     }
-    let inner = INNER_KEYS.map(|key| object.remove(key));
+    let inner = INNER_KEYS.map(|key| (key.starts_with("summary"), object.remove(key)));
     row.set("", Value::Object(object))?;
-    for value in inner.into_iter().flatten() {
+    for (logged, value) in inner {
+        let Some(value) = value else { continue };
         let value = match value {
             Value::String(text) => super::cell::parse(text.as_bytes())
                 .map_err(|cause| row.error(&format!("a configuration is not JSON: {cause}")))?,
@@ -223,10 +233,22 @@ pub(super) fn run(value: Value, line: u64, reading: &mut Reading<'_>) -> Result<
         };
         let mut part = Row::at(line);
         part.set("", value)?;
-        row.fill(part);
+        if logged {
+            row.fill_logged(part)
+        } else {
+            row.fill(part)
+        }
         whole = true;
     }
     if whole { reading.run(row, course) } else { reading.row(row) }
+}
+
+fn not_an_object(line: u64) -> Error {
+    let error = Error::data("not an object, and so neither a run nor a step");
+    match line {
+        0 => error,
+        line => error.at_line(line).hint("a list of runs in one piece is read with --format json"),
+    }
 }
 
 /// Takes in the course of a run from a table of pandas.

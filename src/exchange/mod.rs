@@ -7,7 +7,10 @@
 //! Memory: a row, a chunk or a page at a time, and the thinned course of each run that a table
 //! mixes with others. Files may be hostile: lengths are checked before memory is asked for.
 
+mod alias;
 mod cell;
+mod dialect;
+mod duplicate;
 mod fields;
 mod filter;
 mod history;
@@ -18,11 +21,14 @@ mod name;
 mod parquet;
 mod row;
 mod source;
+mod spool;
 mod table;
 mod wandb;
 
 pub use cell::printable;
-pub use fields::{FIELD_NAMES, Mapping};
+pub use dialect::{Decimal, Dialect, SAMPLE, Written, parse_delimiter};
+pub use duplicate::{Gathered, OnDuplicate, settle};
+pub use fields::{FIELD_NAMES, Mapping, listed};
 pub use filter::{Choice, Filter, Verdict};
 pub use name::{RunName, budget_of_label, token_label};
 pub use source::{Format, Import, Imported, Sink, import};

@@ -4,14 +4,16 @@
 
 use std::fs::File;
 
-use ::parquet::basic::ConvertedType;
+use ::parquet::basic::{ConvertedType, LogicalType, Type};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use ::parquet::data_type::{ByteArray, DataType};
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 
 use super::row::Row;
 use super::source::Reading;
+use crate::error::quoted;
 use crate::token::catch_panics;
 use crate::{Error, Result};
 
@@ -26,7 +28,22 @@ struct Column {
     name: String,
     /// Definition level of a value that is there.
     present: i16,
-    text: bool,
+    kind: Kind,
+}
+
+/// What the bytes of a column mean beyond their type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Text,
+    /// Whole numbers without a sign.
+    Unsigned,
+    /// Whole numbers with so many decimals.
+    Decimal(u32),
+    /// Two bytes of a half-precision number.
+    Half,
+    /// Nothing that a run is described by.
+    Other,
 }
 
 /// Reads the runs of a file.
@@ -76,13 +93,7 @@ fn columns(reader: &SerializedFileReader<File>) -> Result<Vec<Column>> {
             index,
             name: column.path().string(),
             present: column.max_def_level(),
-            text: matches!(
-                column.converted_type(),
-                ConvertedType::UTF8
-                    | ConvertedType::JSON
-                    | ConvertedType::ENUM
-                    | ConvertedType::NONE
-            ),
+            kind: kind(column),
         })
         .collect();
     match columns.len() {
@@ -91,6 +102,61 @@ fn columns(reader: &SerializedFileReader<File>) -> Result<Vec<Column>> {
             Err(Error::data(format!("the table has more than {COLUMNS_MAX} columns")))
         }
         _ => Ok(columns),
+    }
+}
+
+fn kind(column: &ColumnDescriptor) -> Kind {
+    let scale = |scale: i32| u32::try_from(scale).map_or(Kind::Other, Kind::Decimal);
+    match (column.logical_type_ref(), column.converted_type(), column.physical_type()) {
+        (Some(LogicalType::Decimal(decimal)), ..) => scale(decimal.scale),
+        (_, ConvertedType::DECIMAL, _) => scale(column.type_scale()),
+        (Some(LogicalType::Float16), ..) => Kind::Half,
+        (Some(LogicalType::Integer(whole)), ..) if !whole.is_signed => Kind::Unsigned,
+        (_, ConvertedType::UINT_32 | ConvertedType::UINT_64, _) => Kind::Unsigned,
+        (_, converted, Type::BYTE_ARRAY) => match converted {
+            ConvertedType::UTF8
+            | ConvertedType::JSON
+            | ConvertedType::ENUM
+            | ConvertedType::NONE => Kind::Text,
+            _ => Kind::Other,
+        },
+        _ => Kind::Plain,
+    }
+}
+
+/// A whole number of some bytes, the largest first, with a sign.
+fn whole(bytes: &[u8]) -> f64 {
+    let negative = bytes.first().is_some_and(|byte| *byte >= 0x80);
+    let value = bytes.iter().fold(0.0, |sum, byte| 256.0 * sum + f64::from(*byte));
+    if negative { value - libm::exp2(8.0 * bytes.len() as f64) } else { value }
+}
+
+/// A number with so many decimals: the division is what reading its text gives, too.
+fn decimal(whole: f64, places: u32) -> Value {
+    real(whole / 10_f64.powi(places.cast_signed()))
+}
+
+/// The number in the bits of a half-precision one.
+fn half(bytes: &[u8]) -> Value {
+    let &[low, high] = bytes else { return Value::Null };
+    let bits = u16::from_le_bytes([low, high]);
+    let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023) / 1024.0);
+    real(match (exponent, fraction) {
+        (31, fraction) if fraction > 0.0 => f64::NAN,
+        (31, _) => sign * f64::INFINITY,
+        (0, fraction) => sign * fraction * 2_f64.powi(-14),
+        (exponent, fraction) => sign * (1.0 + fraction) * 2_f64.powi(exponent - 15),
+    })
+}
+
+/// The value of some bytes.
+fn of_bytes(bytes: &[u8], kind: Kind) -> Value {
+    match kind {
+        Kind::Text => Value::from(String::from_utf8_lossy(bytes).into_owned()),
+        Kind::Decimal(places) => decimal(whole(bytes), places),
+        Kind::Half => half(bytes),
+        _ => Value::Null,
     }
 }
 
@@ -104,26 +170,28 @@ fn batch_rows(
     for (column, reader) in columns.iter().zip(readers) {
         let values = match reader {
             ColumnReader::BoolColumnReader(r) => next(r, column, count, |flag| Value::from(*flag)),
-            ColumnReader::Int32ColumnReader(r) => {
-                next(r, column, count, |number| Value::from(*number))
-            }
-            ColumnReader::Int64ColumnReader(r) => {
-                next(r, column, count, |number| Value::from(*number))
-            }
+            ColumnReader::Int32ColumnReader(r) => next(r, column, count, |&n| match column.kind {
+                Kind::Decimal(places) => decimal(f64::from(n), places),
+                Kind::Unsigned => Value::from(n.cast_unsigned()),
+                _ => Value::from(n),
+            }),
+            ColumnReader::Int64ColumnReader(r) => next(r, column, count, |&n| match column.kind {
+                Kind::Decimal(places) => decimal(n as f64, places),
+                Kind::Unsigned => Value::from(n.cast_unsigned()),
+                _ => Value::from(n),
+            }),
             ColumnReader::FloatColumnReader(r) => {
                 next(r, column, count, |number| real(f64::from(*number)))
             }
             ColumnReader::DoubleColumnReader(r) => next(r, column, count, |number| real(*number)),
             ColumnReader::ByteArrayColumnReader(r) => {
-                next(r, column, count, |bytes: &ByteArray| match column.text {
-                    true => Value::from(String::from_utf8_lossy(bytes.data()).into_owned()),
-                    false => Value::Null,
-                })
+                next(r, column, count, |bytes: &ByteArray| of_bytes(bytes.data(), column.kind))
             }
-            // Old timestamps and decimals: nothing that a run is described by.
-            ColumnReader::Int96ColumnReader(_) | ColumnReader::FixedLenByteArrayColumnReader(_) => {
-                Ok(vec![Value::Null; count])
+            ColumnReader::FixedLenByteArrayColumnReader(r) => {
+                next(r, column, count, |bytes| of_bytes(bytes.data(), column.kind))
             }
+            // Old timestamps.
+            ColumnReader::Int96ColumnReader(_) => Ok(vec![Value::Null; count]),
         }?;
         for (row, value) in rows.iter_mut().zip(values) {
             row.push(value);
@@ -146,7 +214,8 @@ fn next<T: DataType>(
         let missing = count - found.len();
         let (rows, ..) = fenced(|| reader.read_records(missing, wanted, None, &mut values))?;
         if rows == 0 {
-            return Err(Error::data(format!("the column `{}` is too short", column.name)));
+            let name = quoted(&column.name);
+            return Err(Error::data(format!("the column `{name}` is too short")));
         }
         let mut values = values.iter();
         found.extend((0..rows).map(|index| {

@@ -1,6 +1,6 @@
 //! A row: what a source says of a run or of a step, flat, under dotted names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -16,6 +16,10 @@ const DEPTH_MAX: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     pub(super) values: BTreeMap<String, Value>,
+    /// Names of what was logged while the run went on, and was not set before.
+    pub(super) logged: BTreeSet<String>,
+    /// Those of them that changed from step to step.
+    pub(super) varied: BTreeSet<String>,
     /// Line of the file, counted from 1; 0 where there are no lines.
     pub(super) line: u64,
 }
@@ -23,7 +27,7 @@ pub(super) struct Row {
 impl Row {
     /// An empty row of this line.
     pub(super) fn at(line: u64) -> Self {
-        Self { values: BTreeMap::new(), line }
+        Self { line, ..Self::default() }
     }
 
     /// Sets a value; objects are flattened to `outer.inner`, and what W&B wraps as
@@ -37,6 +41,13 @@ impl Row {
         for (name, value) in other.values {
             self.values.entry(name).or_insert(value);
         }
+    }
+
+    /// The same for values that were logged: where a setting has the name of a metric, it stays.
+    pub(super) fn fill_logged(&mut self, other: Self) {
+        let free = other.values.keys().filter(|name| !self.values.contains_key(*name)).cloned();
+        self.logged.extend(free.collect::<Vec<_>>());
+        self.fill(other);
     }
 
     fn flatten(&mut self, name: &str, value: Value, depth: usize) -> Result<()> {

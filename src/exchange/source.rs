@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use super::cell;
-use super::fields::Mapping;
+use super::dialect::Written;
+use super::fields::{Mapping, loss_hint};
 use super::filter::{Choice, Verdict};
 use super::history::Course;
 use super::row::Row;
-use super::{json, jsonl, table, wandb};
+use super::{alias, json, jsonl, spool, table, wandb};
+use crate::error::{quoted, quoted_path};
 use crate::store::{ForeignHistory, ForeignRun, ForeignSource};
 use crate::{Error, Result};
 
@@ -61,14 +63,14 @@ impl Format {
     /// Where there is none.
     pub fn parse(name: &str) -> Result<Self> {
         let found = FORMATS.iter().find(|(_, known)| *known == name).map(|(format, _)| *format);
-        found.ok_or_else(|| unknown(&format!("`{name}` is no format")))
+        found.ok_or_else(|| unknown(&format!("`{}` is no format", quoted(name))))
     }
 
     /// The format that a file's name ends with.
     fn of(path: &Path) -> Result<Self> {
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         match ending.as_str() {
-            "csv" => Ok(Self::Csv),
+            "csv" | "tsv" => Ok(Self::Csv),
             "jsonl" | "ndjson" => Ok(Self::Jsonl),
             "parquet" => Ok(Self::Parquet),
             "json" => Ok(Self::Json),
@@ -80,10 +82,19 @@ impl Format {
                      o.to_dict('list') if hasattr(o, 'to_dict') else o.item())\"",
                 ))
             }
+            _ if path.as_os_str() == STDIN => {
+                Err(unknown("standard input has no name that says its format"))
+            }
+            "gz" | "zst" => Err(Error::usage("compressed files are not read here").hint(
+                "unpack it on the way: zstd -dc FILE | scarce import runs - --format csv; or gzip",
+            )),
             _ => Err(unknown("its name does not say its format")),
         }
     }
 }
+
+/// The path that stands for standard input.
+const STDIN: &str = "-";
 
 fn unknown(what: &str) -> Error {
     let names: Vec<&str> = FORMATS.iter().map(|(_, name)| *name).collect();
@@ -97,6 +108,8 @@ pub struct Import<'a> {
     pub path: &'a Path,
     /// Its format, where its name does not say it.
     pub format: Option<Format>,
+    /// How a table of text is written, where that is not certain.
+    pub written: Written,
     /// Which column means what.
     pub mapping: &'a Mapping,
     /// What is taken.
@@ -128,7 +141,9 @@ pub type Sink<'a> = dyn FnMut(ForeignRun, &ForeignHistory, &ForeignSource) -> Re
 /// A file that is being read: what the readers of the formats share.
 pub(super) struct Reading<'a> {
     pub(super) mapping: &'a Mapping,
-    pub(super) warnings: Vec<String>,
+    warnings: Vec<String>,
+    /// Warnings beyond those that are kept.
+    untold: usize,
     /// Name of the file without its ending: the id of a run that has none.
     pub(super) stem: String,
     /// Columns that occurred.
@@ -137,9 +152,17 @@ pub(super) struct Reading<'a> {
     done: Imported,
     sink: &'a mut Sink<'a>,
     /// Runs whose steps are mixed with those of others, in the order of their first step.
-    held: Vec<(String, Row, Course)>,
+    held: Vec<Held>,
     place: BTreeMap<String, usize>,
     held_steps: usize,
+}
+
+/// A run whose steps are being gathered.
+struct Held {
+    row: Row,
+    course: Course,
+    /// The largest step so far.
+    newest: u64,
 }
 
 /// Reads a file and passes its runs on.
@@ -148,22 +171,33 @@ pub(super) struct Reading<'a> {
 /// Where the file is missing, of another format, or wrong in a place that the message names.
 pub fn import<'a>(import: &Import<'a>, sink: &'a mut Sink<'a>) -> Result<Imported> {
     let path = import.path;
-    let place = path.display().to_string();
+    let is_stdin = path.as_os_str() == STDIN;
+    let place = if is_stdin { "standard input".to_owned() } else { quoted_path(path) };
     let mut format = match import.format {
         Some(format) => format,
         None => Format::of(path).map_err(|error| error.within(&place))?,
     };
-    let io = |cause: &std::io::Error| Error::io("read", path, cause);
-    let mut file = File::open(path).map_err(|cause| io(&cause))?;
+    let io = |cause: std::io::Error| Error::io("read", path, &cause);
+    let mut file = if is_stdin { spool::stdin() } else { spool::open(path) }?;
+    let again = |file: &mut File| file.rewind().and_then(|()| file.try_clone()).map_err(io);
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(&mut file).map_err(|cause| io(&cause))?;
-    let source = ForeignSource {
-        file: cell::printable(&path.file_name().unwrap_or_default().to_string_lossy()),
-        format: format.name().to_owned(),
-        blake3: hasher.finalize().to_hex().to_string(),
+    hasher.update_reader(&mut file).map_err(io)?;
+    let name = |name: Option<&std::ffi::OsStr>| match is_stdin {
+        true => "stdin".to_owned(),
+        false => cell::printable(&name.unwrap_or_default().to_string_lossy()),
     };
+    if format == Format::Csv
+        && import.format.is_none()
+        && table::is_wandb(again(&mut file)?, import.written)
+    {
+        format = Format::WandbCsv;
+    }
     let done = Imported {
-        source,
+        source: ForeignSource {
+            file: name(path.file_name()),
+            format: format.name().to_owned(),
+            blake3: hasher.finalize().to_hex().to_string(),
+        },
         runs: 0,
         taken: 0,
         without_loss: 0,
@@ -173,7 +207,8 @@ pub fn import<'a>(import: &Import<'a>, sink: &'a mut Sink<'a>) -> Result<Importe
     let mut reading = Reading {
         mapping: import.mapping,
         warnings: Vec::new(),
-        stem: cell::printable(&path.file_stem().unwrap_or_default().to_string_lossy()),
+        untold: 0,
+        stem: name(path.file_stem()),
         columns: BTreeSet::new(),
         import: *import,
         done,
@@ -182,12 +217,7 @@ pub fn import<'a>(import: &Import<'a>, sink: &'a mut Sink<'a>) -> Result<Importe
         place: BTreeMap::new(),
         held_steps: 0,
     };
-    let file = File::open(path).map_err(|cause| io(&cause))?;
-    if format == Format::Csv && import.format.is_none() && table::is_wandb(path)? {
-        format = Format::WandbCsv;
-        format.name().clone_into(&mut reading.done.source.format);
-    }
-    reading.all(format, file).map_err(|error| error.within(&place))?;
+    reading.all(format, again(&mut file)?).map_err(|error| error.within(&place))?;
     Ok(reading.done)
 }
 
@@ -211,24 +241,43 @@ impl Reading<'_> {
             Format::Json => json::read(file, self)?,
             Format::Wandb => wandb::read(file, self)?,
         }
-        for (_, row, course) in std::mem::take(&mut self.held) {
-            self.run(row, course)?;
+        for held in std::mem::take(&mut self.held) {
+            self.run(held.row, held.course)?;
         }
         if self.done.runs == 0 {
             return Err(Error::data("the file holds no run"));
         }
         self.mapping.check(&self.columns)?;
-        let untold = self.warnings.len().saturating_sub(WARNINGS_MAX);
-        self.warnings.truncate(WARNINGS_MAX);
-        if untold > 0 {
-            self.warnings.push(format!("and {untold} more warnings"));
+        let lossless = self.done.taken > 0 && self.done.without_loss == self.done.taken;
+        let known = self.columns.iter().any(|name| self.mapping.role(name).is_some());
+        let results = self.columns.iter().any(|name| name.ends_with("/acc"));
+        if lossless && !known && !results {
+            let hint = loss_hint(&self.columns);
+            self.warn(format!("no column of losses is known: {hint}"));
+        }
+        if self.untold > 0 {
+            self.warnings.push(format!("and {} more warnings", self.untold));
         }
         self.done.warnings.append(&mut self.warnings);
         Ok(())
     }
 
+    /// How a table of text is written, as far as the user says.
+    pub(super) fn written(&self) -> Written {
+        self.import.written
+    }
+
+    /// Notes something odd, once.
+    pub(super) fn warn(&mut self, warning: String) {
+        match self.warnings.contains(&warning) {
+            true => {}
+            false if self.warnings.len() >= WARNINGS_MAX => self.untold += 1,
+            false => self.warnings.push(warning),
+        }
+    }
+
     /// Passes a run on, if the filter takes it.
-    pub(super) fn run(&mut self, row: Row, course: Course) -> Result<()> {
+    pub(super) fn run(&mut self, row: Row, mut course: Course) -> Result<()> {
         for name in row.values.keys() {
             if self.columns.len() < COLUMNS_MAX && !self.columns.contains(name) {
                 self.columns.insert(name.clone());
@@ -238,7 +287,8 @@ impl Reading<'_> {
             self.columns.extend(self.mapping.columns_of_steps());
         }
         self.done.runs += 1;
-        let (mut run, mut history) = self.mapping.run(&row, &course, &self.stem)?;
+        let mut notes = Vec::new();
+        let (mut run, mut history) = self.mapping.run(&row, &mut course, &self.stem, &mut notes)?;
         let before = run.headline.clone();
         match self.import.choice.judge(&mut run) {
             Verdict::LeftOut(reason) => {
@@ -246,8 +296,9 @@ impl Reading<'_> {
                 count.0 += 1;
                 return Ok(());
             }
-            Verdict::Taken(note) => self.warnings.extend(note),
+            Verdict::Taken(note) => notes.extend(note),
         }
+        notes.into_iter().for_each(|note| self.warn(note));
         if run.headline != before {
             history = course.finish(run.headline.as_deref());
         }
@@ -273,28 +324,49 @@ impl Reading<'_> {
         let place = match self.place.get(&id) {
             Some(&place) => place,
             None => {
-                self.place.insert(id.clone(), self.held.len());
-                self.held.push((id, row.clone(), Course::default()));
+                self.place.insert(id, self.held.len());
+                let course = Course::default();
+                self.held.push(Held { row: row.clone(), course, newest: step });
                 self.held.len() - 1
             }
         };
-        let (_, first, course) = &mut self.held[place];
-        self.mapping.losses(&row, step, course)?;
-        // What a first step does not say of its run, a later one may; losses belong to their steps.
-        for (name, value) in row.values {
-            if !first.values.contains_key(&name) || self.mapping.role(&name).is_some() {
-                first.values.insert(name, value);
-            }
-        }
+        let held = &mut self.held[place];
+        self.mapping.losses(&row, step, &mut held.course)?;
+        held.take(row, step, self.mapping);
         self.held_steps += 1;
         if self.held_steps.is_multiple_of(HELD_MAX) {
-            let kept: usize = self.held.iter().map(|(.., course)| course.points()).sum();
+            let kept: usize = self.held.iter().map(|held| held.course.points()).sum();
             if kept > HELD_MAX {
                 return Err(Error::data(format!("more than {HELD_MAX} steps of mixed runs"))
                     .hint("split the file so that each part has fewer runs"));
             }
         }
         Ok(())
+    }
+}
+
+impl Held {
+    /// Takes in what a step says of its run. What a first step does not say, a later one may;
+    /// losses belong to their steps, and what changes from step to step was logged and not set.
+    fn take(&mut self, row: Row, step: u64, mapping: &Mapping) {
+        let newest = step >= self.newest;
+        for (name, value) in row.values {
+            let known = self.row.values.get(&name);
+            let changed = known.is_some_and(|known| *known != value) && !value.is_null();
+            if known.is_some() && mapping.role(&name).is_none() {
+                let is_setting = || alias::number_field(&name).is_some() || mapping.maps(&name);
+                if !changed || !is_setting() {
+                    continue;
+                }
+                self.row.logged.insert(name.clone());
+                self.row.varied.insert(name.clone());
+                if !newest {
+                    continue;
+                }
+            }
+            self.row.values.insert(name, value);
+        }
+        self.newest = self.newest.max(step);
     }
 }
 
@@ -360,8 +432,14 @@ pub(super) mod testing {
             runs.push((run, history.clone()));
             Ok(())
         };
-        let request =
-            Import { path: &path, format: None, mapping: &mapping, choice: &choice, prefix: None };
+        let request = Import {
+            path: &path,
+            format: None,
+            written: Written::default(),
+            mapping: &mapping,
+            choice: &choice,
+            prefix: None,
+        };
         let imported = import(&request, &mut sink)?;
         Ok(Read { runs, warnings: imported.warnings })
     }

@@ -1,19 +1,21 @@
-//! Tables of comma-separated values: a row per run, a row per step, or a chart of W&B.
+//! Tables of text, mostly comma-separated: a row per run, a row per step, or a chart of W&B.
 //!
 //! A chart has a column for the step and one per run and metric, `RUN - METRIC`, beside its
 //! `__MIN` and `__MAX`, which are the same number unless points were merged.
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::Path;
+use std::io::{Read, Seek, SeekFrom};
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder, Trim};
 use serde_json::Value;
 
 use super::cell;
+use super::dialect::{Dialect, SAMPLE, Written};
 use super::history::Course;
 use super::row::Row;
 use super::source::{Bounded, Format, Reading};
+use crate::error::quoted;
 use crate::{Error, Result};
 
 /// Longest row, in bytes, and the reader's buffer with it.
@@ -21,6 +23,7 @@ const ROW_MAX: u64 = 16 << 20;
 
 /// A table with its heading.
 struct Table {
+    dialect: Dialect,
     reader: Reader<Bounded<File>>,
     heading: Vec<String>,
 }
@@ -33,26 +36,37 @@ struct Line {
 }
 
 /// Whether the heading is one of W&B's pages.
-pub(super) fn is_wandb(path: &Path) -> Result<bool> {
-    let file = File::open(path).map_err(|cause| Error::io("read", path, &cause))?;
-    Ok(Table::open(file).is_ok_and(|table| {
+pub(super) fn is_wandb(file: File, written: Written) -> bool {
+    Table::open(file, written).is_ok_and(|table| {
         let has = |name: &str| table.heading.iter().any(|column| column == name);
         has("Name") && has("State") || !table.lines().is_empty()
-    }))
+    })
 }
 
 /// Reads the runs of a table.
 pub(super) fn read(file: File, format: Format, reading: &mut Reading<'_>) -> Result<()> {
-    let mut table = Table::open(file)?;
+    let mut table = Table::open(file, reading.written())?;
+    if !table.dialect.is_usual() {
+        reading.warn(format!("read as {}", table.dialect));
+    }
     let lines = if format == Format::WandbCsv { table.lines() } else { Vec::new() };
     if !lines.is_empty() {
         return table.chart(&lines, reading);
     }
     let columns: BTreeSet<String> = table.heading.iter().cloned().collect();
     if columns.len() < table.heading.len() {
-        return Err(Error::data("a column stands in the heading twice").at_line(1));
+        return Err(twice(&table.heading));
     }
     reading.mapping.check(&columns).map_err(|error| error.at_line(1))?;
+    if let [only] = &table.heading[..]
+        && only.split_whitespace().nth(1).is_some()
+        && reading.mapping.role(only).is_none()
+    {
+        let error = Error::data("the heading has one column only").at_line(1);
+        return Err(error.hint(
+            "if spaces separate them: tr -s ' ' ',' < TABLE | scarce import runs - --format csv",
+        ));
+    }
     reading.mapping.check_loss(&columns).map_err(|error| error.at_line(1))?;
     let has_id = reading.mapping.finds("id", &columns) || reading.mapping.finds("name", &columns);
     let has_steps = reading.mapping.finds("step", &columns);
@@ -62,10 +76,12 @@ pub(super) fn read(file: File, format: Format, reading: &mut Reading<'_>) -> Res
         count += 1;
         let mut row = Row::at(line);
         for (name, field) in table.heading.iter().zip(&record) {
-            let text =
-                std::str::from_utf8(field).map_err(|_| row.error("the text is not UTF-8"))?;
+            let text = std::str::from_utf8(field).map_err(|_| row.place(not_utf8()))?;
             if !text.is_empty() {
-                row.set(name, Value::from(text))?;
+                row.set(
+                    name,
+                    Value::from(table.dialect.with_point(text).as_deref().unwrap_or(text)),
+                )?;
             }
         }
         // Rows of runs without ids are told apart by their number.
@@ -82,11 +98,17 @@ pub(super) fn read(file: File, format: Format, reading: &mut Reading<'_>) -> Res
 }
 
 impl Table {
-    fn open(file: File) -> Result<Self> {
+    fn open(mut file: File, written: Written) -> Result<Self> {
+        let failed = |cause: std::io::Error| Error::data(format!("failed to read: {cause}"));
+        let mut sample = Vec::new();
+        (&mut file).take(SAMPLE as u64).read_to_end(&mut sample).map_err(failed)?;
+        let dialect = Dialect::of(&sample, sample.len() < SAMPLE, written)?;
+        file.seek(SeekFrom::Start(dialect.start as u64)).map_err(failed)?;
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .trim(Trim::All)
+            .delimiter(dialect.delimiter)
             .from_reader(Bounded::new(file, ROW_MAX));
         let mut record = ByteRecord::new();
         if !reader.read_byte_record(&mut record).map_err(|cause| damaged(&cause))? {
@@ -95,12 +117,10 @@ impl Table {
         }
         let mut heading = Vec::new();
         for field in &record {
-            let field = field.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(field);
-            let name = std::str::from_utf8(field);
-            let name = name.map_err(|_| Error::data("the text is not UTF-8").at_line(1))?;
+            let name = std::str::from_utf8(field).map_err(|_| not_utf8().at_line(1))?;
             heading.push(cell::printable(name.trim_matches('"')));
         }
-        Ok(Self { reader, heading })
+        Ok(Self { dialect, reader, heading })
     }
 
     /// The next row and its line; every row has as many fields as the heading.
@@ -109,11 +129,11 @@ impl Table {
         if !self.reader.read_byte_record(record).map_err(|cause| damaged(&cause))? {
             return Ok(None);
         }
-        let line = record.position().map_or(0, ::csv::Position::line);
+        let line = record.position().map_or(0, ::csv::Position::line) + self.dialect.lines;
         let (found, expected) = (record.len(), self.heading.len());
         if found != expected {
             let what = format!("{found} fields, but the heading has {expected}");
-            return Err(Error::data(what).at_line(line).hint("quote fields that hold a comma"));
+            return Err(Error::data(what).at_line(line).hint(self.dialect.quoting_hint()));
         }
         Ok(Some(line))
     }
@@ -152,17 +172,19 @@ impl Table {
         for (line, &index) in lines.iter().zip(&place) {
             runs[index].0 = &line.run;
         }
+        let dialect = self.dialect;
         let mut record = ByteRecord::new();
         while let Some(number) = self.next(&mut record)? {
             let text = |column: usize| {
                 let field = record.get(column).unwrap_or_default();
-                Value::from(String::from_utf8_lossy(field).into_owned())
+                let text = String::from_utf8_lossy(field);
+                Value::from(dialect.with_point(&text).as_deref().unwrap_or(&text))
             };
             let mut step = Row::at(number);
             step.set("step", text(0))?;
             let found = step.number("step")?.filter(|step| (0.0..1e15).contains(step));
             let Some(found) = found else {
-                return Err(step.error(&format!("the column `{step_name}` has no step")));
+                return Err(step.error(&format!("the column `{}` has no step", quoted(&step_name))));
             };
             for (line, &index) in lines.iter().zip(&place) {
                 let mut row = Row::at(number);
@@ -182,6 +204,18 @@ impl Table {
 
 fn damaged(cause: &::csv::Error) -> Error {
     Error::data(format!("not a table of comma-separated values: {cause}"))
+}
+
+/// What is wrong with text in another encoding.
+pub(super) fn not_utf8() -> Error {
+    Error::data("the text is not UTF-8")
+        .hint("if a spreadsheet wrote it: iconv -f WINDOWS-1252 -t UTF-8 FILE > table.csv")
+}
+
+fn twice(heading: &[String]) -> Error {
+    let again = (1..heading.len()).find(|&place| heading[..place].contains(&heading[place]));
+    let name = again.map_or_else(String::new, |place| format!(", `{}`", quoted(&heading[place])));
+    Error::data(format!("a column stands in the heading twice{name}")).at_line(1)
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use scarce_engine::ops::average;
 use scarce_engine::pool::Pool;
 
-use super::context::kernels;
+use super::arithmetic::{foreseen, kernels};
 use super::evaluate::log_z;
 use super::floor::add_floors;
 use super::members::load_members;
 use super::progress::Report;
-use super::work::{Bench, Stopwatch, ledger_file};
+use super::work::{Bench, Stopwatch, ledger_file, pool};
 use crate::eval::statistics::over_seeds;
 use crate::eval::{
     EnsembleMeasures, Ledger, MEMBERS_MAX, Pair, Scorer, Subsets, Windows, ensemble_thread_bytes,
@@ -16,7 +16,7 @@ use crate::eval::{
 };
 use crate::model::{Model, Weights};
 use crate::spec::{EnsembleSpec, Job, Mask, Part, TrainSpec};
-use crate::store::{Cost, Measured, Outcome};
+use crate::store::{Cost, Measured, Outcome, Store};
 use crate::{Error, Result};
 
 /// Beyond this many members the record names no single pairs, which would be too many to read.
@@ -29,8 +29,8 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
         return Err(Error::usage(format!("{count} members: an ensemble has 1 to {MEMBERS_MAX}")));
     }
     let stopwatch = Stopwatch::start();
-    let pool = Pool::new(bench.options.threads);
-    let kernels = kernels(spec.precision)?;
+    let pool = pool(bench.options.threads)?;
+    let kernels = kernels(bench.store, spec.precision)?;
     let corpus = bench.corpora.get(spec.corpus)?;
     let positions = spec.sequence_tokens as usize;
     let members = load_members(&spec.members, (bench.store, corpus), positions, kernels, &pool)?;
@@ -55,7 +55,6 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
                     control `soup-K` is left out";
         (bench.report)(Report::Warning { text: text.to_owned() });
     }
-    corpus.check_unchanged()?;
 
     let seconds = stopwatch.seconds();
     let cost = cost(spec, &members, windows.count(), soups);
@@ -69,8 +68,7 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
     record.measured.extend(measured);
     let mut draft = bench.store.draft(id)?;
     draft.add(&ledger_file(&part), &ledger.to_safetensors()?)?;
-    draft.publish(&job, &record)?;
-    Ok(())
+    bench.publish(draft, &job, &record)
 }
 
 /// Memory in bytes of an ensemble job whose members are all this model, on a split of
@@ -78,15 +76,32 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
 /// written. What every program of this kind takes besides is not counted.
 pub fn planned_ensemble_bytes(
     spec: &TrainSpec,
+    store: Option<&Store>,
     members: usize,
     threads: usize,
     split_tokens: u64,
 ) -> Result<u64> {
     let positions = spec.data.sequence_tokens as usize;
-    let model = Model::new(&spec.model, positions, kernels(spec.precision)?);
-    let weights = (members + 1) * Weights::planned_bytes(&model);
-    let blocks = threads * ensemble_thread_bytes(&vec![&model; members], positions);
-    Ok((weights + blocks) as u64 + 2 * planned_ledger_bytes(members, split_tokens))
+    let kernels = foreseen(store, spec.precision)?.kernels;
+    let model = Model::outline(&spec.model, positions, kernels);
+    Ok(ensemble_bytes(&vec![&model; members], positions, threads, split_tokens))
+}
+
+/// As [`planned_ensemble_bytes`], of any members.
+pub(super) fn ensemble_bytes(
+    models: &[&Model],
+    positions: usize,
+    threads: usize,
+    split_tokens: u64,
+) -> u64 {
+    if models.is_empty() {
+        return 0;
+    }
+    let planned = models.iter().map(|model| Weights::planned_bytes(model));
+    let (sum, most) = planned.fold((0, 0), |(sum, most), one| (sum + one, one.max(most)));
+    let blocks = threads.saturating_mul(ensemble_thread_bytes(models, positions));
+    let ledger = 2 * planned_ledger_bytes(models.len(), split_tokens);
+    (sum as u64).saturating_add(most as u64).saturating_add(blocks as u64).saturating_add(ledger)
 }
 
 /// Bytes on disk of an ensemble's ledger.

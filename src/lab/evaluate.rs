@@ -1,12 +1,10 @@
 //! An evaluation job: trained members alone and averaged, on one split or side set.
 
-use scarce_engine::pool::Pool;
-
-use super::context::kernels;
+use super::arithmetic::kernels;
 use super::floor::add_floors;
 use super::members::load_members;
 use super::progress::Report;
-use super::work::{Bench, Stopwatch, ledger_file};
+use super::work::{Bench, Stopwatch, ledger_file, pool};
 use crate::Result;
 use crate::eval::{Windows, ensemble_ledger};
 use crate::model::{Model, Weights};
@@ -17,8 +15,8 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     let job = Job::Evaluate(spec.clone());
     let id = job.id();
     let stopwatch = Stopwatch::start();
-    let pool = Pool::new(bench.options.threads);
-    let kernels = kernels(spec.precision)?;
+    let pool = pool(bench.options.threads)?;
+    let kernels = kernels(bench.store, spec.precision)?;
     let corpus = bench.corpora.get(spec.corpus)?;
     let positions = spec.sequence_tokens as usize;
     let members = load_members(&spec.members, (bench.store, corpus), positions, kernels, &pool)?;
@@ -28,7 +26,6 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     bench.log_read(spec.corpus, id, &spec.split)?;
     let pairs: Vec<(&Model, &Weights)> = members.iter().map(|(m, w)| (m, w)).collect();
     let ledger = ensemble_ledger(&windows, spec.mask, &pairs, &pool)?;
-    corpus.check_unchanged()?;
 
     let tokens = total * u64::from(spec.sequence_tokens);
     let flops: u64 =
@@ -54,8 +51,7 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     }
     let mut draft = bench.store.draft(id)?;
     draft.add(&ledger_file(&spec.split), &ledger.to_safetensors()?)?;
-    draft.publish(&job, &record)?;
-    Ok(())
+    bench.publish(draft, &job, &record)
 }
 
 /// E[log Z] of every prefix: by the identity L_ens = mean L_i + E[log Z] (mission Q0) the whole

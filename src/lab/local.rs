@@ -12,11 +12,14 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::arithmetic::kernels;
+use super::consent::consents;
 use super::context::Corpora;
+use super::memory::{Crowd, Demand};
 use super::progress::{Overview, Report, Running};
 use super::{Lab, planned_steps};
 use crate::eval::Ledger;
-use crate::spec::{Allowed, Job, JobId, Split};
+use crate::spec::{Allowed, Job, JobId, Precision, Split};
 use crate::store::{Record, Store};
 use crate::train::MetricsLine;
 use crate::{Error, Result};
@@ -46,6 +49,9 @@ pub struct LocalLab<'a> {
     options: LocalOptions,
     listener: Box<Listener<'a>>,
     interrupted: Box<dyn Fn() -> bool + 'a>,
+    /// The most that jobs so far were found to need together: what fitted once is not asked again,
+    /// lest a study stop because the machine is busy for a while.
+    fitted_bytes: u64,
 }
 
 impl std::fmt::Debug for LocalLab<'_> {
@@ -68,7 +74,7 @@ impl<'a> LocalLab<'a> {
         interrupted: impl Fn() -> bool + 'a,
     ) -> Self {
         let (listener, interrupted) = (Box::new(listener), Box::new(interrupted));
-        Self { store, corpora, options, listener, interrupted }
+        Self { store, corpora, options, listener, interrupted, fitted_bytes: 0 }
     }
 
     /// The store of this lab.
@@ -105,13 +111,36 @@ impl<'a> LocalLab<'a> {
         })
     }
 
+    /// Refuses jobs that lack consent or memory before any worker starts.
+    fn check(&mut self, jobs: &[Job]) -> Result<()> {
+        let LocalOptions { workers, threads, allowed, .. } = self.options;
+        consents(jobs, (Some(&self.store), self.corpora), allowed)?;
+        let crowd = Crowd { workers, threads };
+        let demand = Demand::of(jobs, (&self.store, self.corpora), crowd)?;
+        if demand.together_bytes > self.fitted_bytes {
+            let largest = jobs.iter().find_map(|job| match job {
+                Job::Train(spec) if jobs.len() == 1 => Some(spec),
+                _ => None,
+            });
+            demand.check(largest, crowd)?;
+            self.fitted_bytes = demand.together_bytes;
+        }
+        Ok(())
+    }
+
     fn run_missing(&mut self, missing: Vec<Job>, known: usize) -> Result<()> {
+        self.check(&missing)?;
         let mut queue = Vec::with_capacity(missing.len());
         for job in missing {
             queue.push(Task { flops: self.flops(&job)?, id: job.id(), job, deaths: 0 });
         }
         // The longest first, so that no core idles at the end.
         queue.sort_by(|a, b| b.flops.total_cmp(&a.flops));
+        // Chosen before the workers start, while nothing disturbs the measurement.
+        let asked = |precision| queue.iter().any(|task| task.job.precision() == Some(precision));
+        for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|it| asked(*it)) {
+            kernels(&self.store, precision)?;
+        }
         let total = known + queue.len();
         let whole: f64 = queue.iter().map(|task| task.flops).sum();
         let (sender, receiver) = channel();
@@ -314,20 +343,17 @@ impl Crew<'_, '_> {
             return Ok(());
         }
         let code = status.and_then(|status| status.code());
-        let message = said.trim().trim_start_matches("error: ").to_owned();
-        match code {
-            Some(2) => return Err(Error::usage(message)),
-            Some(3) => return Err(Error::data(message)),
-            Some(85) => return Err(Error::interrupted(message)),
-            _ => {}
+        if let Some(error) = code.and_then(|code| Error::heard(code, said)) {
+            return Err(error);
         }
         let mut task = worker.task;
         task.deaths += 1;
         if task.deaths >= DEATHS_MAX {
             return Err(Error::data(format!(
-                "worker for {} died {DEATHS_MAX} times, last with {}: {message}",
+                "worker for {} died {DEATHS_MAX} times, last with {}: {}",
                 id.short(),
                 status.map_or_else(|| "an unknown status".to_owned(), |s| s.to_string()),
+                said.trim(),
             )));
         }
         self.tell(Some(format!("worker for {} died; starting it again", id.short())));

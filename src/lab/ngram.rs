@@ -25,7 +25,6 @@ pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     let ngram = Ngram::fit(&train, &tuning, corpus.vocabulary() as usize, context);
     bench.log_read(spec.corpus, id, &spec.split.into())?;
     let ledger = ngram_ledger(&Windows::all(corpus.split(spec.split), positions)?, &ngram)?;
-    corpus.check_unchanged()?;
 
     let kernels = Kernels::new(Isa::Portable, Precision::F32);
     let cost =
@@ -40,8 +39,7 @@ pub(super) fn run(spec: &NgramSpec, bench: &mut Bench<'_>) -> Result<()> {
     };
     let mut draft = bench.store.draft(id)?;
     draft.add(&ledger_file(&spec.split.into()), &ledger.to_safetensors()?)?;
-    draft.publish(&job, &record)?;
-    Ok(())
+    bench.publish(draft, &job, &record)
 }
 
 /// The sequences of the budget: the same ones that a model with this budget trains on.

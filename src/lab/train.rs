@@ -1,16 +1,19 @@
 //! A training job: model, data and journal together, and the record at the end.
 
+use scarce_engine::isa::Kernels;
 use scarce_engine::pool::Pool;
 
-use super::context::{kernels, numerics};
+use super::arithmetic::{foreseen, kernels, kernels_of, numerics};
+use super::consent::consents;
 use super::floor::add_floors;
+use super::memory::{Crowd, Demand};
 use super::progress::Report;
-use super::work::{Bench, Stopwatch, WorkOptions, ledger_file};
+use super::work::{Bench, Stopwatch, WorkOptions, ledger_file, parse_metrics, pool};
 use crate::data::{Corpus, PartReader};
 use crate::eval::{Ledger, Scorer, Windows, side_means};
 use crate::model::{Model, Weights, from_safetensors, to_safetensors};
 use crate::spec::{Job, JobId, Part, SideSet, Split, Start, TrainSpec};
-use crate::store::{Cost, Held, Outcome, Record, Store, TrainedOn};
+use crate::store::{Cost, Held, Numerics, Outcome, Record, Store, TrainedOn};
 use crate::train::{
     Cohort, Ended, Feed, HeldOut, Journal, Observer, Progress, Settings, run as run_cohort,
 };
@@ -34,13 +37,16 @@ fn feed<'a>(spec: &TrainSpec, corpora: &'a super::Corpora) -> Result<Feed<'a>> {
 pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Result<()> {
     let job = Job::Train(spec.clone());
     let id = job.id();
-    let pool = Pool::new(bench.options.threads);
-    let mut cohort = cohort(spec, bench.corpora, &pool)?;
-    let class = numerics(cohort.model().kernels);
-    let (journal, checkpoint) = Journal::open(held.folder(), id, &class, &mut |text| {
+    let pool = pool(bench.options.threads)?;
+    let parameters = usize::try_from(spec.model.parameters()).unwrap_or(usize::MAX);
+    let checkpoint = Journal::latest(held.folder(), parameters, &mut |text| {
         (bench.report)(Report::Warning { text });
     })?;
-    let mut journals = [journal];
+    let begun = checkpoint.as_ref().map(|checkpoint| &checkpoint.header.numerics);
+    let kernels = kernels_to_go_on(begun, spec, bench.store)?;
+    let mut cohort = cohort((spec, kernels), bench.corpora, &pool)?;
+    let class = numerics(kernels);
+    let mut journals = [Journal::open(held.folder(), id, &class, checkpoint.as_ref())?];
     if let Some(checkpoint) = checkpoint {
         cohort.restore(0, checkpoint.header.step, &checkpoint.sections)?;
     } else if let Start::From { record } = spec.start {
@@ -56,25 +62,39 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
         },
     };
     let corpus = bench.corpora.get(spec.data.corpus)?;
-    let mut watcher = Watcher { spec, corpus, held, pool: &pool, bench, measured: None };
-    let ended = run_cohort(&mut cohort, &mut journals, &settings, &mut watcher)?;
-    let measured = match (ended[0], watcher.measured.take()) {
+    let mut watcher = Watcher { spec, job: &job, corpus, held, pool: &pool, bench, measured: None };
+    let mut ended = run_cohort(&mut cohort, &mut journals, &settings, &mut watcher)?[0];
+    if ended == Ended::Finished && watcher.measured.is_none() {
         // A run that was killed after its last step, before its record was out.
-        (Ended::Finished, None) => {
-            watcher.evaluate(0, cohort.model(), cohort.weights(0), true)?;
-            watcher.measured.take()
+        let held_out = watcher.evaluate(0, cohort.model(), cohort.weights(0), true)?;
+        if !held_out.iter().all(HeldOut::is_finite) {
+            ended = Ended::Diverged { step: steps.saturating_sub(1) };
         }
-        (_, measured) => measured,
-    };
+    }
+    let measured = watcher.measured.take().filter(|_| ended == Ended::Finished);
     held.check()?;
     let [mut journal] = journals;
     let seconds = journal.seconds(stopwatch.seconds());
-    let record = record(&cohort, (&job, ended[0]), measured.as_ref(), seconds, bench)?;
+    let record = record(&cohort, (&job, ended), measured.as_ref(), seconds, bench)?;
     publish(&job, &record, (&cohort, &mut journal, measured.as_ref()), bench)
 }
 
-fn cohort<'c>(spec: &TrainSpec, corpora: &'c super::Corpora, pool: &'c Pool) -> Result<Cohort<'c>> {
-    let kernels = kernels(spec.precision)?;
+/// The kernels of the class in which a run was begun. A machine that lacks them gives its own,
+/// whose class the journal refuses.
+fn kernels_to_go_on(begun: Option<&Numerics>, spec: &TrainSpec, store: &Store) -> Result<Kernels> {
+    if let Some(class) = begun
+        && let Some(kernels) = kernels_of(class, spec.precision)?
+    {
+        return Ok(kernels);
+    }
+    kernels(store, spec.precision)
+}
+
+fn cohort<'c>(
+    (spec, kernels): (&TrainSpec, Kernels),
+    corpora: &'c super::Corpora,
+    pool: &'c Pool,
+) -> Result<Cohort<'c>> {
     let model = Model::new(&spec.model, spec.data.sequence_tokens as usize, kernels);
     let feed = feed(spec, corpora)?;
     Ok(Cohort::new(model, vec![(spec.clone(), feed)], pool))
@@ -98,6 +118,7 @@ struct FinalLedgers {
 /// Measures held-out loss and passes on what the loop tells.
 struct Watcher<'w, 'a> {
     spec: &'w TrainSpec,
+    job: &'w Job,
     corpus: &'w Corpus,
     held: &'w Held,
     pool: &'w Pool,
@@ -162,7 +183,7 @@ impl Observer for Watcher<'_, '_> {
 
     fn check(&self) -> Result<()> {
         self.held.check()?;
-        self.corpus.check_unchanged()
+        self.bench.check_corpora(self.job)
     }
 }
 
@@ -187,8 +208,12 @@ fn record(
         ..Cost::default()
     };
     let trained_on = cohort.trained_on(0);
-    let mut record =
-        Record { trained_on, ..bench.record(job, outcome, model.kernels, seconds, cost) };
+    let tokenizer = bench.corpora.get(spec.data.corpus)?.tokenizer_hash();
+    let mut record = Record {
+        trained_on,
+        tokenizer,
+        ..bench.record(job, outcome, model.kernels, seconds, cost)
+    };
     if let Some(FinalLedgers { val, sides }) = measured {
         record.losses = val.losses(Split::Val);
         let corpus = bench.corpora.get(spec.data.corpus)?;
@@ -205,10 +230,12 @@ fn publish(
     job: &Job,
     record: &Record,
     (cohort, journal, measured): (&Cohort<'_>, &mut Journal, Option<&FinalLedgers>),
-    bench: &Bench<'_>,
+    bench: &mut Bench<'_>,
 ) -> Result<()> {
     let mut draft = bench.store.draft(record.id)?;
-    draft.add("metrics.jsonl", &journal.metrics()?)?;
+    let metrics = journal.metrics()?;
+    parse_metrics(&metrics, record.id)?;
+    draft.add("metrics.jsonl", &metrics)?;
     if let Some(FinalLedgers { val, sides }) = measured {
         draft.add(&ledger_file(&Split::Val.into()), &val.to_safetensors()?)?;
         for (side, ledger) in sides {
@@ -219,8 +246,7 @@ fn publish(
         let weights = to_safetensors(&cohort.model().table, &cohort.weights(0).values)?;
         draft.add("weights.safetensors", &weights)?;
     }
-    draft.publish(job, record)?;
-    Ok(())
+    bench.publish(draft, job, record)
 }
 
 /// Trains a recorded run again and compares the final weights byte for byte.
@@ -239,19 +265,23 @@ pub fn replay(
     let Some(record) = store.record(id)? else {
         return Err(Error::usage(format!("there is no record {}", id.short())));
     };
+    let job = Job::Train(spec.clone());
+    let (of_job, allowed) = (std::slice::from_ref(&job), options.allowed.or(record.allowed));
+    let allowed = consents(of_job, (Some(store), corpora), allowed)?.used;
+    let crowd = Crowd { workers: 1, threads: options.threads };
+    Demand::of(of_job, (store, corpora), crowd)?.check(None, crowd)?;
     let expected = store.read_file(id, "weights.safetensors")?;
-    let bench = Bench { store, corpora, options, report, interrupted: &|| false };
-    let pool = Pool::new(options.threads);
-    let mut cohort = cohort(&spec, corpora, &pool)?;
-    let class = numerics(cohort.model().kernels);
-    if class != record.numerics {
+    let bench = Bench { store, corpora, options, report, interrupted: &|| false, allowed };
+    let pool = pool(options.threads)?;
+    let Some(kernels) = kernels_of(&record.numerics, spec.precision)? else {
         return Err(Error::usage(format!(
             "the record was made in numerics class {}, this machine would use {}",
             record.numerics.name(),
-            class.name()
+            numerics(foreseen(Some(store), spec.precision)?.kernels).name()
         ))
         .hint("replay it on a machine, or with the SCARCE_ISA, that has that class"));
-    }
+    };
+    let mut cohort = cohort((&spec, kernels), corpora, &pool)?;
     if let Start::From { record } = spec.start {
         start_from(&mut cohort, store, record)?;
     }
@@ -259,6 +289,9 @@ pub fn replay(
     while cohort.steps(0).0 < total && cohort.diverged(0).is_none() {
         let loss_nats = cohort.step()?[0].map(|result| result.loss_nats);
         (bench.report)(Report::Done { done: cohort.steps(0).0, total, loss_nats });
+    }
+    for corpus in Job::Train(spec).corpora() {
+        corpora.get(corpus)?.check_content()?;
     }
     if to_safetensors(&cohort.model().table, &cohort.weights(0).values)? != expected {
         return Err(Error::data(format!("replaying {} gave other weights", id.short())));

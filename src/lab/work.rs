@@ -3,15 +3,18 @@
 use std::time::{Duration, Instant};
 
 use scarce_engine::isa::Kernels;
+use scarce_engine::pool::Pool;
 
-use super::context::{Corpora, numerics};
+use super::arithmetic::numerics;
+use super::consent::consents;
+use super::context::Corpora;
 use super::progress::Report;
 use super::{ensemble, evaluate, ngram, train};
 use crate::eval::Ledger;
 use crate::spec::{Allowed, CorpusId, Job, JobId, Part, Split};
 use crate::store::{
-    Claim, Cost, Machine, Outcome, Record, Store, TestRead, cpu_seconds, peak_memory_bytes,
-    unix_seconds,
+    Checkpoints, Claim, Cost, Draft, Machine, Outcome, Published, Record, Store, TestRead,
+    cpu_seconds, peak_memory_bytes, unix_seconds,
 };
 use crate::train::MetricsLine;
 use crate::{Error, Result};
@@ -50,6 +53,8 @@ pub(super) struct Bench<'a> {
     pub(super) options: &'a WorkOptions,
     pub(super) report: &'a mut dyn FnMut(Report),
     pub(super) interrupted: &'a dyn Fn() -> bool,
+    /// What the job needed consent for, and got it.
+    pub(super) allowed: Allowed,
 }
 
 /// Runs one job unless its record exists, and returns the record. If another process works on the
@@ -65,6 +70,11 @@ pub fn work(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Record> {
     let id = job.id();
+    if let Some(record) = store.record(id)? {
+        return Ok(record);
+    }
+    let of_job = std::slice::from_ref(job);
+    let allowed = consents(of_job, (Some(store), corpora), options.allowed)?.used;
     let mut waiting = false;
     loop {
         if let Some(record) = store.record(id)? {
@@ -74,17 +84,19 @@ pub fn work(
             Claim::Held(held) => {
                 // Between the look and the claim somebody may have published.
                 if store.has(id) {
+                    let _ = held.clear();
                     continue;
                 }
-                let mut bench = Bench { store, corpora, options, report, interrupted };
+                let mut bench = Bench { store, corpora, options, report, interrupted, allowed };
                 match job {
                     Job::Train(spec) => train::run(spec, &held, &mut bench)?,
                     Job::Evaluate(spec) => evaluate::run(spec, &mut bench)?,
                     Job::Ensemble(spec) => ensemble::run(spec, &mut bench)?,
                     Job::Ngram(spec) => ngram::run(spec, &mut bench)?,
                 }
-                drop(held);
-                store.clear_work(id)?;
+                if let Err(error) = held.clear() {
+                    report(Report::Warning { text: error.to_string() });
+                }
             }
             Claim::Taken { by } => {
                 if !std::mem::replace(&mut waiting, true) {
@@ -97,6 +109,17 @@ pub fn work(
             }
         }
     }
+}
+
+/// The threads of a job.
+///
+/// # Errors
+/// If the system does not give so many.
+pub(super) fn pool(threads: usize) -> Result<Pool> {
+    Pool::try_new(threads).map_err(|cause| {
+        Error::usage(format!("--threads {threads}: the system does not start so many: {cause}"))
+            .hint("a run has no use for more than one per core")
+    })
 }
 
 /// Wall-clock and CPU time since its start.
@@ -137,13 +160,42 @@ impl Bench<'_> {
             side_means: Vec::new(),
             measured: Vec::new(),
             trained_on: Vec::new(),
-            allowed: Allowed::NONE,
+            tokenizer: None,
+            allowed: self.allowed.or(self.corpora.allowed(job)),
             cost: Cost { wall_seconds, cpu_seconds, peak_memory_bytes, ..cost },
             machine: Machine::here(self.options.threads, kernels.isa().name()),
             numerics: numerics(kernels),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             finished_unix_seconds: unix_seconds(),
         }
+    }
+
+    /// An error if a corpus of the job was written to since it was opened, as far as a look at its
+    /// files can tell.
+    pub(super) fn check_corpora(&self, job: &Job) -> Result<()> {
+        job.corpora().into_iter().try_for_each(|id| self.corpora.get(id)?.check_unchanged())
+    }
+
+    /// Makes the record of a job visible. Its corpora are hashed again before: what was read must
+    /// be what the job's spec names, however cleverly a file was changed meanwhile.
+    pub(super) fn publish(&mut self, draft: Draft, job: &Job, record: &Record) -> Result<()> {
+        self.check_corpora(job)?;
+        for id in job.corpora() {
+            if let Err(error) = self.corpora.get(id)?.check_content() {
+                // No date has told it, so that the checkpoints may be of the changed corpus, too.
+                Checkpoints::new(&self.store.work_path(job.id())).forget()?;
+                return Err(error);
+            }
+        }
+        if let Published::Instead { of } = draft.publish(job, record)? {
+            let text = format!(
+                "a folder without a manifest lay in the place of record {} and is now `{}`",
+                record.id.short(),
+                of.display()
+            );
+            (self.report)(Report::Warning { text });
+        }
+        Ok(())
     }
 
     /// Enters a read of a sealed split before it happens.
@@ -170,7 +222,11 @@ pub fn ledger(store: &Store, id: JobId, split: Split) -> Result<Ledger> {
 
 /// The lines that a training run left: its course.
 pub fn metrics(store: &Store, id: JobId) -> Result<Vec<MetricsLine>> {
-    let text = store.read_file(id, "metrics.jsonl")?;
+    parse_metrics(&store.read_file(id, "metrics.jsonl")?, id)
+}
+
+/// The lines of a `metrics.jsonl`.
+pub(super) fn parse_metrics(text: &[u8], id: JobId) -> Result<Vec<MetricsLine>> {
     let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let parse = |line| {
         serde_json::from_slice(line)

@@ -4,10 +4,11 @@ use std::fmt;
 
 use super::axis::{EXPONENT_MAX, EXPONENT_MIN};
 use super::curve::Curve;
-use super::fit::{Fit, Options, at_bound};
+use super::fit::{Estimate, Fit, Options, at_bound};
 use super::interval::digits;
 use super::noise::{Noise, chi_square_tail};
 use super::power::{Family, PowerLaw};
+use super::residuals::Residuals;
 use super::surface::{Parameter, SurfaceFit};
 
 /// Fewer points than parameters and this are said aloud.
@@ -100,6 +101,25 @@ pub enum Warning {
         /// From the first point to the last.
         fall: f64,
     },
+    /// One point lies further off than chance explains.
+    FarOff {
+        /// Its number, counted from 0 in the order of the fit.
+        point: usize,
+        /// Measured minus fitted, nats per token.
+        residual: f64,
+        /// The same in standard deviations of a loss.
+        deviations: f64,
+    },
+    /// More points lie far off than normal noise explains: they pull the law, and the intervals
+    /// are those of normal noise.
+    HeavyTails {
+        /// Points beyond four robust standard deviations.
+        far: usize,
+        /// Of so many.
+        points: usize,
+        /// The robust standard deviation, nats per token.
+        deviation: f64,
+    },
     /// Leaving one point out moves E outside of its interval.
     LeaveOneOutOutside {
         /// Smallest E.
@@ -185,6 +205,26 @@ fn criterion(curve: &Curve, family: Option<Family>, noise: Noise) -> Option<f64>
     }
 }
 
+/// What residuals say against a law.
+pub(super) fn residual_warnings(residuals: &Residuals, points: usize) -> Vec<Warning> {
+    let far_off = residuals.stands_out.then_some(Warning::FarOff {
+        point: residuals.furthest,
+        residual: residuals.largest,
+        deviations: residuals.deviations,
+    });
+    let heavy = residuals.heavy_tails.then_some(Warning::HeavyTails {
+        far: residuals.far,
+        points,
+        deviation: residuals.robust_deviation,
+    });
+    [far_off, heavy].into_iter().flatten().collect()
+}
+
+fn left_out_outside(e: &Estimate) -> Option<Warning> {
+    let outside = e.leave_one_out.filter(|_| e.covers_leave_one_out() == Some(false));
+    outside.map(|(low, high)| Warning::LeaveOneOutOutside { low, high })
+}
+
 /// Everything that a reader must know about this fit, the gravest first.
 pub(super) fn warnings(
     curve: &Curve,
@@ -210,12 +250,9 @@ pub(super) fn warnings(
         constant.then_some(Warning::ConstantNotExcluded),
         scatter_exceeds_noise(fit.residual, degrees, options.noise),
         (gap > fall).then_some(Warning::FarExtrapolation { gap, fall }),
-        fit.asymptote
-            .leave_one_out
-            .filter(|_| fit.asymptote.covers_leave_one_out() == Some(false))
-            .map(|(low, high)| Warning::LeaveOneOutOutside { low, high }),
+        left_out_outside(&fit.asymptote),
     ];
-    found.into_iter().flatten().collect()
+    found.into_iter().flatten().chain(residual_warnings(&fit.residuals, fit.points)).collect()
 }
 
 /// The same for a law of several axes with this many parameters.
@@ -237,9 +274,9 @@ pub(super) fn surface_warnings(
     found.extend(scatter_exceeds_noise(fit.residual, fit.points - parameters, options.noise));
     if let Some(e) = fit.get(Parameter::E) {
         found.extend((e.value <= 0.0).then_some(Warning::AsymptoteAtBound));
-        let outside = e.leave_one_out.filter(|_| e.covers_leave_one_out() == Some(false));
-        found.extend(outside.map(|(low, high)| Warning::LeaveOneOutOutside { low, high }));
+        found.extend(left_out_outside(e));
     }
+    found.extend(residual_warnings(&fit.residuals, fit.points));
     found
 }
 
@@ -315,6 +352,18 @@ impl fmt::Display for Warning {
                  is {}",
                 digits(gap),
                 digits(fall)
+            ),
+            Self::FarOff { residual, deviations, .. } => write!(
+                f,
+                "a point lies {deviations:.1} standard deviations ({}) off the law, more than \
+                 chance explains",
+                digits(residual)
+            ),
+            Self::HeavyTails { far, points, deviation } => write!(
+                f,
+                "heavy tails: {far} of {points} points lie beyond 4 robust standard deviations \
+                 ({} each): they pull the law, and the intervals do not know",
+                digits(deviation)
             ),
             Self::LeaveOneOutOutside { low, high } => write!(
                 f,

@@ -10,6 +10,7 @@ use super::interval::{Claim, End, Interval};
 use super::noise::{Noise, Scatter};
 use super::power::{Family, PowerLaw};
 use super::region::Region;
+use super::residuals::{Residuals, last_digit};
 
 /// How to fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +53,8 @@ pub struct Fit {
     pub r_squared: f64,
     /// The noise of a loss that the intervals rest on.
     pub scatter: Scatter,
+    /// What the residuals say, in the order of x.
+    pub residuals: Residuals,
     /// The largest x predicted from all others (mission L10).
     pub held_out: Option<HeldOut>,
     /// The shapes that were compared, best first.
@@ -72,6 +75,8 @@ pub struct Estimate {
     /// Smallest and largest value when any one point is left out; `None` where the rest would
     /// be too few, or of more than 200.
     pub leave_one_out: Option<(f64, f64)>,
+    /// Whether that range only leaves the interval because losses are rounded.
+    pub rounding: bool,
 }
 
 /// Why there is no law.
@@ -88,6 +93,8 @@ pub enum Refusal {
     NoDecrease,
     /// A is too large or too small for a number, in this unit of x.
     Unit,
+    /// A loss is zero, and the law is fitted to logarithms of losses.
+    ZeroLoss,
 }
 
 impl Estimate {
@@ -97,11 +104,40 @@ impl Estimate {
         Claim { value: self.value, interval: self.profile }
     }
 
-    /// Whether the headline interval holds the whole leave-one-out range, where there is one.
+    /// Whether the headline interval holds the whole leave-one-out range, where there is one, up to
+    /// the rounding of losses.
     #[must_use]
     pub fn covers_leave_one_out(&self) -> Option<bool> {
         let (low, high) = self.leave_one_out?;
-        Some(self.profile.contains(low) && self.profile.contains(high))
+        Some(self.rounding || self.profile.contains(low) && self.profile.contains(high))
+    }
+
+    /// Notes whether the leave-one-out range leaves the interval by rounding only: `interval` is
+    /// that for losses with a noise of at least their last digit, which it is given, `slack` what
+    /// searches leave of a number, and beyond `far` digits were too few to know the number.
+    pub(super) fn excuse_rounding(
+        &mut self,
+        losses: &[f64],
+        slack: f64,
+        far: f64,
+        interval: impl FnOnce(f64) -> Interval,
+    ) {
+        let Some((low, high)) = self.leave_one_out else { return };
+        if self.covers_leave_one_out() == Some(true) {
+            return;
+        }
+        let wide = interval(last_digit(losses));
+        let end = |end: End, by: f64| match end {
+            End::Closed(value) => End::Closed(value + by),
+            open => open,
+        };
+        let widened = |interval: Interval, by: f64| {
+            let (low, high) = (end(interval.low, -by), end(interval.high, by));
+            Interval { low, high, ..interval }
+        };
+        let near = widened(self.profile, far.max(slack));
+        let both = |interval: Interval| interval.contains(low) && interval.contains(high);
+        self.rounding = both(widened(wide, slack)) && both(near);
     }
 }
 
@@ -117,6 +153,7 @@ impl Refusal {
                 "look at the points: losses that rise need other settings, not a law"
             }
             Self::Unit => "give x in another unit, for example in billions",
+            Self::ZeroLoss => "leave such rows out, or fit by least squares",
         }
     }
 }
@@ -125,6 +162,9 @@ impl Refusal {
 pub(super) fn at_bound(alpha: f64, bound: f64) -> bool {
     (alpha / bound - 1.0).abs() < 1e-6
 }
+
+/// The share of a number by which searches may miss it.
+pub(super) const SEARCH_SLACK: f64 = 1e-6;
 
 /// What is said of a law without [`Fit::has_asymptote`].
 pub const NO_ASYMPTOTE: &str = "its law ends at a bound of the search: the data show no asymptote";
@@ -151,6 +191,7 @@ impl fmt::Display for Refusal {
             ),
             Self::NoDecrease => f.write_str("the losses do not fall as x grows: there is no law"),
             Self::Unit => f.write_str("A has no finite value in this unit of x"),
+            Self::ZeroLoss => f.write_str("a loss of zero has no logarithm"),
         }
     }
 }
@@ -194,6 +235,19 @@ impl<'a> Work<'a> {
         Region::new(&self.axis, &self.losses, self.best, allowance)
     }
 
+    /// What the residuals say.
+    fn residuals(&self) -> Residuals {
+        let powers = |x: &f64| self.axis.relative_power(self.best.alpha, *x);
+        let z: Vec<f64> = self.curve.x().iter().map(powers).collect();
+        let mut tangents = vec![vec![1.0; z.len()], z.clone()];
+        if self.options.family == Family::Power {
+            let first = self.curve.x()[0];
+            let slope = |(z, x): (&f64, &f64)| z * libm::log(x / first);
+            tangents.push(z.iter().zip(self.curve.x()).map(slope).collect());
+        }
+        Residuals::new(self.curve.y(), &self.fitted(), &tangents, self.scatter.deviation)
+    }
+
     /// The law's losses at the points.
     pub(super) fn fitted(&self) -> Vec<f64> {
         let values = self
@@ -217,7 +271,13 @@ pub fn fit(curve: &Curve, options: &Options) -> Result<Fit, Refusal> {
     assert!(options.resamples > 0, "a bootstrap needs resamples");
     let work = Work::new(curve, options)?;
     let region = work.region();
-    let [asymptote, exponent, coefficient] = estimates(&work, &region);
+    let [mut asymptote, exponent, coefficient] = estimates(&work, &region);
+    let far = 10.0 * last_digit(curve.y());
+    asymptote.excuse_rounding(curve.y(), SEARCH_SLACK * work.losses.mean, far, |digit| {
+        let deviation = work.scatter.deviation.max(digit);
+        let allowance = Scatter { deviation, ..work.scatter }.allowance(options.level);
+        self::asymptote(&work, &Region::new(&work.axis, &work.losses, work.best, allowance))
+    });
     let r_squared = 1.0 - work.best.residual / work.losses.squares;
     let mut fit = Fit {
         law: work.law,
@@ -229,6 +289,7 @@ pub fn fit(curve: &Curve, options: &Options) -> Result<Fit, Refusal> {
         residual: work.best.residual,
         r_squared,
         scatter: work.scatter,
+        residuals: work.residuals(),
         held_out: doubt::held_out(curve, options.family),
         candidates: doubt::compare(curve, options.noise),
         warnings: Vec::new(),
@@ -253,6 +314,7 @@ fn estimates(work: &Work, region: &Region) -> [Estimate; 3] {
         profile: asymptote(work, region),
         bootstrap: percentiles(laws.iter().map(|l| l.e).collect(), level, (0.0, f64::INFINITY)),
         leave_one_out: span(|law| law.e),
+        rounding: false,
     };
     let free = work.options.family == Family::Power;
     let (low, high) = region.exponents();
@@ -266,6 +328,7 @@ fn estimates(work: &Work, region: &Region) -> [Estimate; 3] {
         profile,
         bootstrap: exponents(&laws, level, free),
         leave_one_out: span(|law| law.alpha),
+        rounding: false,
     };
     let (low, high) = region.range(|alpha| (axis.unit(alpha), 0.0));
     let coefficients = laws.iter().map(|law| axis.law(law).a).collect();
@@ -274,6 +337,7 @@ fn estimates(work: &Work, region: &Region) -> [Estimate; 3] {
         profile: Interval { low: open_at(low, 0.0), high: End::Closed(high), level },
         bootstrap: percentiles(coefficients, level, (0.0, f64::INFINITY)),
         leave_one_out: span(|law| law.a),
+        rounding: false,
     };
     [estimate_of_e, exponent, coefficient]
 }

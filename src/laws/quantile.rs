@@ -32,6 +32,12 @@ pub fn two_sided_z(level: f64) -> f64 {
     climb(level, normal_probability_and_slope)
 }
 
+/// P(|T| > `t`) for Student's distribution; not below the rounding of its complement.
+pub(super) fn two_sided_t_tail(t: f64, degrees: usize) -> f64 {
+    let angle = libm::atan(t / (degrees as f64).sqrt());
+    (1.0 - t_probability_and_slope(angle, degrees).0).max(0.0)
+}
+
 /// The root of probability(x) = `level`, from x = 0 upwards.
 fn climb(level: f64, probability_and_slope: impl Fn(f64) -> (f64, f64)) -> f64 {
     let mut x = 0.0;

@@ -111,7 +111,7 @@ pub struct Run {
     pub seeds: RunSeeds,
     /// Seed families that the run belongs to by its source: `train`, `data`, `both`.
     pub seed_families: Vec<String>,
-    /// Set for an ensemble, also for one with a single member.
+    /// Set for an ensemble, also for one with a single member that was evaluated as one.
     pub ensemble: Option<Ensemble>,
     /// Set if a teacher's data was mixed in.
     pub taught: Option<Taught>,
@@ -246,6 +246,26 @@ impl Runs {
             }
         }
         counts.into_iter().max_by_key(|(_, count)| *count).map(|(variant, _)| variant)
+    }
+
+    /// How many runs are no single models from scratch, or lack what most figures need.
+    #[must_use]
+    pub fn lacking(&self) -> Vec<(usize, &'static str)> {
+        type Test = (fn(&Run) -> bool, &'static str);
+        const TESTS: [Test; 10] = [
+            (|run| run.ensemble.is_some(), "ensembles"),
+            (|run| run.taught.is_some(), "with a teacher"),
+            (|run| run.continued, "of other weights"),
+            (|run| run.is_tagged("ignore"), "tagged `ignore`"),
+            (|run| run.loss.is_none(), "without loss"),
+            (|run| run.parameters.is_none(), "without parameters"),
+            (|run| run.budget_tokens.is_none(), "without tokens"),
+            (|run| run.epochs.is_none(), "without epochs"),
+            (|run| run.lr.is_none(), "without lr"),
+            (|run| run.weight_decay.is_none(), "without weight_decay"),
+        ];
+        let count = |(test, what): Test| (self.runs.iter().filter(|run| test(run)).count(), what);
+        TESTS.into_iter().map(count).filter(|(count, _)| *count > 0).collect()
     }
 
     /// What a reader must know of all figures of these runs: mixtures that look like one thing.

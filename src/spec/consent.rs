@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::suggest;
+use crate::error::{quoted, suggest};
 use crate::{Error, Result};
 
 /// One word of `--allow`.
@@ -61,7 +61,7 @@ impl FromStr for Consent {
             return Ok(consent);
         }
         let words = Self::ALL.map(Self::word);
-        let error = Error::usage(format!("`{text}` is nothing to allow"));
+        let error = Error::usage(format!("`{}` is nothing to allow", quoted(text)));
         Err(error
             .hint(suggest(text, words).unwrap_or_else(|| format!("it takes {}", words.join(", ")))))
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::error::quoted;
 use crate::{Error, Result};
 
 macro_rules! identity {
@@ -51,7 +52,8 @@ macro_rules! identity {
             fn from_str(text: &str) -> Result<Self> {
                 blake3::Hash::from_hex(text).map(Self::from_hash).map_err(|_| {
                     Error::usage(format!(
-                        "`{text}` is not a {} id: 64 hexadecimal digits were expected",
+                        "`{}` is not a {} id: 64 hexadecimal digits were expected",
+                        quoted(text),
                         $noun
                     ))
                 })

@@ -118,6 +118,17 @@ impl Job {
         }
     }
 
+    /// The precision of its matrix products; counting has none.
+    #[must_use]
+    pub fn precision(&self) -> Option<Precision> {
+        match self {
+            Self::Train(spec) => Some(spec.precision),
+            Self::Evaluate(spec) => Some(spec.precision),
+            Self::Ensemble(spec) => Some(spec.precision),
+            Self::Ngram(_) => None,
+        }
+    }
+
     /// Jobs whose records this one reads.
     #[must_use]
     pub fn needs(&self) -> Vec<JobId> {
@@ -128,6 +139,20 @@ impl Job {
             Self::Evaluate(spec) => spec.members.clone(),
             Self::Ensemble(spec) => spec.members.clone(),
             Self::Train(_) | Self::Ngram(_) => Vec::new(),
+        }
+    }
+
+    /// Corpora that it reads, the one that it is about first.
+    #[must_use]
+    pub fn corpora(&self) -> Vec<CorpusId> {
+        match self {
+            Self::Train(spec) => {
+                let mixed = spec.data.mixture.iter().map(|component| component.corpus);
+                std::iter::once(spec.data.corpus).chain(mixed).collect()
+            }
+            Self::Evaluate(spec) => vec![spec.corpus],
+            Self::Ensemble(spec) => vec![spec.corpus],
+            Self::Ngram(spec) => vec![spec.corpus],
         }
     }
 }

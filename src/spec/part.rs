@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::SideId;
 use super::split::Split;
+use crate::error::quoted;
 use crate::{Error, Result};
 
 /// Longest name of a side set, so that file names stay short.
@@ -55,13 +56,13 @@ impl FromStr for SideName {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if text.is_empty() || !text.bytes().all(allowed) {
             return refused(
-                format!("`{text}` cannot name a side set"),
+                format!("`{}` cannot name a side set", quoted(text)),
                 "a name has lowercase letters, digits and hyphens, such as `wiki-2024`",
             );
         }
         if text.len() > NAME_BYTES_MAX {
             return refused(
-                format!("`{text}` is too long a name for a side set"),
+                format!("`{}` is too long a name for a side set", quoted(text)),
                 "a name has at most 64 characters",
             );
         }

@@ -1,7 +1,7 @@
 //! Named model shapes: the paper's and a ladder of pocket sizes.
 
 use super::model::{FeedForward, Init, ModelSpec, Rope, RopeScaling};
-use crate::error::suggest;
+use crate::error::{quoted, suggest};
 use crate::{Error, Result};
 
 /// A named shape. Everything else of the model keeps its default.
@@ -87,13 +87,27 @@ pub fn find(name: &str) -> Result<&'static Preset> {
         let names = || PRESETS.iter().map(|preset| preset.name);
         let hint = suggest(name, names())
             .unwrap_or_else(|| format!("presets: {}", names().collect::<Vec<_>>().join(", ")));
-        Error::usage(format!("there is no model preset `{name}`")).hint(hint)
+        Error::usage(format!("there is no model preset `{}`", quoted(name))).hint(hint)
     })
 }
 
 /// The names of the pocket presets, the smallest first: sizes for any corpus' own vocabulary.
 pub fn ladder() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().filter(|preset| preset.kind == Family::Pocket).map(|preset| preset.name)
+}
+
+/// Whether a vocabulary is that of a preset which has its own: of the model's width, heads and
+/// inner width, however many blocks there are.
+#[must_use]
+pub fn fixes_vocabulary(model: &ModelSpec) -> bool {
+    let own = |preset: &&Preset| preset.kind != Family::Pocket;
+    PRESETS.iter().filter(own).map(|preset| preset.model(0)).any(|preset| {
+        let shape = |model: &ModelSpec| {
+            let inner = model.feed_forward_width();
+            [model.vocabulary, model.width, model.heads, model.kv_heads, inner]
+        };
+        shape(&preset) == shape(model)
+    })
 }
 
 impl Preset {
@@ -175,6 +189,14 @@ mod tests {
             assert!((1.6..2.6).contains(&ratio), "{sizes:?}");
         }
         assert!(sizes[0] < 0.03e6 && *sizes.last().unwrap() > 45e6, "{sizes:?}");
+    }
+
+    #[test]
+    fn only_presets_of_the_paper_fix_a_vocabulary() {
+        let model = |name: &str| find(name).unwrap().model(300);
+        assert!(!fixes_vocabulary(&model("pocket-25m")) && fixes_vocabulary(&model("150m4k")));
+        assert!(fixes_vocabulary(&ModelSpec { layers: 1, ..model("l8b") }));
+        assert!(!fixes_vocabulary(&ModelSpec { vocabulary: 130_000, ..model("l8b") }));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::id::CorpusId;
 use super::optim::{Decay, OptimSpec, Schedule};
 use super::preset;
 use super::train::{Evaluation, Objective, Precision, Seeds, Start, TrainSpec};
-use crate::error::suggest;
+use crate::error::{quoted, suggest, toml_message};
 use crate::{Error, Result};
 
 /// What a spec needs to know of the corpus that it is resolved against.
@@ -122,6 +122,14 @@ pub fn named_corpus(request: &Request<'_>) -> Result<Option<CorpusId>> {
     Ok(named.and_then(|id| id.as_str()?.parse().ok()))
 }
 
+/// The keys that overrides set, a table as several.
+///
+/// # Errors
+/// If an override is none.
+pub fn set_keys(sets: &[String]) -> Result<Vec<String>> {
+    Ok(parse_sets(sets)?.into_keys().collect())
+}
+
 #[derive(Default)]
 struct Layers {
     leaves: Leaves,
@@ -199,14 +207,14 @@ fn split_defaults(leaves: Leaves, preset_named: bool) -> (Leaves, Leaves, Leaves
 
 fn parse_file(name: &str, text: &str) -> Result<Leaves> {
     let table: toml::Table = toml::from_str(text)
-        .map_err(|cause| Error::usage(format!("{name}: {}", cause.to_string().trim_end())))?;
+        .map_err(|cause| Error::usage(format!("{name}: {}", toml_message(&cause))))?;
     table_leaves(table).map_err(|error| error.within(name))
 }
 
 fn parse_sets(sets: &[String]) -> Result<Leaves> {
     let mut leaves = Leaves::new();
     for set in sets {
-        let place = format!("--set {set}");
+        let place = format!("--set {}", quoted(set));
         let Some((key, value)) = set.split_once('=') else {
             return Err(Error::usage(format!("{place}: `key=value` was expected")));
         };
@@ -246,7 +254,7 @@ fn table_leaves(table: toml::Table) -> Result<Leaves> {
                     .into_iter()
                     .map(|(key, value)| match convert(value) {
                         Ok(value) => Ok((key, value)),
-                        Err(error) => Err(error.within(format!("`{key}`"))),
+                        Err(error) => Err(error.within(format!("`{}`", quoted(&key)))),
                     })
                     .collect::<Result<_>>()?,
             ),
@@ -262,7 +270,7 @@ fn checked(leaves: Leaves, place: &str) -> Result<Leaves> {
         .map(|(key, value)| {
             let Some(field) = field::find(&key) else {
                 let keys = field::FIELDS.iter().map(|field| field.key).chain([PRESET_KEY]);
-                let error = Error::usage(format!("{place}: unknown key `{key}`"));
+                let error = Error::usage(format!("{place}: unknown key `{}`", quoted(&key)));
                 return Err(match suggest(&key, keys) {
                     Some(hint) => error.hint(hint),
                     None => error.hint("`scarce show --fields` lists all keys"),

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::token::process_token;
 use crate::{Error, Result};
 
 /// Writes `bytes` under `path` so that a crash leaves the old file or the new one.
@@ -19,7 +20,7 @@ pub fn fresh_file(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<(
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&temporary)?;
         fill(&mut file)?;
-        file.sync_all()?;
+        flush(&file)?;
         fs::rename(&temporary, path)?;
         sync_folder(path)
     };
@@ -39,14 +40,57 @@ pub(super) fn sync_folder(path: &Path) -> std::io::Result<()> {
 
 /// Makes renames inside a folder durable.
 pub fn sync_directory(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
+    flush(&File::open(folder)?)
 }
+
+/// Flushes to the disk itself: without it a power cut may leave an empty file under a new name.
+fn flush(file: &File) -> std::io::Result<()> {
+    file.sync_all().inspect(|()| flushed(file))
+}
+
+#[cfg(test)]
+use tests::flushed;
+
+/// Tests notice here what was flushed, because no test can cut the power.
+#[cfg(not(test))]
+fn flushed(_file: &File) {}
 
 /// A name beside `path` that no other process or thread uses.
 pub(super) fn temporary_path(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    name.push(format!(".{}-{count}.tmp", std::process::id()));
+    name.push(format!(".{}-{count}.tmp", process_token()));
     path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    thread_local! {
+        /// Of every flush of this thread: which file, and its length.
+        static FLUSHED: RefCell<Vec<(u64, u64)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn flushed(file: &File) {
+        let metadata = file.metadata().unwrap();
+        FLUSHED.with_borrow_mut(|all| all.push((metadata.ino(), metadata.len())));
+    }
+
+    #[test]
+    fn a_file_reaches_the_disk_before_its_name_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"three").unwrap();
+        let flushed = FLUSHED.take();
+        assert_eq!(flushed.len(), 4, "file and folder, twice");
+        assert_eq!(flushed[2], (fs::metadata(&path).unwrap().ino(), 5), "whole, then renamed");
+        assert_eq!(flushed[3].0, fs::metadata(folder.path()).unwrap().ino());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::atomic::fresh_file;
+use super::metrics::{self, MetricsMark};
 use super::record::Numerics;
+use super::regular::open_regular;
 use crate::spec::JobId;
 use crate::{Error, Result};
 
@@ -34,6 +36,9 @@ pub struct CheckpointHeader {
     pub step: u64,
     /// Length of `metrics.jsonl` at that step.
     pub metrics_bytes: u64,
+    /// BLAKE3 of `metrics.jsonl` at that step; absent in checkpoints of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_blake3: Option<String>,
     /// Wall-clock seconds so far.
     pub wall_seconds: f64,
     /// CPU seconds so far.
@@ -68,26 +73,53 @@ impl Checkpoints {
     pub fn save(&self, header: &CheckpointHeader, sections: &[&[f32]]) -> Result<()> {
         let path = self.folder.join(format!("step-{:012}.checkpoint", header.step));
         fresh_file(&path, |file| write(file, header, sections))?;
-        let mut paths = self.paths()?;
-        while paths.len() > KEPT {
-            let old = paths.remove(0);
+        // Later ones were passed over when the run was continued.
+        let (mut old, later): (Vec<_>, Vec<_>) =
+            self.paths()?.into_iter().filter(|p| p.is_file()).partition(|p| *p <= path);
+        old.truncate(old.len().saturating_sub(KEPT));
+        for old in old.into_iter().chain(later) {
             fs::remove_file(&old).map_err(|cause| Error::io("remove", &old, &cause))?;
         }
         Ok(())
     }
 
-    /// The newest checkpoint that is whole. Damaged ones are reported through `warn` and skipped.
-    pub fn latest(&self, warn: &mut dyn FnMut(String)) -> Result<Option<Checkpoint>> {
-        for path in self.paths()?.into_iter().rev() {
-            match read(&path) {
-                Ok(checkpoint) => return Ok(Some(checkpoint)),
-                Err(cause) => {
-                    let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    warn(format!("checkpoint {name} is damaged ({cause}): using the one before"));
-                }
-            }
+    /// The newest checkpoint that is whole and goes with the metrics beside it. Others are reported
+    /// through `warn` and skipped.
+    ///
+    /// With `numbers`, every section must have so many; it is compared before anything is read.
+    pub fn latest(
+        &self,
+        numbers: Option<usize>,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Option<Checkpoint>> {
+        let paths = self.paths()?;
+        for (left, path) in paths.iter().enumerate().rev() {
+            let instead = if left > 0 { "using the one before" } else { "starting again" };
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let cause = match read(path, numbers) {
+                Ok(checkpoint) => match self.misfit(&checkpoint.header) {
+                    Ok(None) => return Ok(Some(checkpoint)),
+                    Ok(Some(why)) => format!("does not go with metrics.jsonl, which {why}"),
+                    Err(cause) => format!("does not go with metrics.jsonl: {cause}"),
+                },
+                Err(cause) => format!("is damaged ({cause})"),
+            };
+            warn(format!("checkpoint {name} {cause}: {instead}"));
         }
         Ok(None)
+    }
+
+    /// Why a checkpoint does not go with the metrics beside it.
+    fn misfit(&self, header: &CheckpointHeader) -> std::io::Result<Option<String>> {
+        metrics::misfit(&self.folder.join("metrics.jsonl"), &header.metrics())
+    }
+
+    /// Removes all of them: what they hold cannot be trusted.
+    pub fn forget(&self) -> Result<()> {
+        for path in self.paths()?.into_iter().filter(|path| path.is_file()) {
+            fs::remove_file(&path).map_err(|cause| Error::io("remove", &path, &cause))?;
+        }
+        Ok(())
     }
 
     /// Paths in ascending order of the step.
@@ -102,6 +134,14 @@ impl Checkpoints {
         }
         paths.sort();
         Ok(paths)
+    }
+}
+
+impl CheckpointHeader {
+    /// How much of the metrics it knows.
+    #[must_use]
+    pub fn metrics(&self) -> MetricsMark {
+        MetricsMark { bytes: self.metrics_bytes, blake3: self.metrics_blake3.clone() }
     }
 }
 
@@ -142,9 +182,9 @@ fn write(file: &mut File, header: &CheckpointHeader, sections: &[&[f32]]) -> std
     out.inner.flush()
 }
 
-fn read(path: &Path) -> std::io::Result<Checkpoint> {
+fn read(path: &Path, numbers: Option<usize>) -> std::io::Result<Checkpoint> {
     let damaged = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
-    let file = File::open(path)?;
+    let file = open_regular(path)?;
     let file_bytes = file.metadata()?.len();
     let mut input = Hashing { inner: BufReader::new(file), hasher: blake3::Hasher::new() };
     let mut magic = [0; MAGIC.len()];
@@ -161,6 +201,10 @@ fn read(path: &Path) -> std::io::Result<Checkpoint> {
     let mut text = vec![0; usize::try_from(header_bytes).map_err(std::io::Error::other)?];
     input.take(&mut text)?;
     let header: CheckpointHeader = serde_json::from_slice(&text)?;
+    let fits = |length: u64| numbers.is_none_or(|numbers| length == numbers as u64);
+    if !header.sections.iter().all(|(_, length)| fits(*length)) {
+        return Err(damaged("it is of a model of another shape"));
+    }
     // The lengths must explain the file's size before anything of that size is allocated.
     let numbers = header.sections.iter().try_fold(0u64, |sum, (_, n)| sum.checked_add(*n));
     let expected = numbers

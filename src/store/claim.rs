@@ -3,14 +3,18 @@
 //! On one host the claim is a lock on `work/ID/lock`, which the system releases when the process
 //! dies, however it dies. Across hosts, where locks on network file systems cannot be trusted, it
 //! is a lease: `work/ID/claim.json` names its owner and is renewed every few seconds; a lease that
-//! has not been renewed for a minute is dead. Two hosts that take over a dead lease in the same
-//! instant may both start; one of them finds the other's name at its next renewal and stops, and
-//! publication is first-come anyway.
+//! has not been renewed for a minute is dead, and so is one dated more than a minute ahead. A host
+//! is known by its name and its boot, because containers often share a name; a claim is known by a
+//! random token. Two hosts that take over a dead lease in the same instant may both start; one of
+//! them finds the other's token at its next renewal and stops, and publication is first-come
+//! anyway.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -18,12 +22,18 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomically;
 use super::clock::unix_seconds;
+use super::regular;
+use super::token::process_token;
 use crate::{Error, Result};
 
 /// Seconds between renewals.
 const RENEWAL: Duration = Duration::from_secs(10);
-/// A foreign lease that is older than this is dead.
+/// A foreign lease that is further than this from now is dead.
 const LEASE_SECONDS: u64 = 60;
+
+/// File names inside of a working directory.
+const LOCK: &str = "lock";
+const LEASE: &str = "claim.json";
 
 /// The result of asking for a job.
 #[derive(Debug)]
@@ -52,41 +62,89 @@ pub struct Held {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Lease {
     host: String,
+    /// The running system; empty where it does not tell, and in claims of older versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    boot: String,
     process: u32,
+    /// Of this claim alone; empty in claims of older versions.
+    #[serde(default)]
+    token: String,
     renewed_unix_seconds: u64,
 }
 
+/// The state of the lock of a working directory.
+enum Lock {
+    /// This process has it now.
+    Mine(File),
+    /// Another process of this host has it.
+    Busy,
+    /// The directory was removed meanwhile: its job has ended.
+    Gone,
+}
+
 pub(super) fn claim(folder: &Path) -> Result<Claim> {
+    let path = folder.join(LOCK);
+    let taken = |by: &str| Ok(Claim::Taken { by: by.to_owned() });
     fs::create_dir_all(folder).map_err(|cause| Error::io("create", folder, &cause))?;
-    let path = folder.join("lock");
-    let io = |cause: &std::io::Error| Error::io("lock", &path, cause);
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|cause| io(&cause))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Ok(Claim::Taken { by: "another process on this host".to_owned() });
-        }
-        Err(TryLockError::Error(cause)) => return Err(io(&cause)),
+    let lock = match lock(&path, true).map_err(|cause| Error::io("lock", &path, &cause))? {
+        Lock::Mine(lock) => lock,
+        Lock::Busy => return taken("another process on this host"),
+        Lock::Gone => return taken("a process that has just finished"),
+    };
+    if let Some(lease) = read(folder).filter(Lease::is_alive_elsewhere) {
+        return taken(&format!("process {} on {}", lease.process, lease.host));
     }
-    // The folder may have been cleared between creation and lock: then the lock guards nothing.
-    if !path.is_file() {
-        return Ok(Claim::Taken { by: "a process that has just finished".to_owned() });
-    }
-    let host = host_name();
-    if let Some(lease) = read(folder)
-        && lease.host != host
-        && unix_seconds().saturating_sub(lease.renewed_unix_seconds) < LEASE_SECONDS
-    {
-        return Ok(Claim::Taken { by: format!("process {} on {}", lease.process, lease.host) });
-    }
-    let lease = Lease { host, process: std::process::id(), renewed_unix_seconds: unix_seconds() };
+    remove_temporary(folder);
+    let lease = Lease::here();
     renew(folder, &lease)?;
     Ok(Claim::Held(Held::start(folder.to_owned(), lease, lock)))
+}
+
+/// Whether nobody works in this directory, so that nobody writes the record of its job either.
+pub(super) fn is_free(folder: &Path) -> bool {
+    let lock = lock(&folder.join(LOCK), false);
+    let free = matches!(lock, Ok(Lock::Mine(_) | Lock::Gone));
+    free && !read(folder).is_some_and(|lease| lease.is_alive_elsewhere())
+}
+
+/// Tries to lock a file, and makes sure that it still is the one at `path`: the directory may have
+/// been cleared between opening and locking, and then the lock guards nothing.
+fn lock(path: &Path, create: bool) -> io::Result<Lock> {
+    regular::check_absent_or_regular(path)?;
+    let opened = OpenOptions::new().create(create).truncate(false).write(true).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Lock::Gone),
+        Err(cause) => return Err(cause),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Lock::Busy),
+        Err(TryLockError::Error(cause)) => return Err(cause),
+    }
+    let mine = file.metadata()?;
+    let same = |at: fs::Metadata| (at.dev(), at.ino()) == (mine.dev(), mine.ino());
+    Ok(if fs::metadata(path).is_ok_and(same) { Lock::Mine(file) } else { Lock::Gone })
+}
+
+impl Lease {
+    /// A new claim of this process.
+    fn here() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            host: host_name(),
+            boot: boot(),
+            process: std::process::id(),
+            token: format!("{}-{}", process_token(), COUNT.fetch_add(1, Ordering::Relaxed)),
+            renewed_unix_seconds: unix_seconds(),
+        }
+    }
+
+    /// Whether another host has renewed it lately. For this host the lock has decided already.
+    fn is_alive_elsewhere(&self) -> bool {
+        let here = self.host == host_name() && (self.boot.is_empty() || self.boot == boot());
+        !here && unix_seconds().abs_diff(self.renewed_unix_seconds) < LEASE_SECONDS
+    }
 }
 
 impl Held {
@@ -97,11 +155,8 @@ impl Held {
             (folder.clone(), lease.clone(), Arc::clone(&lost));
         let renewer = std::thread::spawn(move || {
             while stopped.recv_timeout(RENEWAL) == Err(RecvTimeoutError::Timeout) {
-                let ours = read(&thread_folder).is_some_and(|now| {
-                    now.host == thread_lease.host && now.process == thread_lease.process
-                });
                 // A renewal that fails for want of disk is no loss: the lease only ages.
-                if ours {
+                if is_of(&thread_folder, &thread_lease) {
                     let _ = renew(&thread_folder, &thread_lease);
                 } else {
                     thread_lost.store(true, Ordering::Relaxed);
@@ -125,32 +180,108 @@ impl Held {
         }
         Ok(())
     }
-}
 
-impl Drop for Held {
-    fn drop(&mut self) {
+    /// Removes the working directory of a finished job, while nobody else can hold it.
+    ///
+    /// # Errors
+    /// If a file cannot be removed. The record is out, so nothing is lost by that.
+    pub fn clear(mut self) -> Result<()> {
+        self.stop_renewing();
+        if !is_of(&self.folder, &self.lease) {
+            return Ok(());
+        }
+        let removed = || -> io::Result<()> {
+            for entry in fs::read_dir(&self.folder)?.collect::<io::Result<Vec<_>>>()? {
+                let path = entry.path();
+                match entry.file_type()?.is_dir() {
+                    true => fs::remove_dir_all(path)?,
+                    false if entry.file_name() == LOCK => {}
+                    false => fs::remove_file(path)?,
+                }
+            }
+            // The lock goes last: whoever opens it before finds that it guards nothing any more.
+            fs::remove_file(self.folder.join(LOCK))?;
+            match fs::remove_dir(&self.folder) {
+                // Somebody asks for the job in this instant, and will find its record.
+                Err(cause) if cause.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+                removed => removed,
+            }
+        };
+        removed().map_err(|cause| Error::io("remove", &self.folder, &cause))
+    }
+
+    fn stop_renewing(&mut self) {
         drop(self.stop.take());
         if let Some(renewer) = self.renewer.take() {
             let _ = renewer.join();
         }
-        if !self.lost.load(Ordering::Relaxed) {
-            let _ = fs::remove_file(self.folder.join("claim.json"));
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.stop_renewing();
+        if is_of(&self.folder, &self.lease) {
+            let _ = fs::remove_file(self.folder.join(LEASE));
         }
     }
 }
 
 fn read(folder: &Path) -> Option<Lease> {
-    serde_json::from_slice(&fs::read(folder.join("claim.json")).ok()?).ok()
+    serde_json::from_str(&regular::read_small_text(&folder.join(LEASE)).ok()?).ok()
+}
+
+/// Whether the directory is still under this very claim.
+fn is_of(folder: &Path, lease: &Lease) -> bool {
+    read(folder).is_some_and(|now| now.token == lease.token)
 }
 
 fn renew(folder: &Path, lease: &Lease) -> Result<()> {
     let lease = Lease { renewed_unix_seconds: unix_seconds(), ..lease.clone() };
     let text = serde_json::to_vec(&lease).expect("a lease is plain data");
-    write_atomically(&folder.join("claim.json"), &text)
+    write_atomically(&folder.join(LEASE), &text)
+}
+
+/// Removes what a killed process was writing here.
+fn remove_temporary(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "tmp") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// The host's name, or a constant: on one host the lock decides anyway.
 fn host_name() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
+}
+
+/// A random word that the system drew when it was started, where it tells.
+fn boot() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    boot.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_guards_nothing_any_more_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LOCK);
+        let Lock::Mine(held) = lock(&path, true).unwrap() else { panic!("nobody else is here") };
+        assert!(matches!(lock(&path, true).unwrap(), Lock::Busy));
+        // Removed and made anew by another waiter, while this one was about to get it.
+        let late = File::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        drop(held);
+        assert!(late.try_lock().is_ok());
+        assert!(matches!(lock(&path, false).unwrap(), Lock::Gone));
+        assert!(matches!(lock(&path, true).unwrap(), Lock::Mine(_)));
+        // The whole folder is gone: its job has ended, and its record is there.
+        let gone = folder.path().join("gone").join(LOCK);
+        assert!(matches!(lock(&gone, true).unwrap(), Lock::Gone));
+    }
 }

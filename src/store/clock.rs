@@ -1,12 +1,21 @@
 //! The only place that reads the wall clock: it stamps records, it never decides a result.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970 in UTC.
 #[expect(clippy::disallowed_methods, reason = "the store stamps records")]
 #[must_use]
 pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Whether a file was last written to longer ago than this; no if that cannot be told.
+#[expect(clippy::disallowed_methods, reason = "only what nobody needs any more depends on it")]
+pub(super) fn is_older(path: &Path, age: Duration) -> bool {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let since = modified.ok().and_then(|then| SystemTime::now().duration_since(then).ok());
+    since.is_some_and(|since| since > age)
 }
 
 /// A moment as `2026-11-21 22:08:00 UTC`.

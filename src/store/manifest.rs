@@ -1,10 +1,11 @@
 //! `manifest.json`: the BLAKE3 hash and length of every other file of a record.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use super::hashed::FileFacts;
+use super::regular;
 use crate::{Error, Result};
 
 /// File names and what they must contain.
@@ -13,8 +14,9 @@ pub(super) type Manifest = BTreeMap<String, FileFacts>;
 /// Reads the manifest of a record.
 pub(super) fn read(record: &Path) -> Result<Manifest> {
     let path = record.join("manifest.json");
-    let bytes = fs::read(&path).map_err(|cause| Error::io("read", &path, &cause))?;
-    serde_json::from_slice(&bytes)
+    let text = regular::read_small_text(&path);
+    let text = text.map_err(|cause| Error::io("read", &path, &cause))?;
+    serde_json::from_str(&text)
         .map_err(|cause| Error::data(format!("`{}`: {cause}", path.display())))
 }
 
@@ -27,13 +29,13 @@ pub(super) fn read_checked(record: &Path, name: &str) -> Result<Vec<u8>> {
             .hint("it may have been dropped to save space: the same spec trains it again"));
     };
     let io = |cause: std::io::Error| Error::io("read", &path, &cause);
-    let damaged = || {
-        Error::data(format!("`{}` is damaged: its hash is not the manifest's", path.display()))
-            .hint("remove the record's directory and run the job again")
-    };
-    if fs::metadata(&path).map_err(io)?.len() != expected.bytes {
+    let damaged =
+        || Error::data(format!("`{}` is damaged: its hash is not the manifest's", path.display()));
+    let mut file = regular::open_regular(&path).map_err(io)?;
+    if file.metadata().map_err(io)?.len() != expected.bytes {
         return Err(damaged());
     }
-    let content = fs::read(&path).map_err(io)?;
+    let mut content = Vec::new();
+    file.read_to_end(&mut content).map_err(io)?;
     if FileFacts::of(&content) == expected { Ok(content) } else { Err(damaged()) }
 }

@@ -6,12 +6,15 @@
 //! work/ID/              a job in progress: claim, checkpoints, metrics so far
 //! foreign/BATCH/        runs of other programs, imported
 //! names/NAME.toml       which records are meant by a name
+//! arithmetic.json       which arithmetic runs have on this kind of machine
+//! aside/ID-N/           what lay in the place of a record and was none
 //! test-reads.jsonl      every read of a sealed test split
 //! ```
 //! Records appear by an atomic rename and never change. Several processes, on one or several
 //! hosts, may share a store: work may rarely be done twice, but a record is never corrupted or
 //! replaced.
 
+mod arithmetic;
 mod atomic;
 mod checkpoint;
 mod claim;
@@ -20,10 +23,16 @@ mod draft;
 mod foreign;
 mod hashed;
 mod manifest;
+mod memory;
 mod metrics;
 mod names;
+mod open;
 mod reads;
 mod record;
+mod regular;
+mod stored;
+mod sweep;
+mod token;
 mod usage;
 
 use std::fs;
@@ -32,6 +41,7 @@ use std::path::{Path, PathBuf};
 use crate::spec::{Job, JobId};
 use crate::{Error, Result};
 
+pub use arithmetic::{ArithmeticRate, ChosenArithmetic, ChosenFor};
 pub use atomic::{fresh_file, sync_directory, write_atomically};
 pub use checkpoint::{Checkpoint, CheckpointHeader, Checkpoints};
 pub use claim::{Claim, Held};
@@ -39,16 +49,18 @@ pub use clock::{unix_seconds, utc};
 pub use draft::{Draft, Published};
 pub use foreign::{
     Added, ForeignDraft, ForeignHistory, ForeignId, ForeignRecord, ForeignRun, ForeignSettings,
-    ForeignSource,
+    ForeignSource, Place,
 };
 pub use hashed::{FileFacts, HashedFile};
-pub use metrics::MetricsLog;
+pub use memory::Memory;
+pub use metrics::{MetricsLog, MetricsMark};
 pub use names::{Found, NamedModel, check_name};
 pub use reads::TestRead;
 pub use record::{
     AboveFloor, Cost, Loss, Machine, Measured, Numerics, Outcome, Record, SideLoss, SideMean,
     TrainedOn,
 };
+pub use regular::open_regular;
 pub use usage::{busy_seconds, cpu_seconds, peak_memory_bytes};
 
 /// The version of the directory layout that this program writes and the newest that it reads.
@@ -62,38 +74,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a store, creating it if the directory is missing or empty.
-    pub fn open(root: &Path) -> Result<Self> {
-        let store = Self { root: root.to_owned() };
-        for part in ["records", "work"] {
-            let path = root.join(part);
-            fs::create_dir_all(&path).map_err(|e| Error::io("create", &path, &e))?;
-        }
-        let path = root.join("format");
-        match fs::read_to_string(&path) {
-            Ok(text) => store.check_format(&text)?,
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-                write_atomically(&path, format!("scarce-store {FORMAT_VERSION}\n").as_bytes())?;
-            }
-            Err(cause) => return Err(Error::io("read", &path, &cause)),
-        }
-        Ok(store)
-    }
-
-    fn check_format(&self, text: &str) -> Result<()> {
-        let version = text.trim().strip_prefix("scarce-store ").and_then(|v| v.parse::<u32>().ok());
-        match version {
-            Some(version) if version <= FORMAT_VERSION => Ok(()),
-            Some(version) => Err(Error::data(format!(
-                "the store `{}` has format {version}, this program reads up to {FORMAT_VERSION}",
-                self.root.display()
-            ))
-            .hint("it was written by a newer version: update scarce, or use another --store")),
-            None => Err(Error::data(format!("`{}` is not a scarce store", self.root.display()))
-                .hint("its `format` file is damaged or belongs to something else")),
-        }
-    }
-
     /// Where the store lies.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -115,7 +95,7 @@ impl Store {
     /// Whether a finished record exists; its content is not looked at.
     #[must_use]
     pub fn has(&self, id: JobId) -> bool {
-        self.record_path(id).join("manifest.json").is_file()
+        stored::is_record(&self.record_path(id))
     }
 
     /// Reads a record if it exists. Its small files are checked against their hashes.
@@ -123,44 +103,48 @@ impl Store {
         if !self.has(id) {
             return Ok(None);
         }
-        let bytes = self.read_file(id, "record.json")?;
-        let path = self.record_path(id).join("record.json");
-        let record = serde_json::from_slice(&bytes)
-            .map_err(|cause| Error::data(format!("`{}`: {cause}", path.display())))?;
-        Ok(Some(record))
+        stored::record(&self.record_path(id), id).map(Some).map_err(|error| error.hint(WAY_OUT))
+    }
+
+    /// All records that can be read, in ascending order of their ids. The others are told through
+    /// `warn`: one bad record never hides the good ones.
+    pub fn records(&self, warn: &mut dyn FnMut(String)) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for id in self.ids()? {
+            match self.record(id) {
+                Ok(record) => records.extend(record),
+                Err(error) => warn(left_out(id, &error)),
+            }
+        }
+        Ok(records)
     }
 
     /// The job that a record belongs to.
     pub fn job(&self, id: JobId) -> Result<Job> {
-        let bytes = self.read_file(id, "spec.toml")?;
-        let path = self.record_path(id).join("spec.toml");
-        let bad =
-            |cause: &dyn std::fmt::Display| Error::data(format!("`{}`: {cause}", path.display()));
-        let text = std::str::from_utf8(&bytes).map_err(|cause| bad(&cause))?;
-        let job: Job = toml::from_str(text).map_err(|cause| bad(&cause))?;
-        if job.id() != id {
-            return Err(bad(&"the spec does not hash to the record's id"));
-        }
-        Ok(job)
+        stored::job(&self.record_path(id), id).map_err(|error| error.hint(WAY_OUT))
     }
 
     /// Reads one file of a record and checks it against the record's manifest.
     pub fn read_file(&self, id: JobId, name: &str) -> Result<Vec<u8>> {
-        manifest::read_checked(&self.record_path(id), name)
+        let content = manifest::read_checked(&self.record_path(id), name);
+        content.map_err(|error| error.hint(WAY_OUT))
     }
 
     /// Whether a record holds this file; weights may have been dropped by policy.
     pub fn has_file(&self, id: JobId, name: &str) -> Result<bool> {
-        Ok(manifest::read(&self.record_path(id))?.contains_key(name))
+        let files = manifest::read(&self.record_path(id)).map_err(|error| error.hint(WAY_OUT))?;
+        Ok(files.contains_key(name))
     }
 
     /// Hashes every file of a record again and compares with its manifest. Returns their names.
     pub fn verify(&self, id: JobId) -> Result<Vec<String>> {
-        let names: Vec<String> = manifest::read(&self.record_path(id))?.into_keys().collect();
+        let files = manifest::read(&self.record_path(id)).map_err(|error| error.hint(WAY_OUT))?;
+        let names: Vec<String> = files.into_keys().collect();
         for name in &names {
             self.read_file(id, name)?;
         }
         self.job(id)?;
+        self.record(id)?;
         Ok(names)
     }
 
@@ -169,7 +153,12 @@ impl Store {
         let path = self.root.join("records");
         let failed = |cause: &std::io::Error| Error::io("list", &path, cause);
         let mut ids = Vec::new();
-        for entry in fs::read_dir(&path).map_err(|cause| failed(&cause))? {
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(ids),
+            Err(cause) => return Err(failed(&cause)),
+        };
+        for entry in entries {
             let name = entry.map_err(|cause| failed(&cause))?.file_name();
             if let Some(id) = name.to_str().and_then(|name| name.parse::<JobId>().ok())
                 && self.has(id)
@@ -207,25 +196,30 @@ impl Store {
         Draft::new(&self.root, id)
     }
 
-    /// Removes what a finished job left in `work/`.
-    pub fn clear_work(&self, id: JobId) -> Result<()> {
-        let path = self.work_path(id);
-        match fs::remove_dir_all(&path) {
-            Ok(()) => Ok(()),
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(cause) => Err(Error::io("remove", &path, &cause)),
-        }
-    }
-
     /// Enters a read of a sealed test split.
     pub fn log_test_read(&self, read: &TestRead) -> Result<()> {
         reads::append(&self.root.join("test-reads.jsonl"), read)
     }
 
-    /// All reads of sealed test splits so far.
-    pub fn test_reads(&self) -> Result<Vec<TestRead>> {
-        reads::all(&self.root.join("test-reads.jsonl"))
+    /// All reads of sealed test splits so far. Lines that cannot be read are told through `warn`.
+    pub fn test_reads(&self, warn: &mut dyn FnMut(String)) -> Result<Vec<TestRead>> {
+        let path = self.root.join("test-reads.jsonl");
+        let (reads, torn) = reads::all(&path)?;
+        if torn > 0 {
+            let lines = if torn == 1 { "line is" } else { "lines are" };
+            warn(format!("`{}`: {torn} {lines} torn: a read may be missing", path.display()));
+        }
+        Ok(reads)
     }
+}
+
+/// What to do about a record that cannot be read.
+const WAY_OUT: &str = "remove the record's directory and run the job again";
+
+/// A warning about a record that a list does without.
+#[must_use]
+pub fn left_out(id: JobId, error: &Error) -> String {
+    format!("record {} cannot be read and is left out: {error}", id.short())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, write_atomically};
+use super::{Store, regular, write_atomically};
 use crate::spec::{CorpusId, JobId};
 use crate::{Error, Result};
 
@@ -51,7 +51,7 @@ impl Store {
             return Ok(None);
         }
         let path = self.root.join("names").join(format!("{name}.toml"));
-        let text = match fs::read_to_string(&path) {
+        let text = match regular::read_small_text(&path) {
             Ok(text) => text,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(Error::io("read", &path, &cause)),

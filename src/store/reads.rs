@@ -1,11 +1,13 @@
 //! The log of reads of sealed test splits: a choice that was made on `test` cannot hide.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::atomic::sync_folder;
+use super::regular;
 use crate::spec::{CorpusId, JobId};
 use crate::{Error, Result};
 
@@ -22,25 +24,58 @@ pub struct TestRead {
 
 /// Appends one line in one write under a lock, so that processes do not mix their lines.
 pub(super) fn append(path: &Path, read: &TestRead) -> Result<()> {
-    let io = |cause: std::io::Error| Error::io("write", path, &cause);
     let mut line = serde_json::to_vec(read)
         .map_err(|cause| Error::data(format!("a test read has no JSON form: {cause}")))?;
     line.push(b'\n');
-    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
-    file.lock().map_err(io)?;
-    file.write_all(&line).map_err(io)?;
-    file.sync_data().map_err(io)
+    append_line(path, line).map_err(|cause| Error::io("write", path, &cause))
 }
 
-pub(super) fn all(path: &Path) -> Result<Vec<TestRead>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+/// A line that a full disk or a power cut has torn stays as it is; the new one starts afresh.
+fn append_line(path: &Path, mut line: Vec<u8>) -> io::Result<()> {
+    regular::check_absent_or_regular(path)?;
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    file.lock()?;
+    let before = file.metadata()?.len();
+    if before > 0 && last_byte(&mut file)? != b'\n' {
+        line.insert(0, b'\n');
+    }
+    if let Err(cause) = file.write_all(&line).and_then(|()| file.sync_data()) {
+        // Half a line helps nobody.
+        let _ = file.set_len(before);
+        return Err(cause);
+    }
+    sync_folder(path)
+}
+
+fn last_byte(file: &mut File) -> io::Result<u8> {
+    let mut byte = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+/// All reads, and the number of lines that cannot be read.
+pub(super) fn all(path: &Path) -> Result<(Vec<TestRead>, usize)> {
+    let bytes = match regular::read(path) {
+        Ok(bytes) => bytes,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         Err(cause) => return Err(Error::io("read", path, &cause)),
     };
-    let line = |(number, line): (usize, &str)| {
-        serde_json::from_str(line)
-            .map_err(|cause| Error::data(format!("{}:{}: {cause}", path.display(), number + 1)))
-    };
-    text.lines().enumerate().map(line).collect()
+    let (mut reads, mut torn) = (Vec::new(), 0);
+    for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        match serde_json::from_slice(line) {
+            Ok(read) => reads.push(read),
+            Err(_) => {
+                torn += 1;
+                reads.extend(after_tear(line));
+            }
+        }
+    }
+    Ok((reads, torn))
+}
+
+/// Earlier versions wrote a whole read behind half of another one.
+fn after_tear(line: &[u8]) -> Option<TestRead> {
+    let start = line.iter().rposition(|&byte| byte == b'{')?;
+    serde_json::from_slice(&line[start..]).ok()
 }

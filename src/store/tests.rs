@@ -21,6 +21,7 @@ fn record(id: JobId) -> Record {
         kind: "ngram".to_owned(),
         outcome: Outcome::Finished,
         trained_on: Vec::new(),
+        tokenizer: None,
         allowed: crate::spec::Allowed::NONE,
         side_losses: Vec::new(),
         side_means: Vec::new(),
@@ -171,6 +172,33 @@ fn a_living_lease_of_another_host_is_respected_and_a_dead_one_is_taken() {
     }
     fs::write(store.work_path(id).join("claim.json"), lease(500)).unwrap();
     assert!(matches!(store.claim(id).unwrap(), Claim::Held(_)));
+    // A clock that was wrong once does not block a job for ever.
+    let future = lease(0).replace(&unix_seconds().to_string(), "99999999999");
+    fs::write(store.work_path(id).join("claim.json"), future).unwrap();
+    assert!(matches!(store.claim(id).unwrap(), Claim::Held(_)));
+}
+
+#[test]
+fn a_container_of_the_same_name_is_another_host() {
+    let (_folder, store) = store();
+    let id = job(0).id();
+    let path = store.work_path(id).join("claim.json");
+    let Claim::Held(held) = store.claim(id).unwrap() else { panic!("nobody else is here") };
+    let ours = fs::read_to_string(&path).unwrap();
+    let mut theirs: serde_json::Value = serde_json::from_str(&ours).unwrap();
+    theirs["token"] = "another".into();
+    fs::write(&path, theirs.to_string()).unwrap();
+    drop(held);
+    assert!(path.is_file(), "a claim removes its own lease only");
+    // Killed here, on this very system: the lock has told that it is dead.
+    assert!(matches!(store.claim(id).unwrap(), Claim::Held(_)));
+    if theirs.get("boot").is_none() {
+        eprintln!("SKIPPED: this system does not tell its boots apart");
+        return;
+    }
+    theirs["boot"] = "another".into();
+    fs::write(&path, theirs.to_string()).unwrap();
+    assert!(matches!(store.claim(id).unwrap(), Claim::Taken { .. }));
 }
 
 fn header(step: u64) -> CheckpointHeader {
@@ -179,6 +207,7 @@ fn header(step: u64) -> CheckpointHeader {
         numerics: numerics(),
         step,
         metrics_bytes: 3,
+        metrics_blake3: None,
         wall_seconds: 1.5,
         cpu_seconds: 2.5,
         sections: vec![("weights".to_owned(), 3), ("mean".to_owned(), 0)],
@@ -188,13 +217,14 @@ fn header(step: u64) -> CheckpointHeader {
 #[test]
 fn the_newest_whole_checkpoint_is_used() {
     let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("metrics.jsonl"), "{}\n").unwrap();
     let checkpoints = Checkpoints::new(folder.path());
     let save = |step: u64| checkpoints.save(&header(step), &[&[1.0, step as f32, f32::NAN], &[]]);
     (1..=3).for_each(|step| save(step).unwrap());
     let mut warnings = Vec::new();
-    let latest = checkpoints.latest(&mut |warning| warnings.push(warning)).unwrap().unwrap();
+    let latest = checkpoints.latest(None, &mut |warning| warnings.push(warning)).unwrap().unwrap();
     assert_eq!((latest.header, latest.sections[0][1]), (header(3), 3.0));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 
     // Any flipped bit and any cut is noticed, and the checkpoint before is used.
     let path = folder.path().join("step-000000000003.checkpoint");
@@ -203,10 +233,10 @@ fn the_newest_whole_checkpoint_is_used() {
         let mut flipped = whole.clone();
         flipped[position] ^= 1 << (position % 8);
         fs::write(&path, &flipped).unwrap();
-        let latest = checkpoints.latest(&mut |_| ()).unwrap().unwrap();
+        let latest = checkpoints.latest(None, &mut |_| ()).unwrap().unwrap();
         assert_eq!(latest.header.step, 2, "flip at {position}");
         fs::write(&path, &whole[..position]).unwrap();
-        assert_eq!(checkpoints.latest(&mut |_| ()).unwrap().unwrap().header.step, 2);
+        assert_eq!(checkpoints.latest(None, &mut |_| ()).unwrap().unwrap().header.step, 2);
     }
     assert!(warnings.is_empty());
 }
@@ -215,14 +245,26 @@ fn the_newest_whole_checkpoint_is_used() {
 fn metrics_are_cut_to_the_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.jsonl");
-    let mut log = MetricsLog::open(&path, 0).unwrap();
+    let mut log = MetricsLog::open(&path, &MetricsMark::default()).unwrap();
     log.append(&1).unwrap();
-    let length = log.sync().unwrap();
+    let mark = log.sync().unwrap();
     log.append(&2).unwrap();
     drop(log);
-    let mut log = MetricsLog::open(&path, length).unwrap();
+    let mut log = MetricsLog::open(&path, &mark).unwrap();
     log.append(&3).unwrap();
     assert_eq!(log.contents().unwrap(), b"1\n3\n");
+    // A byte of somebody else's is noticed by the run and by the next one.
+    for other in ["1\n4\n", "2\n3\n", "1\n3\n\n", "1"] {
+        fs::write(&path, other).unwrap();
+        let error = log.contents().unwrap_err().to_string();
+        assert!(error.contains("was changed while it was in use"), "{error}");
+    }
+    for (other, why) in [("1", "has 1 bytes instead of 2"), ("7\n1\n", "was changed")] {
+        fs::write(&path, other).unwrap();
+        let error = MetricsLog::open(&path, &mark).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), other, "it is not touched");
+    }
 }
 
 #[test]
@@ -231,5 +273,115 @@ fn test_reads_are_remembered() {
     let read = TestRead { corpus: CorpusId::of(b"c"), job: job(0).id(), unix_seconds: 5 };
     store.log_test_read(&read).unwrap();
     store.log_test_read(&read).unwrap();
-    assert_eq!(store.test_reads().unwrap(), vec![read.clone(), read]);
+    let none = &mut |warning| panic!("{warning}");
+    assert_eq!(store.test_reads(none).unwrap(), vec![read.clone(), read.clone()]);
+    // Half a line, as a full disk leaves it, and a whole one behind it, as earlier versions wrote.
+    let path = store.root().join("test-reads.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    let line = whole.lines().next().unwrap();
+    fs::write(&path, format!("{line}\n{}{line}\n{}", &line[..9], &line[..30])).unwrap();
+    store.log_test_read(&read).unwrap();
+    let mut warnings = Vec::new();
+    let reads = store.test_reads(&mut |warning| warnings.push(warning)).unwrap();
+    assert_eq!(reads, vec![read; 3]);
+    assert!(warnings[0].ends_with("2 lines are torn: a read may be missing"), "{warnings:?}");
+}
+
+#[test]
+fn a_record_that_its_reader_would_refuse_is_not_published() {
+    let (_folder, store) = store();
+    let job = job(0);
+    let mut bad = record(job.id());
+    bad.losses[0].nats = f64::NAN;
+    let error = store.draft(job.id()).unwrap().publish(&job, &bad).unwrap_err().to_string();
+    assert!(error.contains("is not published, because it could not be read"), "{error}");
+    assert!(!store.has(job.id()) && store.ids().unwrap().is_empty());
+    assert_eq!(fs::read_dir(store.root().join("work")).unwrap().count(), 0);
+}
+
+#[test]
+fn one_bad_record_does_not_hide_the_others() {
+    let (_folder, store) = store();
+    let jobs: Vec<Job> = (0..4).map(job).collect();
+    jobs.iter().for_each(|job| assert_eq!(publish(&store, job), Published::Here));
+    let damage = |job: &Job, file: &str, content: &str| {
+        fs::write(store.record_path(job.id()).join(file), content).unwrap();
+    };
+    damage(&jobs[1], "record.json", "{}");
+    damage(&jobs[2], "manifest.json", "");
+    let mut warnings = Vec::new();
+    let read = store.records(&mut |warning| warnings.push(warning)).unwrap();
+    assert_eq!((read.len(), warnings.len()), (2, 2), "{warnings:?}");
+    for warning in warnings {
+        assert!(warning.contains("cannot be read and is left out"), "{warning}");
+        assert!(warning.contains("hint: remove the record's directory"), "{warning}");
+    }
+}
+
+#[test]
+fn what_lies_in_the_place_of_a_record_is_moved_aside() {
+    let (_folder, store) = store();
+    let job = job(0);
+    for (number, content) in (1..).zip(["one", "two"]) {
+        let folder = store.record_path(job.id());
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("weights.safetensors"), content).unwrap();
+        let of = store.root().join("aside").join(format!("{}-{number}", job.id()));
+        assert_eq!(publish(&store, &job), Published::Instead { of: of.clone() });
+        assert_eq!(fs::read_to_string(of.join("weights.safetensors")).unwrap(), content);
+        assert_eq!(store.verify(job.id()).unwrap().len(), 3);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+#[test]
+fn abandoned_drafts_are_swept_and_living_ones_are_not() {
+    let (_folder, store) = store();
+    let (living, dead) = (job(0).id(), job(1).id());
+    let Claim::Held(held) = store.claim(living).unwrap() else { panic!("nobody else is here") };
+    let draft = store.draft(living).unwrap();
+    let work = store.root().join("work");
+    for name in [format!("draft-{dead}.99999-0.tmp"), format!("draft-{dead}.1-0.swept")] {
+        fs::create_dir(work.join(&name)).unwrap();
+        fs::write(work.join(name).join("weights.safetensors"), "1").unwrap();
+    }
+    fs::write(store.work_path(living).join("claim.json.1-0.tmp"), "").unwrap();
+    let count = || fs::read_dir(&work).unwrap().count();
+    assert_eq!(count(), 4);
+    Store::look(store.root()).unwrap().unwrap();
+    assert_eq!(count(), 4, "looking changes nothing");
+    Store::open(store.root()).unwrap();
+    assert_eq!(count(), 2, "the living claim and its draft are left");
+    drop(held);
+    std::mem::forget(draft);
+    Store::open(store.root()).unwrap();
+    assert_eq!(count(), 1);
+    let Claim::Held(held) = store.claim(living).unwrap() else { panic!("it is free") };
+    let left: Vec<_> = fs::read_dir(held.folder()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(left.len(), 2, "lock and claim: {left:?}");
+    held.clear().unwrap();
+    assert_eq!(count(), 0);
+}
+
+#[test]
+fn only_an_empty_folder_becomes_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    assert!(Store::look(&store).unwrap().is_none() && !store.exists());
+    // What a process leaves that is killed while it makes a store.
+    fs::create_dir_all(store.join("records")).unwrap();
+    fs::write(store.join("format.1-0.tmp"), "").unwrap();
+    fs::create_dir(store.join("lost+found")).unwrap();
+    Store::open(&store).unwrap();
+    for name in ["thesis.tex", ".hidden", "records/x"] {
+        let other = folder.path().join("other");
+        let path = other.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        let error = Store::open(&other).unwrap_err();
+        assert!(error.to_string().contains("is no store, and not empty"), "{error}");
+        assert!(error.hint_text().is_some() && error.exit_code() == 2);
+        assert_eq!(fs::read_dir(&other).unwrap().count(), 1, "nothing was written");
+        fs::remove_dir_all(&other).unwrap();
+    }
 }

@@ -14,9 +14,10 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::decided::check_sets;
 use super::grid::Grid;
 use super::{ensemble, scale, tune};
-use crate::error::suggest;
+use crate::error::{quoted, suggest, toml_message};
 use crate::spec::Request;
 use crate::{Error, Result};
 
@@ -57,6 +58,18 @@ impl Plan {
         }
     }
 
+    /// Refuses overrides of keys that the study decides.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub fn check_sets(&self, sets: &[String]) -> Result<()> {
+        match self {
+            Self::Tune(_) => check_sets(sets),
+            Self::Scale(_) => scale::check_sets(sets),
+            Self::Ensemble(_) => Ok(()),
+        }
+    }
+
     /// Where hyper-parameters come from, if they are searched.
     #[must_use]
     pub fn grid(&self) -> Option<&Grid> {
@@ -85,9 +98,8 @@ impl StudyFile {
     /// If it is no TOML, names a planner that does not exist, or has a key that its planner does
     /// not know.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let bad = |cause: toml::de::Error| {
-            Error::usage(format!("{name}: {}", cause.to_string().trim_end()))
-        };
+        let bad =
+            |cause: toml::de::Error| Error::usage(format!("{name}: {}", toml_message(&cause)));
         let layout: Layout = toml::from_str(text).map_err(bad)?;
         let plan = match layout.study.as_str() {
             "tune" => {
@@ -106,7 +118,7 @@ impl StudyFile {
                 Plan::Ensemble(options)
             }
             other => {
-                let error = Error::usage(format!("{name}: there is no study `{other}`"));
+                let error = Error::usage(format!("{name}: there is no study `{}`", quoted(other)));
                 let hint = suggest(other, KINDS);
                 return Err(
                     error.hint(hint.unwrap_or_else(|| format!("there is {}", KINDS.join(", "))))
@@ -142,7 +154,7 @@ impl StudyFile {
 
 fn read<T: DeserializeOwned>(plan: toml::Table, name: &str) -> Result<T> {
     plan.try_into().map_err(|cause: toml::de::Error| {
-        Error::usage(format!("{name}: [plan]: {}", cause.to_string().trim_end()))
+        Error::usage(format!("{name}: [plan]: {}", toml_message(&cause)))
     })
 }
 

@@ -1,5 +1,6 @@
 //! Encoding many texts on all cores, with a word cache in front of the crate.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 
@@ -7,7 +8,9 @@ use tokenizers::Model;
 
 use super::cache::WordCache;
 use super::guard::guard;
-use super::{Tokenizer, words};
+use super::lost::{self, LostText, SeenLengths};
+use super::{TokenBytes, Tokenizer, words};
+use crate::error::quoted;
 use crate::{Error, Result};
 
 /// The character that spells a byte in byte-level tokenizers: printable bytes spell themselves, the
@@ -27,6 +30,14 @@ static ALPHABET: LazyLock<[char; 256]> = LazyLock::new(|| {
     })
 });
 
+/// The byte that a character of the alphabet spells.
+pub(super) fn character_byte(character: char) -> Option<u8> {
+    BYTES.get(&character).copied()
+}
+
+static BYTES: LazyLock<BTreeMap<char, u8>> =
+    LazyLock::new(|| (0..=u8::MAX).map(|byte| (byte_character(byte), byte)).collect());
+
 /// Spells the bytes of a word.
 pub(super) fn spell(word: &str, spelled: &mut String) {
     spelled.clear();
@@ -43,7 +54,25 @@ const CACHE_BYTES_MIN: usize = 4 << 20;
 /// Encodes batches of texts; remembers words from batch to batch.
 pub struct Encoder<'a> {
     tokenizer: &'a Tokenizer,
-    caches: Vec<WordCache>,
+    lengths: TokenBytes,
+    hands: Vec<Hand>,
+}
+
+/// What one thread remembers.
+struct Hand {
+    cache: WordCache,
+    seen: SeenLengths,
+    /// Bytes that the tokens of other texts stand for.
+    told: u64,
+}
+
+/// A text as tokens, and what was lost of it.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    /// Its tokens, without separators.
+    pub tokens: Vec<u32>,
+    /// What they do not tell.
+    pub lost: LostText,
 }
 
 impl<'a> Encoder<'a> {
@@ -52,23 +81,28 @@ impl<'a> Encoder<'a> {
     pub fn new(tokenizer: &'a Tokenizer, threads: usize) -> Self {
         let threads = threads.max(1);
         let bytes = (CACHE_BYTES / threads).max(CACHE_BYTES_MIN);
-        let caches = (0..threads).map(|_| WordCache::with_bound(bytes)).collect();
-        Self { tokenizer, caches }
+        let hand = |_| {
+            let (cache, seen) = (WordCache::with_bound(bytes), SeenLengths::default());
+            Hand { cache, seen, told: 0 }
+        };
+        let hands = (0..threads).map(hand).collect();
+        Self { tokenizer, lengths: tokenizer.token_bytes(), hands }
     }
 
     /// The tokens of each text, without separators: the same as [`Tokenizer::encode`] gives, for
     /// any number of threads.
-    pub fn encode_batch(&mut self, texts: &[impl AsRef<str> + Sync]) -> Result<Vec<Vec<u32>>> {
-        let (next, tokenizer) = (AtomicUsize::new(0), self.tokenizer);
-        let results: Vec<Mutex<Result<Vec<u32>>>> =
-            texts.iter().map(|_| Mutex::new(Ok(Vec::new()))).collect();
+    pub fn encode_batch(&mut self, texts: &[impl AsRef<str> + Sync]) -> Result<Vec<Encoded>> {
+        let (next, tokenizer, lengths) = (AtomicUsize::new(0), self.tokenizer, &self.lengths);
+        let results: Vec<Mutex<Result<Encoded>>> =
+            texts.iter().map(|_| Mutex::new(Ok(Encoded::default()))).collect();
         std::thread::scope(|scope| {
-            for cache in self.caches.iter_mut().take(texts.len()) {
+            for hand in self.hands.iter_mut().take(texts.len()) {
                 let (next, results) = (&next, &results);
                 scope.spawn(move || {
                     while let Some(index) = claim(next, texts.len()) {
-                        let tokens = guard(|| encode(tokenizer, cache, texts[index].as_ref()));
-                        *results[index].lock().expect("no other thread holds it") = tokens;
+                        let text = texts[index].as_ref();
+                        let encoded = guard(|| hand.encode(tokenizer, lengths, text));
+                        *results[index].lock().expect("no other thread holds it") = encoded;
                     }
                 });
             }
@@ -85,10 +119,57 @@ fn claim(next: &AtomicUsize, count: usize) -> Option<usize> {
     (index < count).then_some(index)
 }
 
-fn encode(tokenizer: &Tokenizer, cache: &mut WordCache, text: &str) -> Result<Vec<u32>> {
-    if !tokenizer.by_words {
-        return tokenizer.encode(text);
+impl Hand {
+    fn encode(
+        &mut self,
+        tokenizer: &Tokenizer,
+        lengths: &TokenBytes,
+        text: &str,
+    ) -> Result<Encoded> {
+        if tokenizer.is_measured() {
+            let encoding = tokenizer.inner.encode(text, false).map_err(|cause| {
+                Error::data(format!("the tokenizer cannot encode this text: {cause}"))
+            })?;
+            let normalizer = tokenizer.inner.get_normalizer();
+            let seen = &mut self.seen;
+            let lost = lost::measure(text, &encoding, tokenizer.unknown, normalizer, seen)?;
+            return Ok(Encoded { tokens: encoding.get_ids().to_vec(), lost });
+        }
+        let tokens = match tokenizer.by_words {
+            true => by_words(tokenizer, &mut self.cache, text)?,
+            false => tokenizer.encode(text)?,
+        };
+        let text_bytes = text.len() as u64;
+        let told: u64 = tokens.iter().map(|&token| lengths.of(token)).sum();
+        self.told += told;
+        // A tokenizer without a token for some byte drops it, or calls it unknown.
+        let lost = text_bytes.saturating_sub(told);
+        let is_unknown = tokens.iter().any(|&token| Some(token) == tokenizer.unknown);
+        let (unknown_bytes, dropped_bytes) = if is_unknown { (lost, 0) } else { (0, lost) };
+        Ok(Encoded { tokens, lost: LostText { text_bytes, unknown_bytes, dropped_bytes } })
     }
+}
+
+impl Encoder<'_> {
+    /// Bytes of text per token: for tokens that spell no bytes, as they were seen in the texts so
+    /// far.
+    #[must_use]
+    pub fn token_bytes(&self) -> TokenBytes {
+        let mut bytes = self.lengths.clone();
+        if !self.tokenizer.byte_level {
+            SeenLengths::improve(self.hands.iter().map(|hand| &hand.seen), &mut bytes.lengths);
+        }
+        bytes
+    }
+
+    /// Bytes that all tokens so far stand for, by these lengths.
+    #[must_use]
+    pub fn told_bytes(&self, lengths: &TokenBytes) -> u64 {
+        self.hands.iter().map(|hand| hand.told + hand.seen.told(lengths)).sum()
+    }
+}
+
+fn by_words(tokenizer: &Tokenizer, cache: &mut WordCache, text: &str) -> Result<Vec<u32>> {
     let mut tokens = Vec::with_capacity(text.len() / 3);
     let mut spelled = String::new();
     for word in words::words(text) {
@@ -99,7 +180,7 @@ fn encode(tokenizer: &Tokenizer, cache: &mut WordCache, text: &str) -> Result<Ve
         spell(word, &mut spelled);
         let start = tokens.len();
         let pieces = tokenizer.inner.get_model().tokenize(&spelled).map_err(|cause| {
-            Error::data(format!("the tokenizer cannot encode `{word}`: {cause}"))
+            Error::data(format!("the tokenizer cannot encode `{}`: {cause}", quoted(word)))
         })?;
         tokens.extend(pieces.into_iter().map(|piece| piece.id));
         cache.insert(word, &tokens[start..]);

@@ -6,6 +6,7 @@
 mod cache;
 mod encode;
 mod guard;
+mod lost;
 mod train;
 mod words;
 
@@ -14,12 +15,14 @@ use std::path::Path;
 
 use tokenizers::{DecoderWrapper, Model, ModelWrapper, PreTokenizerWrapper};
 
+use crate::error::{quoted, quoted_path};
 use crate::{Error, Result};
 use guard::guard;
 
-pub use encode::Encoder;
+pub use encode::{Encoded, Encoder};
 pub use guard::{catch_panics, panics_are_caught};
-pub use train::{SEPARATOR, VOCABULARY_MIN, train};
+pub use lost::LostText;
+pub use train::{SEPARATOR, VOCABULARY_MIN, train, train_at_most};
 pub use words::cut;
 
 /// Far above any real tokenizer, so that a hostile file cannot exhaust memory.
@@ -41,6 +44,8 @@ pub struct Tokenizer {
     by_words: bool,
     /// Whether tokens spell bytes in the GPT-2 alphabet.
     byte_level: bool,
+    /// The token that stands for what has none.
+    unknown: Option<u32>,
 }
 
 /// How many bytes of text each token stands for.
@@ -52,6 +57,14 @@ pub struct TokenBytes {
     pub exact: bool,
 }
 
+impl TokenBytes {
+    /// Of one token.
+    #[must_use]
+    pub fn of(&self, token: u32) -> u64 {
+        self.lengths.get(token as usize).copied().map_or(0, u64::from)
+    }
+}
+
 impl Tokenizer {
     /// Reads a `tokenizer.json`.
     pub fn read(path: &Path) -> Result<Self> {
@@ -60,9 +73,9 @@ impl Tokenizer {
         let file = std::fs::File::open(path).map_err(failed)?;
         file.take(JSON_BYTES_MAX + 1).read_to_end(&mut json).map_err(failed)?;
         if json.len() as u64 > JSON_BYTES_MAX {
-            return Err(Error::data(format!("`{}` is too large", path.display())));
+            return Err(Error::data(format!("`{}` is too large", quoted_path(path))));
         }
-        Self::from_json(&json).map_err(|error| error.within(path.display()))
+        Self::from_json(&json).map_err(|error| error.within(quoted_path(path)))
     }
 
     /// Takes the text of a `tokenizer.json`, which may come from anywhere.
@@ -80,6 +93,9 @@ impl Tokenizer {
         };
         // The crate answers JSON that ends early with a panic; this says where it ends.
         serde_json::from_slice::<serde::de::IgnoredAny>(json).map_err(|cause| invalid(&cause))?;
+        if json.trim_ascii_start().starts_with(b"\"") {
+            return Err(invalid(&"it is one string, as Keras writes it, and not an object"));
+        }
         let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|cause| invalid(&cause))?;
         inner.with_truncation(None).map_err(|cause| invalid(&cause))?;
         inner.with_padding(None);
@@ -90,43 +106,37 @@ impl Tokenizer {
             Some(id) => return Err(invalid(&format_args!("token id {id} is too large"))),
             None => return Err(invalid(&"it has no tokens")),
         };
-        if matches!(inner.get_model(), ModelWrapper::BPE(bpe) if bpe.dropout.is_some()) {
-            return Err(invalid(&"it drops merges at random"));
+        let drops = |rate: f32| rate > 0.0;
+        if matches!(inner.get_model(), ModelWrapper::BPE(bpe) if bpe.dropout.is_some_and(drops)) {
+            return Err(Error::data("not a usable tokenizer: it drops merges at random")
+                .hint("set `model.dropout` to null in a copy of the file"));
         }
         let added = inner.get_added_tokens_decoder();
-        let plain_added = added.values().filter(|token| !token.special);
+        let mut plain_added = added.iter().filter(|(_, token)| !token.special);
         // Stripping tokens may overlap, which the crate answers with a panic.
-        if plain_added.clone().any(|token| token.lstrip || token.rstrip || token.single_word) {
-            return Err(invalid(&"added tokens that strip white space are not supported"));
+        let strips =
+            |token: &tokenizers::AddedToken| token.lstrip || token.rstrip || token.single_word;
+        if let Some((id, token)) = plain_added.clone().find(|(_, token)| strips(token)) {
+            return Err(strips_text(*id, token));
         }
         let gpt2_pattern = matches!(
             inner.get_pre_tokenizer(),
             Some(PreTokenizerWrapper::ByteLevel(level))
                 if level.use_regex && !level.add_prefix_space
         );
-        let by_words = gpt2_pattern && inner.get_normalizer().is_none() && plain_added.count() == 0;
-        let byte_level = matches!(inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
-        let tokenizer = Self { inner, json: json.to_vec(), vocabulary, by_words, byte_level };
-        tokenizer.check_alphabet()?;
-        Ok(tokenizer)
+        let by_words =
+            gpt2_pattern && inner.get_normalizer().is_none() && plain_added.next().is_none();
+        let byte_level = spells_bytes(&inner);
+        let unknown = unknown_token(&inner, json);
+        // It would trim the places of tokens, and adds tokens that nobody asks for.
+        inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
+        Ok(Self { inner, json: json.to_vec(), vocabulary, by_words, byte_level, unknown })
     }
 
-    /// A byte-level tokenizer without a token for some byte would silently drop it.
-    fn check_alphabet(&self) -> Result<()> {
-        if !self.byte_level || !matches!(self.inner.get_model(), ModelWrapper::BPE(_)) {
-            return Ok(());
-        }
-        let missing = (0..=u8::MAX).find(|&byte| {
-            let mut spelled = [0; 4];
-            let spelled = encode::byte_character(byte).encode_utf8(&mut spelled);
-            self.inner.get_model().token_to_id(spelled).is_none()
-        });
-        match missing {
-            None => Ok(()),
-            Some(byte) => Err(Error::data(format!(
-                "not a usable tokenizer: it has no token for the byte 0x{byte:02x}"
-            ))),
-        }
+    /// Whether texts have to be asked what was lost of them and where tokens lie in them. Where
+    /// tokens spell bytes and nothing is normalized, their lengths say it.
+    fn is_measured(&self) -> bool {
+        !self.byte_level || self.inner.get_normalizer().is_some()
     }
 
     /// The text of its `tokenizer.json`, unchanged.
@@ -152,6 +162,7 @@ impl Tokenizer {
         let find = |text: &str| self.token(text).map(|id| (id, text.to_owned()));
         match wanted {
             Some(text) => find(text).ok_or_else(|| {
+                let text = quoted(text);
                 Error::usage(format!("the tokenizer has no token `{text}` to separate documents"))
             }),
             None => SEPARATORS.into_iter().find_map(find).ok_or_else(|| {
@@ -188,6 +199,7 @@ impl Tokenizer {
             match added.get(&id) {
                 Some(token) if token.special => 0,
                 Some(token) => token.content.len(),
+                None if self.unknown == Some(id) => 0,
                 None => {
                     let text = self.inner.get_model().id_to_token(id).unwrap_or_default();
                     if self.byte_level { text.chars().count() } else { estimated_bytes(&text) }
@@ -204,6 +216,58 @@ impl Tokenizer {
             exact: self.byte_level && !prefix && self.inner.get_normalizer().is_none(),
         }
     }
+}
+
+/// Whether tokens spell bytes in GPT-2's alphabet. The pre-tokenizer (or, in newer files, the
+/// normalizer) spells them so; the decoder is not always given, and tells the same where it is.
+fn spells_bytes(inner: &tokenizers::Tokenizer) -> bool {
+    fn of_words(pre_tokenizer: &PreTokenizerWrapper) -> bool {
+        match pre_tokenizer {
+            PreTokenizerWrapper::ByteLevel(_) => true,
+            PreTokenizerWrapper::Sequence(all) => all.as_ref().iter().any(of_words),
+            _ => false,
+        }
+    }
+    matches!(inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_)))
+        || inner.get_pre_tokenizer().is_some_and(of_words)
+        || inner.get_normalizer().is_some_and(lost::spells_bytes)
+}
+
+/// The token for what has no other.
+fn unknown_token(inner: &tokenizers::Tokenizer, json: &[u8]) -> Option<u32> {
+    /// The part of the file that the crate keeps to itself.
+    #[derive(serde::Deserialize)]
+    struct Outline {
+        model: Numbered,
+    }
+    #[derive(serde::Deserialize)]
+    struct Numbered {
+        unk_id: Option<u32>,
+    }
+    match inner.get_model() {
+        ModelWrapper::BPE(model) => {
+            model.unk_token.as_ref().and_then(|token| model.token_to_id(token))
+        }
+        ModelWrapper::WordPiece(model) => model.token_to_id(&model.unk_token),
+        ModelWrapper::WordLevel(model) => model.token_to_id(&model.unk_token),
+        ModelWrapper::Unigram(_) => {
+            serde_json::from_slice::<Outline>(json).ok().and_then(|file| file.model.unk_id)
+        }
+    }
+}
+
+/// An added token that takes white space away.
+fn strips_text(id: u32, token: &tokenizers::AddedToken) -> Error {
+    let how = match token {
+        tokenizers::AddedToken { lstrip: true, .. } => "takes the white space before it (`lstrip`)",
+        tokenizers::AddedToken { rstrip: true, .. } => "takes the white space after it (`rstrip`)",
+        _ => "is found between words only (`single_word`)",
+    };
+    let name = quoted(&token.content);
+    Error::data(format!("not a usable tokenizer: its added token `{name}` ({id}) {how}")).hint(
+        "in a copy of the file, set that to false in `added_tokens`, or `special` to true: then no \
+         text becomes this token",
+    )
 }
 
 /// Bytes of a token in SentencePiece's spelling: `▁` is a space and `<0x0A>` a byte.

@@ -39,7 +39,7 @@ static CLASSES: LazyLock<Classes> = LazyLock::new(|| {
 });
 
 /// The characters of a class, as the regex crates know them.
-fn ranges(pattern: &str) -> Vec<(char, char)> {
+pub(super) fn ranges(pattern: &str) -> Vec<(char, char)> {
     use regex_syntax::hir::{Class, HirKind};
     let hir = regex_syntax::parse(pattern).expect("a constant pattern");
     let HirKind::Class(Class::Unicode(class)) = hir.kind() else {
@@ -48,7 +48,8 @@ fn ranges(pattern: &str) -> Vec<(char, char)> {
     class.iter().map(|range| (range.start(), range.end())).collect()
 }
 
-fn within(ranges: &[(char, char)], character: char) -> bool {
+/// Whether a character lies in one of these ranges, which are sorted.
+pub(super) fn within(ranges: &[(char, char)], character: char) -> bool {
     let next = ranges.partition_point(|&(start, _)| start <= character);
     next > 0 && character <= ranges[next - 1].1
 }

@@ -147,10 +147,16 @@ impl<'a> Cohort<'a> {
         (member.steps_done, member.steps_total)
     }
 
-    /// The step at which a member's loss or gradient stopped being finite.
+    /// The step at which a member's loss, gradient or weights stopped being finite.
     #[must_use]
     pub fn diverged(&self, member: usize) -> Option<u64> {
         self.members[member].diverged
+    }
+
+    /// Ends a member whose held-out loss is not finite after its last step.
+    pub fn set_diverged(&mut self, member: usize) {
+        let member = &mut self.members[member];
+        member.diverged = Some(member.steps_done.saturating_sub(1));
     }
 
     /// Tokens of one step of one member.
@@ -284,7 +290,7 @@ impl<'a> Member<'a> {
         let steps = (self.steps_done, self.steps_total);
         let values = &mut self.weights.values;
         let report = self.optimizer.step((model.kernels, pool), steps, values, &mut lanes);
-        if loss_nats.is_finite() && report.gradient_norm.is_finite() {
+        if loss_nats.is_finite() && report.is_finite {
             self.weights.pack(pool);
             self.steps_done += 1;
         } else {

@@ -22,6 +22,14 @@ pub struct HeldOut {
     pub tokens: u64,
 }
 
+impl HeldOut {
+    /// Whether it is a loss at all: a model that has diverged gives none.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.loss_nats.is_finite() && self.standard_error_nats.is_none_or(f64::is_finite)
+    }
+}
+
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricsLine {
@@ -58,24 +66,33 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a run, and the checkpoint to go on from if there is one.
+    /// The checkpoint to go on from, if there is one, of a run of so many parameters. Its class is
+    /// the one to go on in.
+    pub fn latest(
+        folder: &Path,
+        parameters: usize,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Option<Checkpoint>> {
+        Checkpoints::new(folder).latest(Some(parameters), warn)
+    }
+
+    /// Opens the journal of a run that goes on from this checkpoint.
     pub fn open(
         folder: &Path,
         job: JobId,
         numerics: &Numerics,
-        warn: &mut dyn FnMut(String),
-    ) -> Result<(Self, Option<Checkpoint>)> {
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Self> {
         let checkpoints = Checkpoints::new(folder);
-        let checkpoint = checkpoints.latest(warn)?;
-        if let Some(Checkpoint { header, .. }) = &checkpoint {
+        let header = checkpoint.map(|checkpoint| &checkpoint.header);
+        if let Some(header) = header {
             check(header, job, numerics)?;
         }
-        let header = checkpoint.as_ref().map(|checkpoint| &checkpoint.header);
-        let length = header.map_or(0, |header| header.metrics_bytes);
+        let mark = header.map(CheckpointHeader::metrics).unwrap_or_default();
         let seconds_before = header.map_or((0.0, 0.0), |h| (h.wall_seconds, h.cpu_seconds));
-        let metrics = MetricsLog::open(&folder.join("metrics.jsonl"), length)?;
+        let metrics = MetricsLog::open(&folder.join("metrics.jsonl"), &mark)?;
         let numerics = numerics.clone();
-        Ok((Self { job, numerics, checkpoints, metrics, seconds_before }, checkpoint))
+        Ok(Self { job, numerics, checkpoints, metrics, seconds_before })
     }
 
     /// Appends a line.
@@ -93,11 +110,13 @@ impl Journal {
     ) -> Result<()> {
         let state = cohort.state(member);
         let (wall_seconds, cpu_seconds) = self.seconds(seconds);
+        let metrics = self.metrics.sync()?;
         let header = CheckpointHeader {
             job: self.job,
             numerics: self.numerics.clone(),
             step: cohort.steps(member).0,
-            metrics_bytes: self.metrics.sync()?,
+            metrics_bytes: metrics.bytes,
+            metrics_blake3: metrics.blake3,
             wall_seconds,
             cpu_seconds,
             sections: state.map(|(name, part)| (name.to_owned(), part.len() as u64)).to_vec(),

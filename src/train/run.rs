@@ -56,7 +56,7 @@ pub trait Observer {
 pub enum Ended {
     /// All steps were done.
     Finished,
-    /// Loss or gradient stopped being finite at this step.
+    /// Loss, gradient, weights or held-out loss stopped being finite at this step.
     Diverged {
         /// Counted from 0.
         step: u64,
@@ -77,6 +77,7 @@ pub fn run(
     let mut clock = Clock::start();
     while (0..cohort.members()).any(|member| is_active(cohort, member)) {
         if observer.interrupted() {
+            observer.check()?;
             checkpoint(cohort, journals, &mut clock)?;
             let step = cohort.steps(0).0;
             return Err(Error::interrupted(format!("stopped after step {step}"))
@@ -151,7 +152,7 @@ fn checkpoint(cohort: &Cohort<'_>, journals: &mut [Journal], clock: &mut Clock) 
 }
 
 fn after_step(
-    cohort: &Cohort<'_>,
+    cohort: &mut Cohort<'_>,
     member: usize,
     result: StepResult,
     (journals, settings): (&mut [Journal], &Settings),
@@ -163,17 +164,21 @@ fn after_step(
     if cohort.diverged(member).is_some() {
         return Ok(());
     }
-    let (spec, weights) = (cohort.spec(member), cohort.weights(member));
     let last = step == steps;
-    let evaluate = last || step.is_multiple_of(spec.evaluation_interval(steps));
+    let evaluate = last || step.is_multiple_of(cohort.spec(member).evaluation_interval(steps));
     if !evaluate && !step.is_multiple_of(settings.log_steps) {
         return Ok(());
     }
     let speed = clock.steps_per_second(member, step) * cohort.step_tokens() as f64;
     let held_out = match evaluate {
-        true => observer.evaluate(member, cohort.model(), weights, last)?,
+        true => observer.evaluate(member, cohort.model(), cohort.weights(member), last)?,
         false => Vec::new(),
     };
+    if !held_out.iter().all(HeldOut::is_finite) {
+        cohort.set_diverged(member);
+        return Ok(());
+    }
+    let (spec, weights) = (cohort.spec(member), cohort.weights(member));
     // Time spent on evaluation is not training time.
     clock.last_line[member].0 = Instant::now();
     let tokens = step * cohort.step_tokens();

@@ -63,7 +63,7 @@ fn a_record_of_an_ensemble_agrees_with_evaluations_and_has_a_control() {
     }
     let (record, said) = obtain(&ensemble(members.clone(), &base, Split::Test), &store, &corpora);
     assert!(said.is_empty(), "{said:?}");
-    assert_eq!(store.test_reads().unwrap().len(), 1);
+    assert_eq!(store.test_reads(&mut |warning| panic!("{warning}")).unwrap().len(), 1);
     let evaluation = Job::Evaluate(EvaluateSpec {
         members: members.clone(),
         corpus: base.data.corpus,

@@ -8,25 +8,14 @@ use scarce::model::{Table, from_safetensors};
 use scarce::spec::{Job, Part, Split};
 use scarce::store::{Checkpoints, Outcome, Store};
 
+use crate::program::copy_folder;
+
 /// A copy, because opening a store for work may write to it.
 fn sample(folder: &Path) -> PathBuf {
     let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/store-1");
     let copy = folder.join("store");
     copy_folder(&original, &copy);
     copy
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[test]
@@ -88,7 +77,7 @@ fn a_checkpoint_of_format_1_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let work = sample(folder.path())
         .join("work/5534c9258a11fed661ebe4c1e31d6cd8af247903094767d775dfa72e3290330d");
-    let checkpoint = Checkpoints::new(&work).latest(&mut |warning| panic!("{warning}"));
+    let checkpoint = Checkpoints::new(&work).latest(Some(4888), &mut |warning| panic!("{warning}"));
     let checkpoint = checkpoint.unwrap().unwrap();
     assert!(checkpoint.header.step > 0);
     let names: Vec<&str> =

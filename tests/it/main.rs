@@ -6,8 +6,32 @@
 /// Bad input: messages, hints, exit codes, nothing half written.
 mod bad_input;
 
+/// Inputs of `scarce prepare` that look right and are not, or the other way round.
+mod cases_prepare;
+
+/// Tokenizers of other programs.
+mod cases_tokenizers;
+
+/// Tables of losses that look right and are not, or the other way round.
+mod cases_fit;
+
+/// Runs of other programs that look right and are not, or the other way round.
+mod cases_tables;
+
 /// `scarce best`.
 mod best;
+
+/// Counts beyond all measure, and models that no memory holds.
+mod bounds;
+
+/// What needs consent.
+mod consents;
+
+/// Corpora that change while a job reads them or while they are written.
+mod cases_corpora;
+
+/// Stores that are damaged, shared, left behind or in the way.
+mod cases_stores;
 
 /// Ensembles over the subsets of their members.
 mod ensemble;
@@ -21,8 +45,17 @@ mod fit;
 /// Stored samples of every on-disk format.
 mod formats;
 
+/// Damaged inputs by the thousand.
+mod fuzz;
+
 /// `scarce import runs`.
 mod import;
+
+/// The choice of an arithmetic.
+mod kernels;
+
+/// Messages about hostile text.
+mod messages;
 
 /// `scarce fit --law auto` and `scarce predict`.
 mod laws;
@@ -32,6 +65,9 @@ mod mixture;
 
 /// Answers of PyTorch and transformers.
 mod oracle;
+
+/// Planted faults.
+mod mutants;
 
 /// `scarce plot`.
 mod plot;

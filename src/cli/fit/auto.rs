@@ -3,13 +3,14 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::FitArgs;
 use super::forecasts;
 use super::hold_out::HoldOut;
 use super::law_file::{Findings, LawFile};
 use super::rows::{Columns, Reader, Row};
 use super::sheet::Sheet;
+use super::{FitArgs, Objective};
 use crate::cli::print;
+use crate::error::quoted;
 use crate::laws::families::{
     Comparison, Formula, HUBER_DELTA, Law, Misfit, Options, Point, Units, choose, compare, largest,
 };
@@ -29,21 +30,9 @@ pub(super) struct AutoArgs {
     /// Loss of a uniform guess, ln(vocabulary), for the saturating families of `auto`
     #[arg(long, value_name = "LOSS", default_value_t = 10.8)]
     ceiling: f64,
-    /// What `auto` minimizes
-    #[arg(long, value_name = "MISFIT", value_enum, default_value = "huber-log")]
-    misfit: MisfitArg,
     /// Column of the names of runs, for `auto` [default: name, run, run_name, id or run_id]
     #[arg(long, value_name = "COL")]
     name: Option<String>,
-}
-
-/// The misfits by their names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum MisfitArg {
-    /// Huber's loss of ln(predicted / measured)
-    HuberLog,
-    /// Squares of predicted - measured
-    Squares,
 }
 
 /// Outliers that are named one by one, the farthest.
@@ -75,7 +64,6 @@ impl AutoArgs {
             (self.t.is_some(), "--t"),
             (self.hold_out.is_some(), "--hold-out"),
             (self.name.is_some(), "--name"),
-            (self.misfit != MisfitArg::HuberLog, "--misfit"),
         ];
         flags.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
     }
@@ -90,16 +78,16 @@ pub(super) fn run(arguments: &FitArgs) -> Result<()> {
             .hint("write ln(vocabulary), 10.8 for 50 thousand tokens"));
     }
     let hold_out = arguments.auto.hold_out.as_deref().map(HoldOut::parse).transpose()?;
-    let sheet = Sheet::read(&arguments.table)?;
+    let sheet = arguments.sheet()?;
     let reader = Reader::new(&sheet, &columns, arguments.auto.name.as_deref(), false)?;
     let rows = reader.rows(false)?;
     reader.check_units(&rows)?;
     reader.check_ceiling(&rows, ceiling)?;
     let units = units(&rows);
     let split = Split::new(rows, &units, hold_out.as_ref(), &sheet)?;
-    let misfit = match arguments.auto.misfit {
-        MisfitArg::HuberLog => Misfit::HuberLog,
-        MisfitArg::Squares => Misfit::Squares,
+    let misfit = match arguments.loss {
+        None | Some(Objective::HuberLog) => Misfit::HuberLog,
+        Some(Objective::LeastSquares) => Misfit::Squares,
     };
     let options = Options { library: Formula::ALL.to_vec(), misfit, ceiling };
     let train = split.points(&split.rest);
@@ -254,24 +242,22 @@ impl Answer<'_> {
 
     fn heading(&self) -> String {
         let columns = &self.columns;
+        let [y, n, d] = [&columns.y, &columns.n, &columns.d].map(|name| quoted(name));
         let tokens = match (&columns.t, &columns.epochs) {
-            (Some(t), _) => t.clone(),
-            (None, epochs) => format!("{} * {}", columns.d, epochs.as_deref().unwrap_or("epochs")),
+            (Some(t), _) => quoted(t),
+            (None, epochs) => format!("{d} * {}", quoted(epochs.as_deref().unwrap_or("epochs"))),
         };
         let misfit = match self.misfit {
             Misfit::HuberLog => format!("Huber's loss of the logarithm, delta {HUBER_DELTA}"),
             Misfit::Squares => "squares of the loss".to_owned(),
         };
         let mut text = format!(
-            "{} over N = {} in {:e}, T = {tokens} and U = {} in {:e}\nfitted to {} runs by {misfit}; \
+            "{y} over N = {n} in {:e}, T = {tokens} and U = {d} in {:e}\nfitted to {} runs by {misfit}; \
              a run weighs exp(-distance / h), its distance from the largest {}\n",
-            columns.y,
-            columns.n,
             self.units.parameters,
-            columns.d,
             self.units.tokens,
             self.split.rest.len(),
-            self.axes[self.law.along],
+            quoted(&self.axes[self.law.along]),
         );
         if let Some(hold_out) = &self.hold_out {
             let (held, all) = (self.split.held_out.len(), self.split.rows.len());
@@ -280,7 +266,7 @@ impl Answer<'_> {
                 true => String::new(),
                 false => format!("; {asked} were asked for, but ties are not parted"),
             };
-            let text_of = &hold_out.text;
+            let text_of = quoted(&hold_out.text);
             text += &format!("held out: the largest {held} of {all} by {text_of}{ties}\n");
         }
         text

@@ -4,6 +4,7 @@
 //! `_` and `.`), numbers, + - * / ^ and parentheses.
 
 use super::sheet::{Column, Sheet};
+use crate::error::quoted;
 use crate::{Error, Result};
 
 /// Parentheses and signs within each other: more would be no formula but an attack on the stack.
@@ -43,6 +44,7 @@ impl Expression {
             Some(other) => Err(format!("`{other}` follows where nothing was expected")),
         });
         parsed.map_err(|what| {
+            let text = quoted(text);
             Error::usage(format!("`{text}` is no expression over columns: {what}"))
                 .hint("write for example params*tokens or `unique tokens`/1e9, with + - * / ^ ( )")
         })
@@ -100,7 +102,7 @@ impl Bound<'_> {
         if value > 0.0 && value.is_finite() {
             return Ok(libm::log(value));
         }
-        let what = format!("{text} is {value}, and not a positive number");
+        let what = format!("{} is {value}, and not a positive number", quoted(text));
         let error = self.sheet.error(self.sheet.rows()[row].0, &what);
         Err(error.hint("distances are taken in the logarithm, which such numbers have not"))
     }
@@ -213,7 +215,7 @@ impl Parser<'_> {
         }
         match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(Expression::Number(number)),
-            _ => Err(format!("`{text}` is no number")),
+            _ => Err(format!("`{}` is no number", quoted(&text))),
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rows::Row;
+use crate::error::quoted;
 use crate::laws::families::{Beyond, Comparison, Forecast};
 use crate::report::number::MISSING;
 use crate::report::table::{Align, Table};
@@ -50,7 +51,7 @@ pub(super) fn table(rows: &[&Row], forecasts: &[Forecast], axes: &[String], leve
 /// "tokens x2.5", with a mark where the folds did not go so far.
 fn place(beyond: &Beyond, axes: &[String]) -> String {
     let mark = if beyond.is_untested() { " (untested)" } else { "" };
-    format!("{} x{:.2}{mark}", axes[beyond.axis], libm::exp(beyond.distance))
+    format!("{} x{:.2}{mark}", quoted(&axes[beyond.axis]), libm::exp(beyond.distance))
 }
 
 /// A sentence for each axis along which runs lie farther out than the folds can vouch for.
@@ -68,6 +69,7 @@ pub(super) fn untested(rows: &[&Row], forecasts: &[Forecast], axes: &[String]) -
             0 => (String::new(), "lies"),
             more => (format!(" and {more} more"), "lie"),
         };
+        let name = quoted(name);
         sentences.push(format!(
             "{}{others} {verb} outside of what was tested: up to {:.2} times the largest {name}, \
              where the nested folds went to {:.2} times; nothing vouches for such intervals",

@@ -1,6 +1,7 @@
 //! Which runs are held out: `largest:EXPR[=COUNT|SHARE]`.
 
 use super::expression::Expression;
+use crate::error::quoted;
 use crate::{Error, Result};
 
 /// The share that is held out where nothing is said.
@@ -25,7 +26,7 @@ impl HoldOut {
     /// Parses what was written.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let wrong = |what: String| {
-            Error::usage(format!("--hold-out {text}: {what}"))
+            Error::usage(format!("--hold-out {}: {what}", quoted(text)))
                 .hint("write largest:params*tokens=21, or =12% for a share of the runs")
         };
         let Some(rest) = text.strip_prefix("largest:") else {
@@ -35,7 +36,9 @@ impl HoldOut {
             None => (rest, Amount::Share(SHARE)),
             Some((expression, amount)) => {
                 let known = Amount::parse(amount.trim());
-                let what = || format!("`{amount}` is neither a count nor a share between 0 and 1");
+                let what = || {
+                    format!("`{}` is neither a count nor a share between 0 and 1", quoted(amount))
+                };
                 (expression, known.ok_or_else(|| wrong(what()))?)
             }
         };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::rows::Columns;
+use crate::error::{quoted, quoted_path};
 use crate::laws::families::{Formula, Known, Law, Letter, Member, Misfit, Theta, Units};
 use crate::{Error, Result};
 
@@ -101,7 +102,7 @@ pub(super) struct Findings {
 pub(super) fn misfit_name(misfit: Misfit) -> &'static str {
     match misfit {
         Misfit::HuberLog => "huber-log",
-        Misfit::Squares => "squares",
+        Misfit::Squares => "least-squares",
     }
 }
 
@@ -135,13 +136,13 @@ impl LawFile {
     /// Reads a file.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|cause| Error::io("read", path, &cause))?;
-        let name = path.display();
+        let name = quoted_path(path);
         let file: Self = serde_json::from_slice(&bytes).map_err(|cause| {
             Error::data(format!("`{name}` is no law: {cause}"))
                 .hint("write one by `scarce fit TABLE --law auto ... --json > LAW.json`")
         })?;
         if file.format != FORMAT {
-            let what = format!("`{name}` has the format `{}`, not {FORMAT}", file.format);
+            let what = format!("`{name}` has the format `{}`, not {FORMAT}", quoted(&file.format));
             return Err(Error::data(what).hint("fit the law again with this program"));
         }
         file.columns.check().map_err(|error| Error::data(error.to_string()).within(name))?;
@@ -215,7 +216,7 @@ impl FamilyEntry {
 
     fn member(&self) -> Result<Member> {
         let formula = Formula::named(&self.family)
-            .ok_or_else(|| damaged(format!("there is no family `{}`", self.family)))?;
+            .ok_or_else(|| damaged(format!("there is no family `{}`", quoted(&self.family))))?;
         let letters = formula.letters();
         let count = letters.len();
         let known: Vec<f64> =

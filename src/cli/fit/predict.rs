@@ -11,6 +11,8 @@ use super::law_file::LawFile;
 use super::rows::{Reader, Row};
 use super::sheet::Sheet;
 use crate::cli::print;
+use crate::error::quoted_path;
+use crate::exchange::Written;
 use crate::laws::families::{Comparison, Forecast, Law, Place, Point, compare};
 use crate::{Error, Result};
 
@@ -43,13 +45,13 @@ pub(in crate::cli) struct PredictArgs {
 /// Reads law and table, predicts, prints.
 pub(in crate::cli) fn run(arguments: &PredictArgs) -> Result<()> {
     let file = LawFile::read(&arguments.law)?;
-    let law = file.law().map_err(|error| error.within(arguments.law.display()))?;
+    let law = file.law().map_err(|error| error.within(quoted_path(&arguments.law)))?;
     let level = arguments.level.unwrap_or(file.level);
     if !(level > 0.0 && level < 1.0) {
         let text = format!("--level {level} does not lie between 0 and 1");
         return Err(Error::usage(text).hint("write 0.9 for 90 %"));
     }
-    let sheet = Sheet::read(&arguments.runs)?;
+    let sheet = Sheet::read(&arguments.runs, Written::default())?;
     let reader = Reader::new(&sheet, &file.columns, arguments.name.as_deref(), true)?;
     let rows = reader.rows(true)?;
     let units = file.units();

@@ -1,6 +1,7 @@
 //! Rows of a table as runs of several axes: N, T, U and a loss, checked.
 
 use super::sheet::{Column, Sheet};
+use crate::error::quoted;
 use crate::laws::families::in_other_units;
 use crate::{Error, Result};
 
@@ -93,7 +94,7 @@ impl<'a> Reader<'a> {
             self.sheet.positive(row, y)
         });
         let name = match self.name.map(|name| self.sheet.text(row, name)) {
-            Some(name) if !name.is_empty() => name.to_owned(),
+            Some(name) if !name.is_empty() => quoted(name),
             _ => format!("line {line}"),
         };
         Ok(Row { name, line, n, t, u: u.min(t), loss: loss.transpose()? })
@@ -101,7 +102,7 @@ impl<'a> Reader<'a> {
 
     fn check_epochs(&self, line: u64, t: f64, u: f64) -> Result<()> {
         let epochs = t / u;
-        let d = &self.columns.d;
+        let d = quoted(&self.columns.d);
         if epochs < 1.0 - ROUNDING {
             let what = match &self.columns.t {
                 Some(column) => {
@@ -131,6 +132,7 @@ impl<'a> Reader<'a> {
         for (column, of) in axes {
             let values: Vec<f64> = rows.iter().map(of).collect();
             let Some(&first) = in_other_units(&values).first() else { continue };
+            let column = quoted(column);
             let what = format!(
                 "{} in column `{column}` is far from most others, with more than a factor of \
                  3,000 and nothing between",

@@ -81,7 +81,11 @@ fn convert(foreign: &ForeignRun) -> Run {
         Some(preset.model(0).parameters() as f64)
     };
     let seed = |seed: Option<f64>| seed.filter(|s| s.fract() == 0.0 && *s >= 0.0).map(|s| s as u64);
-    let members = settings.members.filter(|k| (1.0..=1e6).contains(k));
+    let members = settings.members.filter(|k| (1.0..=1e6).contains(k)).filter(|k| {
+        // Tables have a column of members for all, and "1" says that there are no others. Only
+        // what is an evaluation of its own is an ensemble of one.
+        *k > 1.0 || settings.member.is_some() || foreign.loss_nats().is_none()
+    });
     let taught =
         settings.teacher.clone().map(|teacher| Taught { teacher, weight: settings.teacher_weight });
     let loss = foreign.loss_nats().map(|nats| HeldOutLoss { nats, standard_error_nats: None });

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::options::processors;
 use super::print as out;
+use crate::error::{quoted, quoted_path};
 use crate::laws::Noise;
 use crate::report::chart::Figure;
 use crate::report::palette::Colors;
@@ -154,13 +155,12 @@ fn options(arguments: &PlotArgs) -> Result<Options> {
 
 /// The runs that were asked for: own and foreign ones are never mixed unless that is asked for.
 fn runs(arguments: &PlotArgs, mode: Mode) -> Result<Runs> {
-    if !arguments.store.join("format").is_file() {
-        return Err(Error::usage(format!("there is no store at `{}`", arguments.store.display()))
-            .hint(
-                "name it with --store DIR; `scarce train` makes one, `scarce import runs`, too",
-            ));
-    }
-    let store = Store::open(&arguments.store)?;
+    let none = || {
+        let error =
+            Error::usage(format!("there is no store at `{}`", quoted_path(&arguments.store)));
+        error.hint("name it with --store DIR; `scarce train` makes one, `scarce import runs`, too")
+    };
+    let store = Store::look(&arguments.store)?.ok_or_else(none)?;
     let split = arguments.split.split();
     let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
     if !arguments.foreign {
@@ -191,7 +191,7 @@ fn one_data(runs: &mut Runs, asked: Option<&str>) -> Result<()> {
     if let Some(asked) = asked {
         runs.runs.retain(|run| run.data.as_deref().is_some_and(|data| data.starts_with(asked)));
         if runs.runs.is_empty() {
-            return Err(Error::usage(format!("--data: no run is on `{asked}`")));
+            return Err(Error::usage(format!("--data: no run is on `{}`", quoted(asked))));
         }
     }
     let mut names: Vec<&str> = runs.runs.iter().filter_map(|run| run.data.as_deref()).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cli::print;
 use crate::report::runs::{
     Averaging, Ensemble, HeldOutLoss, Moment, Origin, Run, RunSeeds, Taught,
 };
@@ -9,12 +10,22 @@ use crate::spec::preset::PRESETS;
 use crate::spec::{
     Evaluation, FeedForward, Job, JobId, ModelSpec, OptimSpec, Part, Seeds, Split, Start, TrainSpec,
 };
-use crate::store::{Loss, Outcome, Record, Store};
+use crate::store::{Loss, Outcome, Record, Store, left_out};
 use crate::train::MetricsLine;
 use crate::{Error, Result};
 
 /// Training runs by their ids, as far as ensembles have asked for them.
 type Trained = BTreeMap<JobId, TrainSpec>;
+
+/// What was found in the store.
+#[derive(Default)]
+struct Found {
+    runs: Vec<Run>,
+    trained: Trained,
+    evaluations: Vec<(Record, Vec<JobId>)>,
+    /// Runs that have a loss already.
+    measured: BTreeSet<String>,
+}
 
 /// All losses on a split that the store's records hold, or those of `only` some records. With
 /// `courses`, the courses of single runs and their training losses are read, too.
@@ -24,15 +35,26 @@ pub(in crate::cli) fn runs(
     courses: bool,
     only: Option<&BTreeSet<JobId>>,
 ) -> Result<Vec<Run>> {
-    let mut runs = Vec::new();
-    let mut trained = Trained::new();
-    let mut evaluations: Vec<(Record, Vec<JobId>)> = Vec::new();
-    let mut measured: BTreeSet<String> = BTreeSet::new();
+    let mut found = Found::default();
     for id in store.ids()? {
         if only.is_some_and(|only| !only.contains(&id)) {
             continue;
         }
-        let Some(record) = store.record(id)? else { continue };
+        if let Err(error) = found.add(store, id, (split, courses)) {
+            print::warning(&left_out(id, &error));
+        }
+    }
+    let Found { mut runs, trained, evaluations, mut measured } = found;
+    for (record, members) in &evaluations {
+        add_evaluation(record, members, split, &trained, (&mut runs, &mut measured));
+    }
+    Ok(runs)
+}
+
+impl Found {
+    /// Reads a record; nothing is added if it cannot be read.
+    fn add(&mut self, store: &Store, id: JobId, (split, courses): (Split, bool)) -> Result<()> {
+        let Some(record) = store.record(id)? else { return Ok(()) };
         match store.job(id)? {
             Job::Train(spec) => {
                 if let (Outcome::Finished, Some(loss)) =
@@ -44,22 +66,21 @@ pub(in crate::cli) fn runs(
                     if courses {
                         read_course(store, id, &spec, &mut run)?;
                     }
-                    measured.insert(id.to_string());
-                    runs.push(run);
+                    self.measured.insert(id.to_string());
+                    self.runs.push(run);
                 }
-                trained.insert(id, spec);
+                self.trained.insert(id, spec);
             }
             Job::Evaluate(spec) if spec.split == Part::Split(split) => {
-                evaluations.push((record, spec.members));
+                self.evaluations.push((record, spec.members));
             }
-            Job::Ensemble(spec) if spec.split == split => evaluations.push((record, spec.members)),
+            Job::Ensemble(spec) if spec.split == split => {
+                self.evaluations.push((record, spec.members));
+            }
             Job::Evaluate(_) | Job::Ensemble(_) | Job::Ngram(_) => {}
         }
+        Ok(())
     }
-    for (record, members) in &evaluations {
-        add_evaluation(record, members, split, &trained, (&mut runs, &mut measured));
-    }
-    Ok(runs)
 }
 
 /// A run with everything that its spec says.

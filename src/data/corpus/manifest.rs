@@ -3,7 +3,6 @@
 //! `docs/corpus-format.md` documents the JSON for readers in other languages.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -11,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::shard::TokenWidth;
 use super::side::SideFacts;
-use crate::spec::{CorpusId, SideName, Split};
-use crate::store::FileFacts;
+use crate::spec::{Allowed, CorpusId, SideName, Split};
+use crate::store::{FileFacts, open_regular};
 use crate::{Error, Result};
 
 /// The format version that this program writes. Raise it when an older program would misread a
@@ -53,6 +52,9 @@ pub struct Manifest {
     pub duplicates: Option<Duplicates>,
     /// What was read.
     pub input: InputFacts,
+    /// What was allowed, and was needed.
+    #[serde(default, skip_serializing_if = "Allowed::is_empty")]
+    pub allowed: Allowed,
     /// Length and hash of every file.
     pub files: BTreeMap<String, FileFacts>,
     /// The program that wrote the corpus.
@@ -127,6 +129,20 @@ pub struct TokenizerFacts {
     pub token_bytes_exact: bool,
     /// How it was trained, if it was trained here.
     pub trained: Option<TrainedFacts>,
+    /// What it loses of the text, by part of the corpus; parts that lose nothing are absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lost: BTreeMap<String, LostFacts>,
+}
+
+/// Text that no token tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostFacts {
+    /// Bytes of text.
+    pub text_bytes: u64,
+    /// Bytes that tokens stand for which mean "unknown".
+    pub unknown_bytes: u64,
+    /// Bytes that were dropped, or changed into others.
+    pub dropped_bytes: u64,
 }
 
 /// How a tokenizer was trained.
@@ -192,8 +208,22 @@ pub struct InputFacts {
     pub file_count: u64,
     /// Documents without text, which were left out.
     pub empty_documents: u64,
-    /// Characters put in place of invalid UTF-8.
+    /// Those of them whose text is null, or that lack its field.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub null_texts: u64,
+    /// Characters put in place of invalid UTF-8, and of escapes of half surrogate pairs.
     pub replaced_characters: u64,
+    /// Copies of documents that were left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub copies_left_out: u64,
+    /// Copies of training documents that were kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub copies_kept: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Manifest {
@@ -221,7 +251,7 @@ impl Manifest {
     pub fn read(directory: &Path) -> Result<Self> {
         let path = directory.join(MANIFEST_FILE);
         let mut text = String::new();
-        let file = File::open(&path).map_err(|cause| match cause.kind() {
+        let file = open_regular(&path).map_err(|cause| match cause.kind() {
             std::io::ErrorKind::NotFound => Error::data(format!(
                 "`{}` is not a corpus: it has no manifest",
                 directory.display()

@@ -21,6 +21,7 @@ pub struct Corpus {
     splits: Splits<PartReader>,
     sides: BTreeMap<SideName, PartReader>,
     tokenizer: Option<CheckedFile>,
+    token_bytes: Option<CheckedFile>,
 }
 
 impl Corpus {
@@ -38,17 +39,21 @@ impl Corpus {
                 .map(|facts| CheckedFile::open(directory.join(name), facts))
                 .transpose()
         };
-        let token_bytes = open(TOKEN_BYTES_FILE)?.map_or(Ok(Vec::new()), |file| file.read_all())?;
-        let token_bytes: Arc<[u16]> = bytemuck::pod_collect_to_vec(&token_bytes).into();
+        let token_bytes_file = open(TOKEN_BYTES_FILE)?;
+        let content = token_bytes_file.as_ref().map(CheckedFile::read_all).transpose()?;
+        let token_bytes: Arc<[u16]> =
+            bytemuck::pod_collect_to_vec(&content.unwrap_or_default()).into();
         let reader = |part: Part, files: PartFiles, tokens, bytes, floor_nats| {
             let listed = "the manifest was validated: it lists every part";
             let file = open(&files.tokens)?.expect(listed);
-            let offsets = read_offsets(&open(&files.documents)?.expect(listed), tokens)?;
+            let documents = open(&files.documents)?.expect(listed);
+            let offsets = read_offsets(&documents, tokens)?;
             let (width, vocabulary) = (manifest.width, manifest.vocabulary);
             let token_bytes = Arc::clone(&token_bytes);
             Ok::<_, Error>(PartReader {
                 part,
                 file,
+                documents,
                 width,
                 vocabulary,
                 offsets,
@@ -73,8 +78,9 @@ impl Corpus {
             let files = PartFiles::of_side(name);
             sides.insert(name.clone(), reader(part, files, facts.tokens, facts.bytes, None)?);
         }
-        let tokenizer = open(TOKENIZER_FILE)?;
-        Ok(Self { directory: directory.to_owned(), splits, sides, tokenizer, manifest })
+        let (tokenizer, token_bytes) = (open(TOKENIZER_FILE)?, token_bytes_file);
+        let directory = directory.to_owned();
+        Ok(Self { directory, splits, sides, tokenizer, token_bytes, manifest })
     }
 
     /// Its content id.
@@ -152,6 +158,14 @@ impl Corpus {
         Tokenizer::from_json(&json).map(Some).map_err(|error| error.within(file.path().display()))
     }
 
+    /// What its tokens mean: the hash of its `tokenizer.json`, or a word for the built-in language.
+    /// None for corpora of bare tokens.
+    #[must_use]
+    pub fn tokenizer_hash(&self) -> Option<String> {
+        let file = self.manifest.files.get(TOKENIZER_FILE).map(|facts| facts.blake3.clone());
+        file.or_else(|| self.manifest.synthetic.as_ref().map(|_| "built-in".to_owned()))
+    }
+
     /// Whether a token means the same in both, as far as they tell: vocabulary and separator are
     /// equal, and so are the tokenizers, where both have one.
     #[must_use]
@@ -174,8 +188,20 @@ impl Corpus {
     /// An error if a file was cut or written to since the corpus was opened; cheap, so that a long
     /// job can ask once in a while.
     pub fn check_unchanged(&self) -> Result<()> {
-        let splits = Split::ALL.iter().map(|&split| self.split(split));
-        splits.chain(self.sides.values()).try_for_each(|part| part.file.check_unchanged())
+        self.files().try_for_each(CheckedFile::check_unchanged)
+    }
+
+    /// As [`Corpus::check_unchanged`], but hashes every file again, which finds any change that is
+    /// still there. Takes as long as opening the corpus did.
+    pub fn check_content(&self) -> Result<()> {
+        self.files().try_for_each(CheckedFile::check_content)
+    }
+
+    /// All files that are held open.
+    fn files(&self) -> impl Iterator<Item = &CheckedFile> {
+        let parts = Split::ALL.iter().map(|&split| self.split(split)).chain(self.sides.values());
+        let of_vocabulary = self.tokenizer.iter().chain(&self.token_bytes);
+        parts.flat_map(|part| [&part.file, &part.documents]).chain(of_vocabulary)
     }
 }
 
@@ -197,6 +223,7 @@ fn read_offsets(file: &CheckedFile, tokens: u64) -> Result<Vec<u64>> {
 pub struct PartReader {
     part: Part,
     file: CheckedFile,
+    documents: CheckedFile,
     width: TokenWidth,
     vocabulary: u32,
     offsets: Vec<u64>,

@@ -4,13 +4,13 @@
 //! that shrinks while in use gives an error and not a crash (a memory map would raise SIGBUS).
 
 use std::fs::{File, Metadata};
-use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::FileFacts;
+use crate::store::{FileFacts, open_regular};
 use crate::{Error, Result};
 
 /// The integer type of a token file.
@@ -74,52 +74,77 @@ impl TokenWidth {
 pub(super) struct CheckedFile {
     path: PathBuf,
     file: File,
-    bytes: u64,
-    /// Seconds and nanoseconds of the last change, as the file system counts them.
+    facts: FileFacts,
+    /// Seconds and nanoseconds of the last write, as the file system counts them.
     modified: (i64, i64),
+    /// The same of the last change of anything, which no program can set back.
+    changed: Mutex<(i64, i64)>,
 }
 
 impl CheckedFile {
     /// Opens `path` and compares its length and hash with what the manifest says.
     pub(super) fn open(path: PathBuf, facts: &FileFacts) -> Result<Self> {
-        let mut file = File::open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
+        let file = open_regular(&path).map_err(|cause| Error::io("open", &path, &cause))?;
         let metadata = file.metadata().map_err(|cause| Error::io("inspect", &path, &cause))?;
-        if !metadata.is_file() {
-            return Err(Error::data(format!("`{}` is not a regular file", path.display())));
-        }
         if metadata.len() != facts.bytes {
             return Err(damaged(
                 &path,
                 &format!("has {} bytes instead of {}", metadata.len(), facts.bytes),
             ));
         }
+        // The times are from before the hash: a write in between counts as one in use.
+        let (modified, changed) = (modified(&metadata), Mutex::new(changed(&metadata)));
+        let file = Self { path, file, facts: facts.clone(), modified, changed };
+        match file.has_its_content()? {
+            true => Ok(file),
+            false => Err(damaged(&file.path, "does not have the content that its manifest lists")),
+        }
+    }
+
+    /// Whether the file, hashed once more, is what its manifest lists.
+    fn has_its_content(&self) -> Result<bool> {
         let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; facts.bytes.clamp(1, 1 << 20) as usize];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => hasher.update(&buffer[..read]),
-                Err(cause) => return Err(Error::io("read", &path, &cause)),
-            };
+        let mut buffer = vec![0; self.facts.bytes.clamp(1, 1 << 20) as usize];
+        while hasher.count() < self.facts.bytes {
+            let left = self.facts.bytes - hasher.count();
+            let length = left.min(buffer.len() as u64) as usize;
+            self.read_at(hasher.count(), &mut buffer[..length])?;
+            hasher.update(&buffer[..length]);
         }
-        if hasher.finalize().to_hex().as_str() != facts.blake3 {
-            return Err(damaged(&path, "does not have the content that its manifest lists"));
-        }
-        Ok(Self { path, file, bytes: facts.bytes, modified: modified(&metadata) })
+        Ok(hasher.finalize().to_hex().as_str() == self.facts.blake3)
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// An error if the file was cut, grew or was written to since it was opened.
+    /// An error if the file was cut, grew or was written to since it was opened. Cheap, unless
+    /// something else has changed, such as its permissions or its number of links: then its
+    /// content decides.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         let metadata =
             self.file.metadata().map_err(|cause| Error::io("inspect", &self.path, &cause))?;
-        if metadata.len() == self.bytes && modified(&metadata) == self.modified {
-            return Ok(());
+        let in_use = || damaged(&self.path, "was changed while it was in use");
+        if metadata.len() != self.facts.bytes || modified(&metadata) != self.modified {
+            return Err(in_use());
         }
-        Err(damaged(&self.path, "was changed while it was in use"))
+        let mut known = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        if changed(&metadata) != *known {
+            if !self.has_its_content()? {
+                return Err(in_use());
+            }
+            *known = changed(&metadata);
+        }
+        Ok(())
+    }
+
+    /// As [`CheckedFile::check_unchanged`], but reads the whole file again.
+    pub(super) fn check_content(&self) -> Result<()> {
+        self.check_unchanged()?;
+        match self.has_its_content()? {
+            true => Ok(()),
+            false => Err(damaged(&self.path, "was changed while it was in use")),
+        }
     }
 
     /// Fills `buffer` from byte `offset` on.
@@ -134,7 +159,7 @@ impl CheckedFile {
 
     /// The whole content; its length was checked against the disk, so it cannot be made up.
     pub(super) fn read_all(&self) -> Result<Vec<u8>> {
-        let mut content = vec![0; self.bytes as usize];
+        let mut content = vec![0; self.facts.bytes as usize];
         self.read_at(0, &mut content)?;
         Ok(content)
     }
@@ -166,6 +191,10 @@ impl CheckedFile {
 
 fn modified(metadata: &Metadata) -> (i64, i64) {
     (metadata.mtime(), metadata.mtime_nsec())
+}
+
+fn changed(metadata: &Metadata) -> (i64, i64) {
+    (metadata.ctime(), metadata.ctime_nsec())
 }
 
 fn damaged(path: &Path, what: &str) -> Error {
@@ -215,6 +244,33 @@ mod tests {
         assert!(error.to_string().contains("was cut short while it was in use"), "{error}");
         assert_eq!(error.exit_code(), 3);
         assert!(file.check_unchanged().is_err());
+    }
+
+    #[test]
+    fn a_change_that_hides_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, facts) = write(directory.path(), TokenWidth::U16, &[1; 3000]);
+        let file = CheckedFile::open(path.clone(), &facts).unwrap();
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        let write_back_dated = |byte: u8| {
+            let open = File::options().write(true).open(&path).unwrap();
+            open.write_all_at(&[byte], 77).unwrap();
+            open.set_modified(time).unwrap();
+        };
+        write_back_dated(9);
+        assert!(file.check_content().is_err());
+        write_back_dated(0);
+        file.check_content().unwrap();
+        // Another link, or other permissions, are no other content.
+        std::fs::hard_link(&path, directory.path().join("link")).unwrap();
+        file.check_unchanged().unwrap();
+        // Even if the file system told nothing at all, the content is compared at last.
+        write_back_dated(9);
+        let metadata = std::fs::metadata(&path).unwrap();
+        *file.changed.lock().unwrap() = changed(&metadata);
+        file.check_unchanged().unwrap();
+        let error = file.check_content().unwrap_err().to_string();
+        assert!(error.contains("was changed while it was in use"), "{error}");
     }
 
     #[test]

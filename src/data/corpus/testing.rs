@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::manifest::{InputFacts, SplitPolicy, Splits};
 use super::writer::{CorpusWriter, Provenance, Vocabulary};
-use crate::spec::Split;
+use crate::spec::{Allowed, Split};
 
 /// Facts of a corpus that nobody made from anything.
 pub(crate) fn provenance() -> Provenance {
@@ -14,6 +14,7 @@ pub(crate) fn provenance() -> Provenance {
         split_policy: SplitPolicy::Generated,
         duplicates: None,
         input: InputFacts::default(),
+        allowed: Allowed::NONE,
         floor_nats: Splits::default(),
         side: std::collections::BTreeMap::new(),
     }
@@ -21,8 +22,7 @@ pub(crate) fn provenance() -> Provenance {
 
 /// A writer of bare tokens, separated by token 0.
 pub(crate) fn writer(target: &Path, vocabulary: u32) -> CorpusWriter {
-    let vocabulary =
-        Vocabulary { size: vocabulary, separator: Some(0), tokenizer: None, token_bytes: None };
+    let vocabulary = Vocabulary { size: vocabulary, separator: Some(0), tokenizer: None };
     CorpusWriter::create(target, false, vocabulary).unwrap()
 }
 

@@ -14,7 +14,7 @@ use super::part::PartWriter;
 use super::place::{Publication, check_target, publish, temporary_beside};
 use super::shard::TokenWidth;
 use super::side::SideFacts;
-use crate::spec::{SideName, Split};
+use crate::spec::{Allowed, SideName, Split};
 use crate::store::{FileFacts, HashedFile};
 use crate::{Error, Result};
 
@@ -27,8 +27,6 @@ pub struct Vocabulary<'a> {
     pub separator: Option<u32>,
     /// The text of tokenizer.json.
     pub tokenizer: Option<&'a [u8]>,
-    /// Bytes of text per token.
-    pub token_bytes: Option<&'a [u16]>,
 }
 
 /// What is known of a corpus when all its tokens are written.
@@ -44,6 +42,8 @@ pub struct Provenance {
     pub duplicates: Option<Duplicates>,
     /// See [`Manifest`].
     pub input: InputFacts,
+    /// See [`Manifest`].
+    pub allowed: Allowed,
     /// Exact entropy floors, where known.
     pub floor_nats: Splits<Option<f64>>,
     /// What is known of each side set that was written.
@@ -82,18 +82,8 @@ impl CorpusWriter {
         let temporary = temporary_beside(target)?;
         let guard = RemoveOnError(Some(&temporary));
         let mut files = BTreeMap::new();
-        let mut whole = |name: &str, content: &[u8]| -> Result<()> {
-            let mut file = HashedFile::create(temporary.join(name))?;
-            file.write(content)?;
-            files.insert(name.to_owned(), file.finish()?);
-            Ok(())
-        };
         if let Some(json) = vocabulary.tokenizer {
-            whole(TOKENIZER_FILE, json)?;
-        }
-        if let Some(lengths) = vocabulary.token_bytes {
-            assert_eq!(lengths.len(), vocabulary.size as usize, "one length per token");
-            whole(TOKEN_BYTES_FILE, bytemuck::cast_slice(lengths))?;
+            files.insert(TOKENIZER_FILE.to_owned(), whole(&temporary, TOKENIZER_FILE, json)?);
         }
         let split_writer =
             |split| PartWriter::create(&temporary, PartFiles::of_split(split), vocabulary.size);
@@ -113,6 +103,17 @@ impl CorpusWriter {
             sides: BTreeMap::new(),
             temporary,
         })
+    }
+
+    /// Writes how many bytes of text each token stands for.
+    ///
+    /// # Panics
+    /// If there is not one number per token.
+    pub fn token_bytes(&mut self, lengths: &[u16]) -> Result<()> {
+        assert_eq!(lengths.len(), self.vocabulary as usize, "one length per token");
+        let facts = whole(&self.temporary, TOKEN_BYTES_FILE, bytemuck::cast_slice(lengths))?;
+        self.files.insert(TOKEN_BYTES_FILE.to_owned(), facts);
+        Ok(())
     }
 
     /// The directory in which the corpus grows; what else is put there is moved along.
@@ -184,6 +185,7 @@ impl CorpusWriter {
             split_policy: provenance.split_policy,
             duplicates: provenance.duplicates,
             input: provenance.input,
+            allowed: provenance.allowed,
             files: std::mem::take(&mut self.files),
             written_by: concat!("scarce ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
@@ -219,6 +221,13 @@ impl Drop for CorpusWriter {
         // leaves a directory that no program takes for a corpus.
         let _ = fs::remove_dir_all(&self.temporary);
     }
+}
+
+/// Writes a file at once.
+fn whole(directory: &Path, name: &str, content: &[u8]) -> Result<FileFacts> {
+    let mut file = HashedFile::create(directory.join(name))?;
+    file.write(content)?;
+    file.finish()
 }
 
 /// Removes a directory unless it is disarmed: for errors before the writer exists.
@@ -294,8 +303,7 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let target = above.path().join("corpus");
         let write = |token: u32, overwrite: bool| {
-            let vocabulary =
-                Vocabulary { size: 10, separator: Some(0), tokenizer: None, token_bytes: None };
+            let vocabulary = Vocabulary { size: 10, separator: Some(0), tokenizer: None };
             let mut writer = CorpusWriter::create(&target, overwrite, vocabulary)?;
             for split in Split::ALL {
                 writer.start_document(split, &[0, token], 1)?;
@@ -336,8 +344,7 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let file = above.path().join("file");
         fs::write(&file, "").unwrap();
-        let vocabulary =
-            Vocabulary { size: 9, separator: None, tokenizer: None, token_bytes: None };
+        let vocabulary = Vocabulary { size: 9, separator: None, tokenizer: None };
         let error = CorpusWriter::create(&file.join("corpus"), false, vocabulary).err().unwrap();
         assert_eq!(error.exit_code(), 3);
         assert!(error.to_string().starts_with("failed to create"), "{error}");

@@ -1,11 +1,13 @@
 //! What documents are made of: text, or tokens that somebody else made.
 
+use std::ops::Range;
+
 use super::files::InputFile;
 use super::stream::Observer;
 use super::{ReadCounts, Reading, Visitor, visit_text, visit_tokens};
 use crate::Result;
 use crate::data::hash::mix;
-use crate::token::Encoder;
+use crate::token::{Encoded, Encoder};
 
 /// A growing piece of a document.
 pub trait Content: Default + Send + Sync + 'static {
@@ -30,14 +32,18 @@ pub trait Content: Default + Send + Sync + 'static {
     /// Bytes or tokens.
     fn length(&self) -> usize;
 
-    /// Takes the first `length` bytes or tokens off.
-    fn split_front(&mut self, length: usize) -> Self;
+    /// A copy of a part of it.
+    fn copy(&self, range: Range<usize>) -> Self;
 
-    /// Where a section of at most `limit` ends best; there is more than that.
-    fn section_end(&self, limit: usize) -> usize;
+    /// Drops the first `length` bytes or tokens.
+    fn drop_front(&mut self, length: usize);
 
-    /// Where a piece of at most `limit` ends without changing how it is encoded; there is more.
-    fn piece_end(&self, limit: usize) -> usize;
+    /// How long a section of at most `limit` from `start` is best; there is more than that.
+    fn section_length(&self, start: usize, limit: usize) -> usize;
+
+    /// How long a piece of at most `limit` from `start` can be without changing how it is encoded;
+    /// there is more.
+    fn piece_length(&self, start: usize, limit: usize) -> usize;
 
     /// Hash of the content: equal for equal content.
     fn key(&self) -> u64;
@@ -49,7 +55,7 @@ pub trait Content: Default + Send + Sync + 'static {
     fn text(&self) -> &str;
 
     /// The tokens of each content; texts need an encoder.
-    fn encode(contents: &[&Self], encoder: Option<&mut Encoder<'_>>) -> Result<Vec<Vec<u32>>>;
+    fn encode(contents: &[&Self], encoder: Option<&mut Encoder<'_>>) -> Result<Vec<Encoded>>;
 
     /// Reads files of this kind of content.
     fn visit(
@@ -75,19 +81,21 @@ impl Content for String {
         self.len()
     }
 
-    fn split_front(&mut self, length: usize) -> Self {
+    fn copy(&self, range: Range<usize>) -> Self {
         // A copy of its own size: a front that kept the whole buffer would add up in a batch.
-        let front = self[..length].to_owned();
+        self[range].to_owned()
+    }
+
+    fn drop_front(&mut self, length: usize) {
         self.drain(..length);
-        front
     }
 
-    fn section_end(&self, limit: usize) -> usize {
-        section_end(self, limit)
+    fn section_length(&self, start: usize, limit: usize) -> usize {
+        section_end(&self[start..], limit)
     }
 
-    fn piece_end(&self, limit: usize) -> usize {
-        crate::token::cut(self, limit)
+    fn piece_length(&self, start: usize, limit: usize) -> usize {
+        crate::token::cut(&self[start..], limit)
     }
 
     fn key(&self) -> u64 {
@@ -116,7 +124,7 @@ impl Content for String {
         self
     }
 
-    fn encode(contents: &[&Self], encoder: Option<&mut Encoder<'_>>) -> Result<Vec<Vec<u32>>> {
+    fn encode(contents: &[&Self], encoder: Option<&mut Encoder<'_>>) -> Result<Vec<Encoded>> {
         encoder.expect("texts need an encoder").encode_batch(contents)
     }
 
@@ -145,17 +153,19 @@ impl Content for Vec<u32> {
         self.len()
     }
 
-    fn split_front(&mut self, length: usize) -> Self {
-        let front = self[..length].to_vec();
-        self.drain(..length);
-        front
+    fn copy(&self, range: Range<usize>) -> Self {
+        self[range].to_vec()
     }
 
-    fn section_end(&self, limit: usize) -> usize {
+    fn drop_front(&mut self, length: usize) {
+        self.drain(..length);
+    }
+
+    fn section_length(&self, _start: usize, limit: usize) -> usize {
         limit
     }
 
-    fn piece_end(&self, limit: usize) -> usize {
+    fn piece_length(&self, _start: usize, limit: usize) -> usize {
         limit
     }
 
@@ -173,8 +183,9 @@ impl Content for Vec<u32> {
         ""
     }
 
-    fn encode(contents: &[&Self], _encoder: Option<&mut Encoder<'_>>) -> Result<Vec<Vec<u32>>> {
-        Ok(contents.iter().map(|&tokens| tokens.clone()).collect())
+    fn encode(contents: &[&Self], _encoder: Option<&mut Encoder<'_>>) -> Result<Vec<Encoded>> {
+        let whole = |&tokens: &&Self| Encoded { tokens: tokens.clone(), ..Encoded::default() };
+        Ok(contents.iter().map(whole).collect())
     }
 
     fn visit(

@@ -6,19 +6,28 @@
 mod bin;
 mod content;
 mod files;
+mod json;
 mod jsonl;
+mod megatron;
+#[cfg(feature = "parquet")]
+mod pages;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod standard_input;
 mod stream;
 mod text;
 
 use std::ops::ControlFlow;
 
 use crate::Result;
+use crate::error::quoted_path;
 
-pub use bin::declared_vocabulary;
+pub use bin::{TokenInteger, declared_vocabulary, indexed_files};
 pub use content::Content;
-pub use files::{FileKind, InputFile, Packing, expand};
+pub use files::{FileKind, InputFile, Packing, Sources, expand, is_standard_input};
+#[cfg(feature = "parquet")]
+pub use pages::Pages;
+pub use standard_input::StandardInput;
 pub use stream::Observer;
 pub use text::InvalidUtf8;
 
@@ -54,6 +63,8 @@ pub struct Reading {
     pub separator: Option<u32>,
     /// Tokens in token files must lie below this.
     pub vocabulary: Option<u32>,
+    /// The integers of token files without a header; none if their width is to be found out.
+    pub token_integer: Option<TokenInteger>,
 }
 
 /// What was met while reading.
@@ -61,8 +72,25 @@ pub struct Reading {
 pub struct ReadCounts {
     /// Documents without any text, which were skipped.
     pub empty_documents: u64,
-    /// Characters put in place of invalid UTF-8.
+    /// Those of them whose text is null, or without its field.
+    pub null_texts: u64,
+    /// Characters put in place of invalid UTF-8, and of escapes of half surrogate pairs.
     pub replaced_characters: u64,
+    /// Copies of documents that were left out.
+    pub copies_left_out: u64,
+    /// Copies of training documents that were kept.
+    pub copies_kept: u64,
+}
+
+impl ReadCounts {
+    /// Adds what was met elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.empty_documents += other.empty_documents;
+        self.null_texts += other.null_texts;
+        self.replaced_characters += other.replaced_characters;
+        self.copies_left_out += other.copies_left_out;
+        self.copies_kept += other.copies_kept;
+    }
 }
 
 /// Text files, read one after the other.
@@ -80,6 +108,7 @@ pub fn visit_text(
         let read = match file.kind {
             FileKind::Text => text::visit(file, reading, visitor, observer, &mut counts),
             FileKind::JsonLines => jsonl::visit(file, reading, visitor, observer, &mut counts),
+            FileKind::Json => json::visit(file, reading, visitor, observer, &mut counts),
             #[cfg(feature = "parquet")]
             FileKind::Parquet => parquet::visit(file, reading, visitor, observer, &mut counts),
             #[cfg(not(feature = "parquet"))]
@@ -87,7 +116,7 @@ pub fn visit_text(
                 .hint("build it with `--features parquet`, or convert the file to JSON lines")),
             FileKind::Tokens => panic!("token files are visited by `visit_tokens`"),
         };
-        let flow = read.map_err(|error| error.within(file.path.display()))?;
+        let flow = read.map_err(|error| error.within(quoted_path(&file.path)))?;
         file.check_unchanged()?;
         if flow.is_break() {
             break;
@@ -110,7 +139,7 @@ pub fn visit_tokens(
     for file in files {
         assert_eq!(file.kind, FileKind::Tokens, "text files are visited by `visit_text`");
         let flow = bin::visit(file, reading, visitor, observer, &mut counts)
-            .map_err(|error| error.within(file.path.display()))?;
+            .map_err(|error| error.within(quoted_path(&file.path)))?;
         file.check_unchanged()?;
         if flow.is_break() {
             break;

@@ -39,11 +39,12 @@ pub(crate) fn reading() -> Reading {
         invalid_utf8: InvalidUtf8::Refuse,
         separator: Some(0),
         vocabulary: Some(1000),
+        token_integer: None,
     }
 }
 
 fn files(path: &Path) -> Vec<InputFile> {
-    expand(&[path.to_owned()]).unwrap().0
+    expand(&[path.to_owned()], &Sources::default()).unwrap().0
 }
 
 fn texts_of(path: &Path, reading: &Reading) -> Result<(Vec<String>, ReadCounts)> {

@@ -3,6 +3,7 @@
 //! A file is read twice: its hash decides where it goes before its text is passed on. The text is
 //! taken as it is, except for a byte order mark at the start, which is dropped.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use super::content::KeyHasher;
@@ -171,6 +172,30 @@ impl Utf8Decoder {
 pub(super) fn invalid(place: &str) -> Error {
     Error::data(format!("invalid UTF-8 at {place}"))
         .hint("convert the file to UTF-8, or use `--invalid-utf8 replace`")
+}
+
+/// A text in memory by the policy; `place` says where its first bad byte lies.
+pub(super) fn decode_whole<'a>(
+    bytes: &'a [u8],
+    policy: InvalidUtf8,
+    counts: &mut ReadCounts,
+    place: impl FnOnce(usize) -> String,
+) -> Result<Cow<'a, str>> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Cow::Borrowed(text)),
+        Err(error) if policy == InvalidUtf8::Refuse => Err(invalid(&place(error.valid_up_to()))),
+        Err(_) => {
+            let mut text = String::with_capacity(bytes.len());
+            for chunk in bytes.utf8_chunks() {
+                text.push_str(chunk.valid());
+                if !chunk.invalid().is_empty() {
+                    text.push(char::REPLACEMENT_CHARACTER);
+                    counts.replaced_characters += 1;
+                }
+            }
+            Ok(Cow::Owned(text))
+        }
+    }
 }
 
 #[cfg(test)]

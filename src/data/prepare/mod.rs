@@ -4,9 +4,11 @@
 //! documents (and stops at a hundred), the second samples the training text for the tokenizer and
 //! indexes the held-out text, the third encodes and writes.
 
+mod copies;
 mod duplicates;
 mod encode;
 mod learn;
+mod lost;
 mod plan;
 mod sample;
 mod sequences;
@@ -19,11 +21,18 @@ mod vocabulary;
 use std::path::PathBuf;
 
 use super::corpus::{
-    CorpusWriter, InputFacts, Manifest, Provenance, Publication, Splits, check_target,
+    CorpusWriter, InputFacts, Manifest, Provenance, Publication, Splits, TokenizerFacts,
+    check_target, temporary_beside,
 };
-use super::input::{Content, FileKind, InputFile, InvalidUtf8, Observer, ReadCounts, expand};
-use crate::spec::SideName;
+use super::input::{
+    Content, FileKind, InputFile, InvalidUtf8, Observer, ReadCounts, Sources, StandardInput,
+    TokenInteger, expand, indexed_files, is_standard_input,
+};
+use crate::error::quoted;
+use crate::spec::{Allowed, SideName};
+use crate::token::TokenBytes;
 use crate::{Error, Result};
+use lost::Losses;
 use plan::{Inputs, Plan};
 use vocabulary::Tokens;
 
@@ -65,6 +74,14 @@ pub struct PrepareOptions {
     pub seed: u64,
     /// Threads that encode.
     pub threads: usize,
+    /// What all files hold, whatever they are called.
+    pub format: Option<FileKind>,
+    /// The integers of token files without a header.
+    pub token_integer: Option<TokenInteger>,
+    /// Whether copies of training documents are kept.
+    pub keep_duplicates: bool,
+    /// What the person who asked has consented to.
+    pub allowed: Allowed,
 }
 
 impl PrepareOptions {
@@ -88,6 +105,10 @@ impl PrepareOptions {
             sequences: None,
             seed: 0,
             threads: 1,
+            format: None,
+            token_integer: None,
+            keep_duplicates: false,
+            allowed: Allowed::NONE,
         }
     }
 }
@@ -113,13 +134,18 @@ pub fn prepare(options: &PrepareOptions, observer: &mut dyn Observer) -> Result<
     check_target(&options.target)?;
     plan::check_shares(options)?;
     let mut skipped = Vec::new();
-    let sides = sides::list(options, &mut skipped)?;
+    let standard_input = standard_input(options, observer)?;
+    let sources = Sources {
+        format: options.format,
+        standard_input: standard_input.as_ref().map(|stored| stored.file().clone()),
+    };
+    let sides = sides::list(options, &sources, &mut skipped)?;
     let mut files = Splits::default();
     let mut list = |paths: &[PathBuf]| -> Result<_> {
         if paths.is_empty() {
             return Ok(Vec::new());
         }
-        let (files, passed_over) = expand(paths)?;
+        let (files, passed_over) = expand(paths, &sources)?;
         skipped.extend(passed_over);
         Ok(files)
     };
@@ -137,13 +163,31 @@ pub fn prepare(options: &PrepareOptions, observer: &mut dyn Observer) -> Result<
         _ => Err(Error::usage("token files (.bin) and texts cannot be mixed in one corpus")
             .hint("bring all files of the corpus and of its side sets into the same form")),
     }?;
+    prepared.notes.extend(standard_input.as_ref().and_then(StandardInput::note));
     if let Some(first) = skipped.first() {
-        let count = skipped.len();
+        let (count, first) = (skipped.len(), quoted(first));
         prepared
             .notes
             .push(format!("{count} files of unknown kinds were passed over, `{first}` among them"));
     }
     Ok(prepared)
+}
+
+/// Stores standard input, if it is asked for.
+fn standard_input(
+    options: &PrepareOptions,
+    observer: &mut dyn Observer,
+) -> Result<Option<StandardInput>> {
+    let sides = options.sides.iter().map(|(_, path)| path);
+    let all = options.inputs.iter().chain(&options.val).chain(&options.test).chain(sides);
+    match all.filter(|path| is_standard_input(path)).count() {
+        0 => Ok(None),
+        1 => {
+            let folder = temporary_beside(&options.target)?;
+            StandardInput::store(folder, options.format, observer).map(Some)
+        }
+        _ => Err(Error::usage("`-` is given twice, but standard input can be read only once")),
+    }
 }
 
 /// Facts of these files, before they are read.
@@ -165,6 +209,15 @@ fn run<C: Content>(
     let given = vocabulary::given::<C>(options, &inputs.files.train)?;
     let plan = Plan::new::<C>(options, inputs, given.as_ref(), observer)?;
     let mut notes = plan.notes.clone();
+    let indexed = match (C::IS_TEXT, options.token_integer) {
+        (false, None) => indexed_files(&inputs.files.train)?,
+        _ => 0,
+    };
+    if indexed > 0 {
+        notes.push(format!(
+            "{indexed} token files were read as the .idx files of Megatron beside them say"
+        ));
+    }
     if let Some(sequences) = options.sequences {
         let tokens = given.ok_or_else(|| {
             Error::usage("a split by sequences is defined on tokens: it needs a tokenizer first")
@@ -172,8 +225,10 @@ fn run<C: Content>(
         })?;
         notes.extend(tokens.notes.clone());
         let writer = CorpusWriter::create(&options.target, options.overwrite, tokens.vocabulary())?;
+        let tokens = (&tokens, Losses::new(options.allowed));
+        let of_input = (input, &mut notes);
         let (manifest, publication) =
-            sequences::write::<C>(&plan, sequences, &tokens, writer, input, observer)?;
+            sequences::write::<C>(&plan, sequences, tokens, writer, of_input, observer)?;
         return Ok(Prepared { manifest, publication, notes });
     }
     let mut learned = learn::learn::<C>(&plan, options.seed, given.is_none(), observer)?;
@@ -185,7 +240,8 @@ fn run<C: Content>(
     notes.extend(tokens.notes.clone());
     let writer = CorpusWriter::create(&options.target, options.overwrite, tokens.vocabulary())?;
     let gap_bytes = learned.gap_length;
-    let mut encoded = encode::encode::<C>(&plan, learned.duplicates, &tokens, writer, observer)?;
+    let with = (&tokens, Losses::new(options.allowed));
+    let mut encoded = encode::encode::<C>(&plan, learned.duplicates, with, writer, observer)?;
     record_counts(&mut input, &mut notes, encoded.counts);
     let mut duplicates = encoded.duplicates.report();
     let of_sides = duplicates.split_off(1);
@@ -194,31 +250,105 @@ fn run<C: Content>(
     for (side, duplicates) in plan.sides.iter().zip(&of_sides) {
         notes.extend(encode::describe(side.name.as_str(), duplicates));
     }
-    let side = sides::encode::<C>(&plan, Some(of_sides), &tokens, &mut encoded.writer, observer)?;
+    let (writer, losses) = (&mut encoded.writer, &mut encoded.losses);
+    let facts = finish_lengths(&tokens, encoded.lengths, losses, writer, &mut notes)?;
+    let side = sides::encode::<C>(&plan, Some(of_sides), (&tokens, losses), writer, observer)?;
+    let (facts, allowed) = finish_losses(facts, losses, &mut notes)?;
     if plan.cuts_sections() {
         notes.push(plan.describe_sections(gap_bytes));
     }
     let (manifest, publication) = encoded.writer.finish(Provenance {
         synthetic: None,
-        tokenizer: tokens.facts.clone(),
+        tokenizer: facts,
         split_policy: plan.policy(gap_bytes),
         duplicates: Some(duplicates),
         input,
+        allowed,
         floor_nats: Splits::default(),
         side,
     })?;
     Ok(Prepared { manifest, publication, notes })
 }
 
-fn record_counts(input: &mut InputFacts, notes: &mut Vec<String>, counts: ReadCounts) {
-    input.empty_documents = counts.empty_documents;
-    input.replaced_characters = counts.replaced_characters;
-    if counts.empty_documents > 0 {
-        notes.push(format!("{} documents without text were left out", counts.empty_documents));
+/// Writes the lengths of tokens, and checks that they add up to the text.
+fn finish_lengths(
+    tokens: &Tokens,
+    lengths: Option<(TokenBytes, u64)>,
+    losses: &Losses,
+    writer: &mut CorpusWriter,
+    notes: &mut Vec<String>,
+) -> Result<Option<TokenizerFacts>> {
+    let mut facts = tokens.facts.clone();
+    let Some((lengths, told_bytes)) = lengths else { return Ok(facts) };
+    writer.token_bytes(&lengths.lengths)?;
+    let exact = lengths.exact && losses.is_empty();
+    if let Some(facts) = &mut facts {
+        facts.token_bytes_exact = exact;
     }
-    if counts.replaced_characters > 0 {
-        let count = counts.replaced_characters;
-        notes.push(format!("{count} pieces of invalid UTF-8 were replaced by U+FFFD"));
+    let text_bytes = losses.text_bytes();
+    let sum = match text_bytes {
+        0 => String::new(),
+        all => {
+            format!(", which add up to {:.1} % of the text", 100.0 * told_bytes as f64 / all as f64)
+        }
+    };
+    if !exact {
+        notes.push(format!(
+            "bits per byte are estimates with this tokenizer, from the lengths of its tokens{sum}"
+        ));
+    }
+    Ok(facts)
+}
+
+/// Judges what was lost of the text.
+fn finish_losses(
+    mut facts: Option<TokenizerFacts>,
+    losses: &Losses,
+    notes: &mut Vec<String>,
+) -> Result<(Option<TokenizerFacts>, Allowed)> {
+    let (lost, allowed) = losses.judge(notes)?;
+    if let Some(facts) = &mut facts {
+        facts.lost = lost;
+    }
+    Ok((facts, allowed))
+}
+
+/// Enters what was met while reading into the facts of the input.
+fn set_counts(input: &mut InputFacts, counts: ReadCounts) {
+    input.empty_documents = counts.empty_documents;
+    input.null_texts = counts.null_texts;
+    input.replaced_characters = counts.replaced_characters;
+    input.copies_left_out = counts.copies_left_out;
+    input.copies_kept = counts.copies_kept;
+}
+
+fn record_counts(input: &mut InputFacts, notes: &mut Vec<String>, counts: ReadCounts) {
+    set_counts(input, counts);
+    let ReadCounts { empty_documents, null_texts, replaced_characters, .. } = counts;
+    if empty_documents > 0 {
+        let of_null = match null_texts {
+            0 => String::new(),
+            count => format!(", {count} of them null or without the field"),
+        };
+        notes.push(format!("{empty_documents} documents without text were left out{of_null}"));
+    }
+    if replaced_characters > 0 {
+        notes
+            .push(format!("{replaced_characters} pieces of invalid UTF-8 were replaced by U+FFFD"));
+    }
+    if counts.copies_left_out > 0 {
+        notes.push(format!(
+            "{} documents are copies of others and were left out, so that none counts twice; \
+             `--keep-duplicates` keeps those of the training split",
+            counts.copies_left_out
+        ));
+    }
+    if counts.copies_kept > 0 {
+        notes.push(format!(
+            "{} copies of training documents were kept: an epoch reads them again, and numbers of \
+             training tokens count them as new text",
+            counts.copies_kept
+        ));
     }
 }
 

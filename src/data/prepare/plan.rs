@@ -3,12 +3,14 @@
 use std::ops::ControlFlow;
 
 use super::PrepareOptions;
+use super::copies::{Copies, CopyFinder};
 use super::sides::SideInput;
 use super::split::{DOCUMENTS_MIN, Shares, Splitter};
 use super::units::{Cutter, Sink};
 use super::vocabulary::Tokens;
 use crate::data::corpus::{SplitPolicy, Splits};
 use crate::data::input::{Content, Head, InputFile, Observer, ReadCounts, Reading, Visitor};
+use crate::error::quoted_path;
 use crate::spec::Split;
 use crate::{Error, Result};
 
@@ -40,6 +42,7 @@ pub(super) struct Plan<'a> {
     pub(super) sides: &'a [SideInput],
     reading: Reading,
     shares: Shares,
+    copies: Copies,
     /// Documents of the input, up to [`DOCUMENTS_MIN`].
     documents: usize,
     pub(super) notes: Vec<String>,
@@ -83,6 +86,7 @@ impl<'a> Plan<'a> {
             invalid_utf8: options.invalid_utf8,
             separator: given.and_then(|tokens| tokens.separator),
             vocabulary: given.map(|tokens| tokens.size),
+            token_integer: options.token_integer,
         };
         let (files, sides) = (&inputs.files, &inputs.sides[..]);
         let mut notes = Vec::new();
@@ -109,7 +113,8 @@ impl<'a> Plan<'a> {
             only(Split::Val)
         };
         let (groups, shares) = (Vec::new(), of_input);
-        let mut plan = Self { groups, sides, reading, shares, documents: 0, notes };
+        let copies = if options.keep_duplicates { Copies::KeepInTraining } else { Copies::Drop };
+        let mut plan = Self { groups, sides, reading, shares, copies, documents: 0, notes };
         for (split, shares) in
             [(Split::Train, of_input), (Split::Val, of_val), (Split::Test, only(Split::Test))]
         {
@@ -151,14 +156,15 @@ impl<'a> Plan<'a> {
         files: &[InputFile],
         observer: &mut dyn Observer,
     ) -> Result<usize> {
-        let mut survey = Survey(0);
+        let mut survey = Survey { documents: 0, copies: self.copies, found: CopyFinder::default() };
         observer.stage("counting documents", files.iter().map(|file| file.bytes).sum());
         C::visit(files, &self.reading, &mut survey, observer)?;
-        if survey.0 == 0 {
-            return Err(Error::data(format!("there is no text in `{}`", files[0].path.display()))
+        if survey.documents == 0 {
+            let first = quoted_path(&files[0].path);
+            return Err(Error::data(format!("there is no text in `{first}`"))
                 .hint("every document is empty"));
         }
-        Ok(survey.0)
+        Ok(survey.documents)
     }
 
     /// Passes all units of a side set to the sink.
@@ -171,8 +177,10 @@ impl<'a> Plan<'a> {
     ) -> Result<ReadCounts> {
         observer.stage(stage, side.files.iter().map(|file| file.bytes).sum());
         let mut cutter = Cutter::aside(sink);
-        C::visit(&side.files, &self.reading, &mut cutter, observer)
-            .map_err(|error| error.within(format!("side set `{}`", side.name)))
+        let mut counts = C::visit(&side.files, &self.reading, &mut cutter, observer)
+            .map_err(|error| error.within(format!("side set `{}`", side.name)))?;
+        cutter.report(&mut counts);
+        Ok(counts)
     }
 
     /// Passes all units of the splits to the sink.
@@ -186,10 +194,9 @@ impl<'a> Plan<'a> {
         observer.stage(stage, bytes);
         let mut counts = ReadCounts::default();
         for group in &self.groups {
-            let mut cutter = Cutter::new(group.splitter, sink);
-            let read = C::visit(&group.files, &self.reading, &mut cutter, observer)?;
-            counts.empty_documents += read.empty_documents;
-            counts.replaced_characters += read.replaced_characters;
+            let mut cutter = Cutter::new(group.splitter, self.copies, sink);
+            counts.add(C::visit(&group.files, &self.reading, &mut cutter, observer)?);
+            cutter.report(&mut counts);
         }
         Ok(counts)
     }
@@ -235,12 +242,18 @@ impl<'a> Plan<'a> {
 }
 
 /// Counts documents, and stops when there are enough.
-struct Survey(usize);
+struct Survey {
+    documents: usize,
+    copies: Copies,
+    found: CopyFinder,
+}
 
 impl<C: Content> Visitor<C> for Survey {
-    fn document(&mut self, _head: Head) -> Result<ControlFlow<()>> {
-        self.0 += 1;
-        Ok(if self.0 < DOCUMENTS_MIN { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    fn document(&mut self, head: Head) -> Result<ControlFlow<()>> {
+        let is_new = !self.found.is_copy(head.key);
+        self.documents += usize::from(is_new || self.copies == Copies::KeepInTraining);
+        let enough = self.documents >= DOCUMENTS_MIN;
+        Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     fn part(&mut self, _part: &C::Part) -> Result<()> {

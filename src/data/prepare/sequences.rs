@@ -11,14 +11,16 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::encode::Batch;
+use super::lost::Losses;
 use super::plan::{Plan, SequenceSplit};
 use super::units::{Sink, Unit};
-use super::vocabulary::Tokens;
+use super::vocabulary::{Tokens, bytes_of};
 use crate::data::corpus::{CorpusWriter, Provenance, Publication};
 use crate::data::corpus::{InputFacts, Manifest, SplitPolicy, Splits};
 use crate::data::input::{Content, Observer};
 use crate::data::order::Permutation;
 use crate::spec::Split;
+use crate::token::TokenBytes;
 use crate::{Error, Result};
 
 /// Key of the order that decides what is held out. Frozen.
@@ -28,30 +30,37 @@ const SPLIT_KEY: u64 = 0x5CA2_CE00_0000_0002;
 pub(super) fn write<C: Content>(
     plan: &Plan,
     split: SequenceSplit,
-    tokens: &Tokens,
+    (tokens, losses): (&Tokens, Losses),
     mut writer: CorpusWriter,
-    mut input: InputFacts,
+    (mut input, notes): (InputFacts, &mut Vec<String>),
     observer: &mut dyn Observer,
 ) -> Result<(Manifest, Publication)> {
     let path = writer.temporary().join("spool");
-    let mut pass = SpoolPass { batch: Batch::<C>::new(tokens), spool: Spool::create(&path)? };
+    let batch = Batch::<C>::new(tokens);
+    let mut pass = SpoolPass { batch, spool: Spool::create(&path)?, losses };
     let counts = plan.pass("encoding", &mut pass, observer)?;
     pass.write()?;
-    super::record_counts(&mut input, &mut Vec::new(), counts);
-    let spool = pass.spool.finish()?;
+    super::record_counts(&mut input, notes, counts);
+    let lengths = pass.batch.lengths();
+    let SpoolPass { spool, mut losses, .. } = pass;
+    let spool = spool.finish()?;
     let held_out = held_out(spool.tokens, split)?;
-    distribute(&spool, split, &held_out, tokens, &mut writer)?;
+    let of_tokens = lengths.as_ref().map(|(lengths, _)| lengths);
+    distribute(&spool, split, &held_out, of_tokens, &mut writer)?;
     fs::remove_file(&path).map_err(|cause| Error::io("remove", &path, &cause))?;
-    let side = super::sides::encode::<C>(plan, None, tokens, &mut writer, observer)?;
+    let facts = super::finish_lengths(tokens, lengths, &losses, &mut writer, notes)?;
+    let side = super::sides::encode::<C>(plan, None, (tokens, &mut losses), &mut writer, observer)?;
+    let (facts, allowed) = super::finish_losses(facts, &losses, notes)?;
     writer.finish(Provenance {
         synthetic: None,
-        tokenizer: tokens.facts.clone(),
+        tokenizer: facts,
         split_policy: SplitPolicy::Sequences {
             sequence_tokens: u64::from(split.sequence_tokens),
             held_out_sequences: split.held_out_sequences,
         },
         duplicates: None,
         input,
+        allowed,
         floor_nats: Splits::default(),
         side,
     })
@@ -62,7 +71,7 @@ fn held_out(tokens: u64, split: SequenceSplit) -> Result<(BTreeSet<u64>, BTreeSe
     let length = u64::from(split.sequence_tokens);
     let sequences = tokens.checked_div(length).unwrap_or(0);
     let each = split.held_out_sequences;
-    if each == 0 || sequences <= 2 * each {
+    if each == 0 || sequences <= each.saturating_mul(2) {
         return Err(Error::usage(format!(
             "{tokens} tokens make {sequences} sequences of {length}: {each} for each held-out \
              split leave no training text"
@@ -79,7 +88,7 @@ fn distribute(
     spool: &Spool,
     split: SequenceSplit,
     (val, test): &(BTreeSet<u64>, BTreeSet<u64>),
-    tokens: &Tokens,
+    lengths: Option<&TokenBytes>,
     writer: &mut CorpusWriter,
 ) -> Result<()> {
     let length = split.sequence_tokens as usize;
@@ -105,8 +114,8 @@ fn distribute(
             let end = next.min(length as u64) as usize;
             let part = &sequence[position..end];
             match fresh {
-                true => writer.start_document(place, part, tokens.bytes(part))?,
-                false => writer.continue_document(place, part, tokens.bytes(part))?,
+                true => writer.start_document(place, part, bytes_of(lengths, part))?,
+                false => writer.continue_document(place, part, bytes_of(lengths, part))?,
             }
             position = end;
         }
@@ -153,6 +162,7 @@ impl Spool {
 struct SpoolPass<'a, C> {
     batch: Batch<'a, C>,
     spool: Spool,
+    losses: Losses,
 }
 
 impl<C: Content> Sink<C> for SpoolPass<'_, C> {
@@ -163,7 +173,11 @@ impl<C: Content> Sink<C> for SpoolPass<'_, C> {
 
 impl<C: Content> SpoolPass<'_, C> {
     fn write(&mut self) -> Result<()> {
-        let spool = &mut self.spool;
-        self.batch.encode(&mut |unit| spool.push(unit.tokens, unit.starts_document))
+        let (spool, losses) = (&mut self.spool, &mut self.losses);
+        self.batch.encode(&mut |unit| {
+            losses.add("the input", unit.lost);
+            spool.push(unit.tokens, unit.starts_document)
+        })?;
+        losses.check_early()
     }
 }

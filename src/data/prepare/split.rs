@@ -51,6 +51,11 @@ impl Place {
             Self::Sections(_) | Self::Aside => None,
         }
     }
+
+    /// Whether some of it may become training text.
+    pub(super) fn reaches_training(self) -> bool {
+        matches!(self, Self::Whole(Split::Train) | Self::Sections(_))
+    }
 }
 
 /// The held-out regions of a document, in bytes (or tokens) from its start.

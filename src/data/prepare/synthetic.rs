@@ -8,7 +8,7 @@ use crate::data::corpus::{CorpusWriter, Provenance, Vocabulary};
 use crate::data::corpus::{InputFacts, SplitPolicy, Splits, SyntheticFacts};
 use crate::data::language::{LANGUAGE_SIZES, Language, LanguageSize};
 use crate::error::suggest;
-use crate::spec::Split;
+use crate::spec::{Allowed, Split};
 use crate::{Error, Result};
 
 /// Writes the built-in language of a named size to `target`.
@@ -21,13 +21,10 @@ pub fn prepare_synthetic(name: &str, target: &Path, overwrite: bool) -> Result<P
     // Its tokens stand for one byte each, but for the start token, which stands for no text.
     let mut token_bytes = vec![1; language.vocabulary() as usize];
     token_bytes[0] = 0;
-    let vocabulary = Vocabulary {
-        size: language.vocabulary(),
-        separator: Some(0),
-        tokenizer: None,
-        token_bytes: Some(&token_bytes),
-    };
+    let vocabulary =
+        Vocabulary { size: language.vocabulary(), separator: Some(0), tokenizer: None };
     let mut writer = CorpusWriter::create(target, overwrite, vocabulary)?;
+    writer.token_bytes(&token_bytes)?;
     let mut floor_nats = Splits::default();
     for split in Split::ALL {
         *floor_nats.get_mut(split) = Some(write_split(&language, size, split, &mut writer)?);
@@ -41,6 +38,7 @@ pub fn prepare_synthetic(name: &str, target: &Path, overwrite: bool) -> Result<P
         split_policy: SplitPolicy::Generated,
         duplicates: None,
         input: InputFacts::default(),
+        allowed: Allowed::NONE,
         floor_nats,
         side: BTreeMap::new(),
     })?;

@@ -1,10 +1,11 @@
 //! Cutting documents into what is encoded at a time: sections, or pieces of long documents.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
+use super::copies::{Copies, CopyFinder};
 use super::split::{Place, Splitter};
 use crate::Result;
-use crate::data::input::{Content, Head, Visitor};
+use crate::data::input::{Content, Head, ReadCounts, Visitor};
 use crate::spec::Split;
 
 /// A section, a document, or a piece of one.
@@ -29,6 +30,10 @@ pub(super) struct Cutter<'a, C> {
     /// None for side sets, whose documents go to no split.
     splitter: Option<Splitter>,
     sink: &'a mut dyn Sink<C>,
+    copies: Copies,
+    found: CopyFinder,
+    /// Whether the document is a copy of an earlier one.
+    is_copy: bool,
     place: Place,
     key: u64,
     /// Read but not passed on yet.
@@ -39,18 +44,40 @@ pub(super) struct Cutter<'a, C> {
 
 impl<'a, C: Content> Cutter<'a, C> {
     /// Cuts documents for the splits that `splitter` gives them.
-    pub(super) fn new(splitter: Splitter, sink: &'a mut dyn Sink<C>) -> Self {
-        Self { splitter: Some(splitter), ..Self::aside(sink) }
+    pub(super) fn new(splitter: Splitter, copies: Copies, sink: &'a mut dyn Sink<C>) -> Self {
+        Self { splitter: Some(splitter), copies, ..Self::aside(sink) }
     }
 
     /// Cuts documents of a side set.
     pub(super) fn aside(sink: &'a mut dyn Sink<C>) -> Self {
-        let (splitter, place) = (None, Place::Aside);
-        Self { splitter, sink, place, key: 0, buffer: C::default(), passed: 0 }
+        Self {
+            splitter: None,
+            sink,
+            copies: Copies::Drop,
+            found: CopyFinder::default(),
+            is_copy: false,
+            place: Place::Aside,
+            key: 0,
+            buffer: C::default(),
+            passed: 0,
+        }
     }
 
-    fn pass(&mut self, length: usize) -> Result<()> {
-        let content = self.buffer.split_front(length);
+    /// Adds the copies that were found to the counts of the reading.
+    pub(super) fn report(&self, counts: &mut ReadCounts) {
+        self.found.report(counts);
+    }
+
+    /// Whether the document is left out as a whole.
+    fn is_left_out(&self) -> bool {
+        let kept = self.copies == Copies::KeepInTraining && self.place.reaches_training();
+        self.is_copy && !kept
+    }
+
+    /// Passes on what the buffer holds in this range.
+    fn pass(&mut self, range: Range<usize>) -> Result<()> {
+        let length = range.len();
+        let content = self.buffer.copy(range);
         let unit = match self.place {
             Place::Whole(_) | Place::Aside => Unit {
                 split: self.place.whole(),
@@ -66,6 +93,10 @@ impl<'a, C: Content> Cutter<'a, C> {
             },
         };
         self.passed += length as u64;
+        // Of a copy only training text is kept.
+        if self.is_copy && unit.split != Some(Split::Train) {
+            return Ok(());
+        }
         self.sink.unit(unit)
     }
 
@@ -75,14 +106,18 @@ impl<'a, C: Content> Cutter<'a, C> {
             Place::Whole(_) | Place::Aside => C::PIECE_MAX,
             Place::Sections(regions) => regions.section as usize,
         };
-        // Cutting needs to see the character after the limit.
-        while self.buffer.length() > limit + 4 {
+        // Cutting needs to see the character after the limit. What was passed on leaves the buffer
+        // at the end, at once: a document may come in one part, and have a million sections.
+        let mut start = 0;
+        while self.buffer.length() - start > limit + 4 {
             let length = match self.place {
-                Place::Whole(_) | Place::Aside => self.buffer.piece_end(limit),
-                Place::Sections(_) => self.buffer.section_end(limit),
+                Place::Whole(_) | Place::Aside => self.buffer.piece_length(start, limit),
+                Place::Sections(_) => self.buffer.section_length(start, limit),
             };
-            self.pass(length)?;
+            self.pass(start..start + length)?;
+            start += length;
         }
+        self.buffer.drop_front(start);
         Ok(())
     }
 }
@@ -91,10 +126,18 @@ impl<C: Content> Visitor<C> for Cutter<'_, C> {
     fn document(&mut self, head: Head) -> Result<ControlFlow<()>> {
         let place = self.splitter.map_or(Place::Aside, |splitter| splitter.place(head));
         (self.place, self.key, self.passed) = (place, head.key, 0);
+        self.is_copy = self.found.is_copy(head.key);
+        if self.is_copy {
+            let kept = !self.is_left_out();
+            self.found.count(kept);
+        }
         Ok(ControlFlow::Continue(()))
     }
 
     fn part(&mut self, part: &C::Part) -> Result<()> {
+        if self.is_left_out() {
+            return Ok(());
+        }
         self.buffer.append(part);
         self.pass_complete()
     }
@@ -102,7 +145,11 @@ impl<C: Content> Visitor<C> for Cutter<'_, C> {
     fn end(&mut self) -> Result<()> {
         match self.buffer.length() {
             0 => Ok(()),
-            rest => self.pass(rest),
+            rest => {
+                self.pass(0..rest)?;
+                self.buffer.drop_front(rest);
+                Ok(())
+            }
         }
     }
 }
@@ -130,7 +177,7 @@ mod tests {
     fn cut(text: &str, size: usize, section: Option<(u64, u64)>) -> Vec<Unit<String>> {
         let mut collect = Collect::default();
         let splitter = Splitter::new(Shares { val: 0.1, test: 0.1 }, 0, section);
-        let mut cutter = Cutter::new(splitter, &mut collect);
+        let mut cutter = Cutter::new(splitter, Copies::Drop, &mut collect);
         let head = Head { key: text.to_owned().key(), length: text.len() as u64 };
         assert!(cutter.document(head).unwrap().is_continue());
         text.as_bytes()
@@ -169,5 +216,35 @@ mod tests {
         let starts: Vec<bool> = pieces.iter().map(|unit| unit.starts_document).collect();
         assert!(starts[0] && !starts[1..].contains(&true));
         assert!(pieces.iter().all(|unit| unit.key == text.clone().key()));
+    }
+
+    /// Counts units and forgets them.
+    struct Count(usize);
+
+    impl Sink<Vec<u32>> for Count {
+        fn unit(&mut self, _unit: Unit<Vec<u32>>) -> Result<()> {
+            self.0 += 1;
+            Ok(())
+        }
+    }
+
+    /// A document that comes in one part (a row of Parquet) is cut without moving its rest for each
+    /// section, which would take minutes here.
+    #[test]
+    fn a_document_of_many_sections_is_cut_at_once() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let tokens = vec![7; 8 << 20];
+            let mut count = Count(0);
+            let splitter = Splitter::new(Shares { val: 0.1, test: 0.1 }, 0, Some((64, 64)));
+            let mut cutter = Cutter::new(splitter, Copies::Drop, &mut count);
+            let head = Head { key: 1, length: tokens.len() as u64 };
+            assert!(cutter.document(head).unwrap().is_continue());
+            cutter.part(&tokens).unwrap();
+            cutter.end().unwrap();
+            sender.send(count.0).unwrap();
+        });
+        let units = receiver.recv_timeout(std::time::Duration::from_secs(90));
+        assert_eq!(units, Ok((8 << 20) / 64));
     }
 }

@@ -1,11 +1,14 @@
 //! Where the tokens come from: a tokenizer that is given, one that is trained, or token files.
 
+use std::collections::BTreeMap;
+
 use super::PrepareOptions;
 use super::learn::Learned;
 use crate::data::corpus::Vocabulary;
 use crate::data::corpus::{TokenizerFacts, TrainedFacts};
 use crate::data::input::{Content, InputFile, declared_vocabulary};
-use crate::token::{Encoder, TokenBytes, Tokenizer, train};
+use crate::error::{quoted, quoted_path};
+use crate::token::{Encoder, TokenBytes, Tokenizer, train, train_at_most};
 use crate::{Error, Result};
 
 /// The tokens of the corpus.
@@ -31,7 +34,7 @@ pub(super) fn given<C: Content>(
         if options.vocabulary.is_some_and(|wanted| wanted != size) {
             return Err(Error::usage(format!(
                 "`{}` has {size} tokens, not {}",
-                path.display(),
+                quoted_path(path),
                 options.vocabulary.unwrap_or_default()
             ))
             .hint("leave `--vocab` out: the tokenizer determines it"));
@@ -54,6 +57,7 @@ fn bare(options: &PrepareOptions, files: &[InputFile]) -> Result<Tokens> {
     })?;
     let separator = match &options.separator {
         Some(text) => Some(text.parse().ok().filter(|&id: &u32| id < size).ok_or_else(|| {
+            let text = quoted(text);
             Error::usage(format!("`--separator {text}` is not a token id below {size}"))
                 .hint("without `--tokenizer` the separator is given by its id")
         })?),
@@ -84,8 +88,14 @@ impl Tokens {
         options: &PrepareOptions,
     ) -> Result<Self> {
         let sample = learned.sample.take().expect("a sample was taken to train on");
-        let size = options.vocabulary.unwrap_or_else(|| default_size(learned.train_length));
-        let (tokenizer, sample_bytes) = train(sample.into_texts(), size)?;
+        let texts: Vec<String> = sample.into_texts().collect();
+        let (tokenizer, sample_bytes) = match options.vocabulary {
+            Some(size) => train(&texts, size)?,
+            // A text that repeats little fills less than what suits its length.
+            None => train_at_most(&texts, default_size(learned.train_length))?,
+        };
+        drop(texts);
+        let size = tokenizer.vocabulary();
         let trained = TrainedFacts { sample_bytes, seed: options.seed };
         let mut tokens = Self::of(tokenizer, options, Some(trained))?;
         if options.vocabulary.is_none() {
@@ -103,14 +113,6 @@ impl Tokens {
     ) -> Result<Self> {
         let (separator, text) = tokenizer.separator(options.separator.as_deref())?;
         let bytes = tokenizer.token_bytes();
-        let mut notes = Vec::new();
-        if !bytes.exact {
-            notes.push(
-                "this tokenizer is not byte-level: bits per byte are estimates of its tokens' \
-                 lengths"
-                    .to_owned(),
-            );
-        }
         Ok(Self {
             size: tokenizer.vocabulary(),
             separator: Some(separator),
@@ -118,10 +120,11 @@ impl Tokens {
                 separator: text,
                 token_bytes_exact: bytes.exact,
                 trained,
+                lost: BTreeMap::new(),
             }),
             bytes: Some(bytes),
             tokenizer: Some(tokenizer),
-            notes,
+            notes: Vec::new(),
             threads: options.threads,
         })
     }
@@ -132,7 +135,6 @@ impl Tokens {
             size: self.size,
             separator: self.separator,
             tokenizer: self.tokenizer.as_ref().map(Tokenizer::json),
-            token_bytes: self.bytes.as_ref().map(|bytes| &bytes.lengths[..]),
         }
     }
 
@@ -141,12 +143,15 @@ impl Tokens {
         self.tokenizer.as_ref().map(|tokenizer| Encoder::new(tokenizer, self.threads))
     }
 
-    /// Bytes of text that tokens stand for; 0 if unknown.
-    pub(super) fn bytes(&self, tokens: &[u32]) -> u64 {
-        self.bytes.as_ref().map_or(0, |bytes| {
-            tokens.iter().map(|&token| u64::from(bytes.lengths[token as usize])).sum()
-        })
+    /// Bytes of text per token, before any text was seen; none without a tokenizer.
+    pub(super) fn token_bytes(&self) -> Option<&TokenBytes> {
+        self.bytes.as_ref()
     }
+}
+
+/// Bytes of text that tokens stand for; 0 if unknown.
+pub(super) fn bytes_of(lengths: Option<&TokenBytes>, tokens: &[u32]) -> u64 {
+    lengths.map_or(0, |lengths| tokens.iter().map(|&token| lengths.of(token)).sum())
 }
 
 /// A vocabulary that a text of this many bytes can fill with tokens that it repeats.

@@ -15,15 +15,16 @@
 mod log;
 mod message;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 
 use serde_json::Value as Json;
 
-use super::cell;
 use super::history::Course;
 use super::row::Row;
 use super::source::Reading;
+use super::{alias, cell};
 use crate::{Error, Result};
 use log::Log;
 use message::{Fields, Value};
@@ -34,6 +35,10 @@ struct Run {
     config: Row,
     summary: Row,
     course: Course,
+    /// Names of the history; those that could be settings have their first values.
+    followed: BTreeMap<String, Option<Json>>,
+    /// Those of them that have changed.
+    varied: BTreeSet<String>,
     tags: Vec<Json>,
     exit_code: Option<i64>,
     steps: u64,
@@ -56,12 +61,14 @@ pub(super) fn read(file: File, reading: &mut Reading<'_>) -> Result<()> {
             Err(error) => log.warn(place, &format!("a record cannot be read: {error}")),
         }
     }
-    reading.warnings.extend(log.into_warnings());
+    log.into_warnings().into_iter().for_each(|warning| reading.warn(warning));
     if !found {
         return Err(Error::data("the file holds no run"));
     }
     let mut row = run.config;
-    row.fill(run.summary);
+    row.fill_logged(run.summary);
+    let logged = |name: &String| row.logged.contains(name);
+    row.varied = run.varied.into_iter().filter(logged).collect();
     if !run.tags.is_empty() {
         row.set("tags", Json::Array(run.tags))?;
     }
@@ -136,6 +143,16 @@ impl Run {
         }
         let step = reading.mapping.step(&row)?.or(step).unwrap_or(self.steps);
         self.steps = step.saturating_add(1);
+        for (name, value) in &row.values {
+            match self.followed.get(name) {
+                Some(Some(first)) if first != value => _ = self.varied.insert(name.clone()),
+                Some(_) => {}
+                None => {
+                    let setting = alias::number_field(name).map(|_| value.clone());
+                    self.followed.insert(name.clone(), setting);
+                }
+            }
+        }
         reading.mapping.losses(&row, step, &mut self.course)
     }
 }
@@ -287,7 +304,10 @@ mod tests {
             bad[place] ^= 0x55;
             let read = read_bytes("run.wandb", &bad).unwrap();
             assert_eq!(read.runs.len(), 1, "{place}");
-            assert!(read.warnings.iter().all(|warning| warning.starts_with("byte ")));
+            let known = |warning: &String| {
+                ["byte ", "`", "no column of losses"].iter().any(|start| warning.starts_with(start))
+            };
+            assert!(read.warnings.iter().all(known), "{:?}", read.warnings);
         }
         for length in (0..bytes.len()).step_by(97) {
             if let Ok(read) = read_bytes("run.wandb", &bytes[..length]) {

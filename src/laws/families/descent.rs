@@ -22,7 +22,7 @@ const STEPS_MAX: usize = 200;
 /// The longest step of one parameter.
 const STEP_MAX: f64 = 2.0;
 /// A descent has arrived when a step lowers the loss by less than this share, three times.
-const ARRIVED: f64 = 1e-7;
+const ARRIVED: f64 = 1e-9;
 /// Damping, relative to the diagonal: where it starts and where there is no way down.
 const DAMPING: (f64, f64) = (1e-2, 1e10);
 

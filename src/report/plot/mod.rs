@@ -31,7 +31,7 @@ pub use certificate::Certificate;
 
 use super::chart::{Figure, Sheet};
 use super::runs::{Averaging, Runs};
-use crate::error::suggest;
+use crate::error::{quoted, suggest};
 use crate::laws::{Claim, Noise};
 use crate::study::Grid;
 use crate::{Error, Result};
@@ -205,7 +205,7 @@ impl Mode {
     pub fn parse(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name).ok_or_else(|| {
             let hint = suggest(name, Self::ALL.into_iter().map(Self::name));
-            Error::usage(format!("there is no plotting mode `{name}`"))
+            Error::usage(format!("there is no plotting mode `{}`", quoted(name)))
                 .hint(hint.unwrap_or_else(|| "`scarce plot --list` shows the modes".to_owned()))
         })
     }
@@ -218,21 +218,45 @@ impl Mode {
     }
 }
 
+/// Bytes of a message that says what a mode needs.
+const NEEDS_BYTES: usize = 300;
+
 impl Plots {
     /// The figures.
     ///
     /// # Errors
-    /// If there is none: says which runs the mode needs.
-    pub fn some(self, mode: Mode) -> Result<Self> {
+    /// If there is none: says what the runs lack, and which ones the mode needs.
+    pub fn some(self, mode: Mode, runs: &Runs) -> Result<Self> {
         if !self.figures.is_empty() {
             return Ok(self);
         }
-        let needs: Vec<String> =
-            self.lacks.iter().map(|lack| format!("{} needs {}", lack.figure, lack.needs)).collect();
-        Err(Error::data(format!("no runs for `{}`: {}", mode.name(), needs.join("; "))).hint(
-            "`scarce runs` lists what the store has; `scarce scale`, `scarce tune` and \
-             `scarce ensemble` make runs, `scarce import runs` takes them in (`--foreign`)",
-        ))
+        let counts: Vec<String> =
+            (runs.lacking().into_iter()).map(|(count, what)| format!("{what} {count}")).collect();
+        let lacking = match counts.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", counts.join(", ")),
+        };
+        let mut text =
+            format!("no runs for `{}` among {}{lacking}: ", mode.name(), runs.runs.len());
+        for (index, lack) in self.lacks.iter().enumerate() {
+            let needs = format!("{} needs {}", lack.figure, lack.needs);
+            if index > 0 && text.len() + needs.len() > NEEDS_BYTES {
+                text += &format!("; and {} more figures", self.lacks.len() - index);
+                break;
+            }
+            text += if index > 0 { "; " } else { "" };
+            text += &needs;
+        }
+        Err(Error::data(text).hint(match runs.kinds().0 {
+            true => {
+                "`scarce runs --foreign` lists what is known of them; `scarce import runs --map \
+                 FIELD=COLUMN` says what they lack"
+            }
+            false => {
+                "`scarce runs` lists what the store has; `scarce scale`, `tune` and `ensemble` \
+                 make runs"
+            }
+        }))
     }
 
     fn add(&mut self, part: Part, mixed: bool) {
@@ -330,7 +354,7 @@ pub fn draw(mode: Mode, runs: &Runs, options: &Options) -> Result<Plots> {
             figure.caption = format!("{} {remark}", figure.caption);
         }
     }
-    plots.some(mode)
+    plots.some(mode, runs)
 }
 
 /// The figures of a mode alone; see [`draw`].

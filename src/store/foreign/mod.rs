@@ -18,6 +18,8 @@ use super::Store;
 use super::atomic::{sync_folder, temporary_path, write_atomically};
 use super::hashed::{FileFacts, HashedFile};
 use super::manifest::{self, Manifest};
+use super::regular;
+use crate::error::quoted;
 use crate::{Error, Result};
 
 pub use run::{ForeignHistory, ForeignRun, ForeignSettings, ForeignSource};
@@ -51,6 +53,28 @@ pub enum Added {
     Known,
 }
 
+/// Whether an id is free for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// No run has it.
+    Free,
+    /// The very same run has it.
+    Same,
+    /// Another run of this import has it.
+    Taken,
+    /// Another run in the store has it, which stays.
+    Stored,
+}
+
+/// The run that has an id.
+#[derive(Clone, Debug)]
+struct Holder {
+    content: String,
+    source: ForeignSource,
+    /// Whether it was in the store before this import.
+    stored: bool,
+}
+
 /// An import in progress: nothing is visible before it is published, and dropping it removes it.
 #[derive(Debug)]
 pub struct ForeignDraft {
@@ -58,8 +82,8 @@ pub struct ForeignDraft {
     folder: PathBuf,
     /// Holds the store's foreign area for this process: two imports cannot both add one run.
     lock: Option<File>,
-    /// Content and source of every run by its id.
-    known: BTreeMap<String, (String, ForeignSource)>,
+    /// What has each id.
+    known: BTreeMap<String, Holder>,
     runs: Option<HashedFile>,
     history: Option<HashedFile>,
     count: u64,
@@ -122,7 +146,10 @@ impl Store {
     pub fn foreign_draft(&self, dry_run: bool) -> Result<ForeignDraft> {
         let root = self.foreign_path();
         let lock = if dry_run { None } else { Some(lock(&root)?) };
-        let known = self.foreign()?.into_iter().map(|one| (one.run.id, (one.content, one.source)));
+        let holder = |one: ForeignRecord| {
+            (one.run.id, Holder { content: one.content, source: one.source, stored: true })
+        };
+        let known = self.foreign()?.into_iter().map(holder);
         let mut draft = ForeignDraft::trial();
         draft.known = known.collect();
         draft.lock = lock;
@@ -143,6 +170,7 @@ fn lock(root: &Path) -> Result<File> {
     fs::create_dir_all(root).map_err(|cause| Error::io("create", root, &cause))?;
     let path = root.join("lock");
     let locked = || -> std::io::Result<File> {
+        regular::check_absent_or_regular(&path)?;
         let file = File::options().create(true).truncate(false).write(true).open(&path)?;
         file.lock()?;
         // Whoever left these was killed: the lock was theirs.
@@ -159,7 +187,7 @@ fn lock(root: &Path) -> Result<File> {
 
 fn read_batch(folder: &Path) -> Result<Vec<ForeignRecord>> {
     let path = folder.join("runs.jsonl");
-    let bytes = fs::read(&path).map_err(|cause| Error::io("read", &path, &cause))?;
+    let bytes = regular::read(&path).map_err(|cause| Error::io("read", &path, &cause))?;
     if manifest::read(folder)?.get("runs.jsonl") != Some(&FileFacts::of(&bytes)) {
         return Err(damaged(&path));
     }
@@ -181,7 +209,7 @@ fn read_history(folder: &Path, start: u64, bytes: u64) -> Result<ForeignHistory>
     let path = folder.join("history.jsonl");
     let io = |cause: std::io::Error| Error::io("read", &path, &cause);
     let expected = manifest::read(folder)?.remove("history.jsonl").ok_or_else(|| damaged(&path))?;
-    let mut file = File::open(&path).map_err(io)?;
+    let mut file = regular::open_regular(&path).map_err(io)?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(&mut file).map_err(io)?;
     let within = start.checked_add(bytes).is_some_and(|end| end <= expected.bytes);
@@ -208,6 +236,17 @@ impl ForeignDraft {
         }
     }
 
+    /// What has the id of a run.
+    pub fn place(&self, run: &ForeignRun, history: &ForeignHistory) -> Result<Place> {
+        let Some(holder) = self.known.get(&run.id) else { return Ok(Place::Free) };
+        let content = hashed(run, history)?.0.finalize().to_hex();
+        Ok(match holder.stored {
+            _ if holder.content == content.as_str() => Place::Same,
+            true => Place::Stored,
+            false => Place::Taken,
+        })
+    }
+
     /// Adds a run. A run of the same id with another content is an error that names both files.
     pub fn add(
         &mut self,
@@ -215,17 +254,16 @@ impl ForeignDraft {
         history: &ForeignHistory,
         source: &ForeignSource,
     ) -> Result<Added> {
-        let (run_json, history_json) = (json(&run)?, json(history)?);
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"scarce foreign 1\n").update(run_json.as_bytes());
-        hasher.update(b"\n").update(history_json.as_bytes());
+        let (mut hasher, history_json) = hashed(&run, history)?;
         let content = hasher.finalize().to_hex().to_string();
-        if let Some((known, origin)) = self.known.get(&run.id) {
-            return if *known == content { Ok(Added::Known) } else { Err(clash(&run.id, origin)) };
+        if let Some(holder) = self.known.get(&run.id) {
+            let same = holder.content == content;
+            return if same { Ok(Added::Known) } else { Err(clash(&run.id, holder, source)) };
         }
         hasher.update(b"\n").update(source.blake3.as_bytes());
         let id = hasher.finalize().to_hex().to_string();
-        self.known.insert(run.id.clone(), (content.clone(), source.clone()));
+        let holder = Holder { content: content.clone(), source: source.clone(), stored: false };
+        self.known.insert(run.id.clone(), holder);
         self.count += 1;
         let (Some(runs), Some(histories)) = (&mut self.runs, &mut self.history) else {
             return Ok(Added::New);
@@ -282,9 +320,34 @@ fn line(file: &mut HashedFile, text: &str) -> Result<u64> {
     Ok(text.len() as u64)
 }
 
-fn clash(id: &str, origin: &ForeignSource) -> Error {
-    Error::data(format!("the run `{id}` is known from `{}` with another content", origin.file))
-        .hint("two runs of one name stay apart with `--as PREFIX`, which goes before the new ids")
+/// The hash of what is known of a run, to be finished or continued, and its course as JSON.
+fn hashed(run: &ForeignRun, history: &ForeignHistory) -> Result<(blake3::Hasher, String)> {
+    let (run_json, history_json) = (json(run)?, json(history)?);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"scarce foreign 1\n").update(run_json.as_bytes());
+    hasher.update(b"\n").update(history_json.as_bytes());
+    Ok((hasher, history_json))
+}
+
+fn clash(id: &str, holder: &Holder, source: &ForeignSource) -> Error {
+    let (id, file) = (quoted(id), quoted(&holder.source.file));
+    if holder.stored && holder.source.blake3 == source.blake3 {
+        let text = format!("the run `{id}` was read from this very file before, and differently");
+        return Error::data(text).hint(
+            "another --map or an older version read it: `--on-duplicate first` keeps what is \
+             stored, `--as PREFIX` goes before the new ids",
+        );
+    }
+    let ways = match holder.stored {
+        true => "`first` keeps the one that is stored",
+        false => "`join` makes one run of them, `first` or `last` keeps one",
+    };
+    Error::data(format!("the run `{id}` is known from `{file}` with another content")).hint(
+        format!(
+            "`--on-duplicate number` keeps both, {ways}; `--map id=COLUMN` takes other ids, \
+         `--as PREFIX` goes before the new ones"
+        ),
+    )
 }
 
 fn json(value: &impl Serialize) -> Result<String> {

@@ -44,6 +44,15 @@ multiversion! {
 }
 
 multiversion! {
+    pub(super) fn all_finite(values: &[f32]) -> bool {
+        // All bits of the exponent are set. Counting has no order to keep, so it is vectorized.
+        const EXPONENT: u32 = 0x7f80_0000;
+        let bad = values.iter().map(|x| u32::from(x.to_bits() & EXPONENT == EXPONENT));
+        bad.fold(0, |any, bad| any | bad) == 0
+    }
+}
+
+multiversion! {
     pub(super) fn add_assign(sum: &mut [f32], source: &[f32]) {
         for (sum, source) in sum.iter_mut().zip(source) {
             *sum += source;

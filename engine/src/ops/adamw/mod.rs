@@ -60,6 +60,12 @@ pub fn sum_squares(kernels: Kernels, values: &[f32]) -> f64 {
     cpu::sum_squares(kernels, values)
 }
 
+/// Whether no value is infinite or not a number.
+#[must_use]
+pub fn all_finite(kernels: Kernels, values: &[f32]) -> bool {
+    cpu::all_finite(kernels, values)
+}
+
 /// Adds `source` to `sum`, elementwise: the reduction over lanes.
 pub fn add_assign(kernels: Kernels, sum: &mut [f32], source: &[f32]) {
     assert_eq!(sum.len(), source.len(), "sum and source differ in size");
@@ -125,6 +131,22 @@ mod tests {
                 let first = first.get_or_insert(state.clone());
                 for (state, first) in state.iter().zip(first) {
                     check_same_bits("adamw", state, first);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_bad_value_is_seen_wherever_it_stands() {
+        for kernels in kernels(Precision::F32) {
+            for len in [1, 7, 16, 33, 127] {
+                let mut values = values(3, len);
+                values[len / 2] = f32::MAX;
+                assert!(all_finite(kernels, &values) && all_finite(kernels, &[]));
+                for (at, bad) in [(0, f32::NAN), (len / 2, -f32::INFINITY), (len - 1, -f32::NAN)] {
+                    let good = std::mem::replace(&mut values[at], bad);
+                    assert!(!all_finite(kernels, &values), "{bad} at {at} of {len}");
+                    values[at] = good;
                 }
             }
         }

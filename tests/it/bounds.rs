@@ -113,6 +113,8 @@ fn counts_of_studies_and_flags_have_bounds() {
         "tune --corpus POCKET --certificate-seeds 4294967295",
         "tune --corpus POCKET --seeds 4294967295",
         "fit x.csv --x a --y b --resamples 4294967295",
+        "best POCKET --hours 1e300",
+        "prepare x.txt --out none --threads 100000",
         "bench train --members 65535",
         "bench train --windows 18446744073709551615",
     ];

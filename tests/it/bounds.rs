@@ -157,6 +157,12 @@ fn what_memory_cannot_hold_is_refused_before_the_first_step() {
     refuse(&format!("train --corpus POCKET --store {store} {wide}"), &["of memory"]);
     refuse(&format!("ensemble --corpus POCKET --store {store} {HUGE}"), &["this needs "]);
     refuse(&format!("tune --corpus POCKET --store {store} {HUGE}"), &["this needs "]);
+    // A thousand workers of 1.4 GiB each.
+    let many = "--workers 1024 --set model.preset=pocket-48m";
+    refuse(
+        &format!("tune --corpus POCKET --store {store} {many}"),
+        &["need", "GiB of memory, and"],
+    );
     let records = folder.path().join("store/records");
     assert_eq!(fs::read_dir(records).map_or(0, Iterator::count), 0);
 

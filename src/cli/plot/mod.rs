@@ -156,7 +156,8 @@ fn options(arguments: &PlotArgs) -> Result<Options> {
 /// The runs that were asked for: own and foreign ones are never mixed unless that is asked for.
 fn runs(arguments: &PlotArgs, mode: Mode) -> Result<Runs> {
     let none = || {
-        let error = Error::usage(format!("there is no store at `{}`", quoted_path(&arguments.store)));
+        let error =
+            Error::usage(format!("there is no store at `{}`", quoted_path(&arguments.store)));
         error.hint("name it with --store DIR; `scarce train` makes one, `scarce import runs`, too")
     };
     let store = Store::look(&arguments.store)?.ok_or_else(none)?;

@@ -84,6 +84,7 @@ impl World {
             numerics: serde_json::from_value(record["numerics"].clone()).unwrap(),
             step: 1,
             metrics_bytes: 0,
+            metrics_blake3: None,
             wall_seconds: 1.0,
             cpu_seconds: 1.0,
             sections: names.map(|name| (name.to_owned(), count)).to_vec(),

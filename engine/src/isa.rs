@@ -3,8 +3,8 @@
 //! In `f32` every kernel gives the same bits on every instruction set. In `bf16` there are three
 //! arithmetics, because the hardware sums the two products of a bf16 pair in its own ways:
 //! [`Arithmetic`] names which one a run has used. A CPU with instructions for pairs can do more
-//! than one of them, and which is fastest differs: `vdpbf16ps` has twice the f32 rate on a Zen 4 and
-//! half of it on a Sapphire Rapids.
+//! than one of them, and which is fastest differs: `vdpbf16ps` has twice the f32 rate on a Zen 4
+//! and half of it on a Sapphire Rapids.
 
 /// The instruction sets with kernels of their own, each containing those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

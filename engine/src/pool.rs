@@ -16,15 +16,21 @@ impl Pool {
     /// # Panics
     /// If `threads` is zero or the operating system refuses to create them.
     pub fn new(threads: usize) -> Pool {
+        Self::try_new(threads).expect("the operating system creates threads at start-up")
+    }
+
+    /// A pool of `threads` threads, at least one, or what the operating system has against them.
+    ///
+    /// # Panics
+    /// If `threads` is zero.
+    pub fn try_new(threads: usize) -> Result<Pool, String> {
         assert!(threads > 0, "a pool needs at least one thread");
-        let build = || {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .thread_name(|index| format!("scarce-{index}"))
-                .build()
-                .expect("the operating system creates threads at start-up")
-        };
-        Pool { threads: (threads > 1).then(build) }
+        if threads == 1 {
+            return Ok(Pool { threads: None });
+        }
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let built = builder.thread_name(|index| format!("scarce-{index}")).build();
+        built.map(|pool| Pool { threads: Some(pool) }).map_err(|cause| cause.to_string())
     }
 
     /// The number of threads.

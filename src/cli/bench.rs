@@ -68,13 +68,14 @@ struct TrainBench {
     threads: ThreadArgs,
     /// Members stepped together as one cohort
     #[arg(long, value_name = "E", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
     members: u16,
     /// Timed steps, split over the windows
     #[arg(long, value_name = "N", default_value_t = 25)]
     steps: u64,
     /// Windows whose median is taken
     #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     windows: u64,
     /// Print one JSON line
     #[arg(long)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::options::{AllowArgs, local_options, processors};
+use super::options::{AllowArgs, MANY, ask, local_options, processors};
 use super::study::{messages_json, tell, with_lab};
 use super::{print, report};
 use crate::data::{Corpus, MANIFEST_FILE};
@@ -15,9 +15,11 @@ use crate::lab::{Corpora, Lab, LocalOptions, kernels, numerics};
 use crate::report::page::Page;
 use crate::report::study::{
     averages_table, best as sections, best_figures, best_headline, division_sentence,
-    estimate_table, gain_sentence, model_table, plan_table, runs_table, sizes_table, stage_name,
+    estimate_table, gain_sentence, model_table, plan_table, runs_table, size_sentence, sizes_table,
+    stage_name,
 };
-use crate::spec::{JobId, Precision, Request, Split};
+use crate::spec::bounds::SEED_MAX;
+use crate::spec::{Consent, JobId, Precision, Request, Split};
 use crate::store::{Found, Loss, NamedModel, Store, check_name};
 use crate::study::best::{self, Estimate, Options, Outcome};
 use crate::{Error, Result};
@@ -52,12 +54,13 @@ pub(super) struct BestArgs {
     set: Vec<String>,
     /// The first seed
     #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=SEED_MAX / 16))]
     seed: u64,
     /// Worker processes; default: one per core, at most 4
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     workers: Option<u16>,
     /// Threads of each worker; default: the cores divided by the workers
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     threads: Option<u16>,
     #[command(flatten)]
     allow: AllowArgs,
@@ -107,6 +110,10 @@ pub(super) fn run(arguments: &BestArgs) -> Result<()> {
     store.set_name(&arguments.name, &model)?;
     let page = write_page(arguments, (&outcome, corpus, &store), &before)?;
     tell(&outcome.messages);
+    // The passes follow from the speed, so that their rounding is known only now.
+    let jobs = outcome.records.iter().map(|record| store.job(record.id));
+    let jobs = jobs.collect::<Result<Vec<_>>>()?;
+    ask(&jobs, (Some(&store), &corpora), Consent::ALL.into_iter().collect())?;
     if arguments.json {
         print::json(&as_json(&outcome)?);
     } else {
@@ -127,8 +134,8 @@ fn open(directory: &Path) -> Result<Corpora> {
 }
 
 /// The overrides, and before them bf16 products where this machine has fast instructions for them:
-/// more runs fit into the hours, and the paper trains so, too (mission T3). What an earlier call has
-/// found stays in its precision.
+/// more runs fit into the hours, and the paper trains so, too (mission T3). What an earlier call
+/// has found stays in its precision.
 fn with_precision(arguments: &BestArgs, store: &Store) -> Result<Vec<String>> {
     let plain = arguments.set.clone();
     let bf16 = [&["precision=bf16".to_owned()], &plain[..]].concat();
@@ -174,7 +181,7 @@ fn preview(arguments: &BestArgs, estimate: &Estimate) -> Result<()> {
         print::json(&estimate_json(estimate)?);
         return Ok(());
     }
-    let mut text = estimate_table(estimate).to_text();
+    let mut text = estimate_table(estimate, None).to_text();
     text += "\nsizes that are compared at equal compute\n";
     text += &plan_table(estimate).to_text();
     text +=
@@ -186,7 +193,7 @@ fn preview(arguments: &BestArgs, estimate: &Estimate) -> Result<()> {
 /// The result for people.
 fn text(outcome: &Outcome) -> String {
     let tables = [
-        estimate_table(&outcome.estimate),
+        estimate_table(&outcome.estimate, Some(outcome)),
         sizes_table(outcome),
         runs_table(outcome),
         averages_table(outcome),
@@ -194,7 +201,7 @@ fn text(outcome: &Outcome) -> String {
     ];
     let mut text = format!("{}\n\n", best_headline(outcome));
     tables.iter().for_each(|table| text += &format!("{}\n", table.to_text()));
-    text += &format!("{}\n", division_sentence(outcome));
+    text += &format!("{}\n{}\n", size_sentence(outcome), division_sentence(outcome));
     gain_sentence(outcome).into_iter().for_each(|sentence| text += &format!("{sentence}\n"));
     text
 }
@@ -256,9 +263,11 @@ fn as_json(outcome: &Outcome) -> Result<Value> {
     let members: &[JobId] = &outcome.members;
     Ok(json!({
         "estimate": estimate_json(&outcome.estimate)?,
-        "sizes": scan, "size": outcome.size.model, "runs": runs,
+        "sizes": scan, "size": outcome.size.model, "size_reason": size_sentence(outcome),
+        "setting": outcome.setting, "data_limited": outcome.is_data_limited(), "runs": runs,
         "division": { "nats_per_e_fold": division.per_e_fold,
-                      "nats_of_members": division.of_members, "waves": division.waves },
+                      "nats_of_members": division.of_members, "waves": division.waves,
+                      "trained_waves": division.trained_waves },
         "averages_on_val": outcome.ensembles.iter().map(loss).collect::<Vec<_>>(),
         "members": members, "evaluation": outcome.evaluation,
         "test": loss(&outcome.test), "best_member_on_test": loss(&outcome.single_test),

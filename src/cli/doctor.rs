@@ -105,10 +105,11 @@ fn verdict(chosen: &ChosenArithmetic) -> String {
         return format!("{} is faster by {by}", chosen.arithmetic);
     }
     let by = percent(next.flops_per_second, mine);
-    format!(
-        "{} stays, although {} is faster by {by}: a change needs more than 10 %",
-        chosen.arithmetic, next.arithmetic
-    )
+    let fact =
+        format!("{} stays, although {} is faster by {by}", chosen.arithmetic, next.arithmetic);
+    // Else somebody has written it.
+    let small = next.flops_per_second <= 1.1 * mine;
+    if small { format!("{fact}: a change needs more than 10 %") } else { fact }
 }
 
 fn reason_json(choice: &Choice) -> Value {

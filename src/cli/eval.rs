@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::options::{AllowArgs, Places, ThreadArgs};
+use super::options::{AllowArgs, Places, ThreadArgs, ask};
 use super::progress::Bar;
 use super::signals::Interrupt;
 use super::{print, runs};
@@ -11,7 +11,7 @@ use crate::data::Corpus;
 use crate::error::{quoted, suggest};
 use crate::eval::side_means;
 use crate::eval::statistics::LEVEL;
-use crate::lab::{Corpora, WorkOptions, ledger, work};
+use crate::lab::{Corpora, Crowd, Demand, WorkOptions, ledger, work};
 use crate::report::number::{interval, signed};
 use crate::report::table::{Align, Table};
 use crate::spec::{EvaluateSpec, Job, JobId, Part, Split};
@@ -87,10 +87,16 @@ fn evaluate(
         mask: first.data.mask,
         precision: first.precision,
     });
+    let options = WorkOptions { allowed: arguments.allow.set(), ..arguments.threads.options() };
+    let of_job = std::slice::from_ref(&job);
+    ask(of_job, (Some(store), corpora), options.allowed)?;
+    let crowd = Crowd { workers: 1, threads: options.threads };
+    if !store.has(job.id()) {
+        Demand::of(of_job, (store, corpora), crowd)?.check(None, crowd)?;
+    }
     let bar = Bar::new("evaluating");
     let start = std::time::Instant::now();
     let mut report = |report: crate::lab::Report| bar.run(&report, start, 0);
-    let options = WorkOptions { allowed: arguments.allow.set(), ..arguments.threads.options() };
     let record = work(&job, (store, corpora), &options, &mut report, &|| interrupt.is_set());
     bar.finish();
     record

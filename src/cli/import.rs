@@ -58,7 +58,7 @@ struct RunsArgs {
     /// Format of all files, where their names do not say it
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
-    /// What separates the columns of tables, if it is not certain: comma, semicolon, tab, pipe, or a
+    /// What separates the columns of tables, if it is not certain: comma, semicolon, tab, pipe, a
     /// character
     #[arg(long, value_name = "SEPARATOR")]
     delimiter: Option<String>,

@@ -5,10 +5,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::print;
 use crate::error::quoted_path;
-use crate::lab::{Corpora, LocalOptions, WorkOptions};
-use crate::spec::{Allowed, Consent, CorpusFacts, Request, Resolved, named_corpus, resolve};
+use crate::lab::{Consents, Corpora, Crowd, Demand, LocalOptions, WorkOptions, consents};
+use crate::spec::{
+    Allowed, Consent, CorpusFacts, Job, Request, Resolved, TrainSpec, named_corpus, resolve,
+};
+use crate::store::Store;
 use crate::{Error, Result};
+
+/// More workers, and more threads of each, than any machine has a use for.
+pub(super) const MANY: i64 = 1024;
 
 /// Where records and corpora lie.
 #[derive(Debug, Args)]
@@ -43,7 +50,7 @@ pub(super) struct AllowArgs {
 #[derive(Debug, Args)]
 pub(super) struct ThreadArgs {
     /// Threads inside a run; default: one per core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     threads: Option<u16>,
 }
 
@@ -69,10 +76,10 @@ pub(super) struct Running {
 #[derive(Debug, Args)]
 pub(super) struct PoolArgs {
     /// Worker processes; default: one per core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     workers: Option<u16>,
     /// Threads of each worker; default: 1
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     threads: Option<u16>,
     #[command(flatten)]
     allow: AllowArgs,
@@ -132,6 +139,11 @@ impl PoolArgs {
 }
 
 impl Places {
+    /// The store, if there is one: looking makes none.
+    pub(super) fn existing_store(&self) -> Result<Option<Store>> {
+        Store::look(&self.store)
+    }
+
     /// Opens the corpora; at least one is needed.
     pub(super) fn open_corpora(&self) -> Result<Corpora> {
         if self.corpus.is_empty() {
@@ -157,6 +169,29 @@ impl SpecSource {
         let facts = named.map_or_else(|| facts(corpora), |corpus| Ok(corpus.facts()))?;
         resolve(&request, &facts)
     }
+}
+
+/// Asks for the consent that jobs need, before any work, and tells what differs from the request.
+pub(super) fn ask(
+    jobs: &[Job],
+    places: (Option<&Store>, &Corpora),
+    allowed: Allowed,
+) -> Result<()> {
+    let Consents { notes, .. } = consents(jobs, places, allowed)?;
+    notes.iter().for_each(|text| print::note(&format!("note: {text}")));
+    Ok(())
+}
+
+/// Whether memory holds what is planned, in a few words for `--dry-run`.
+pub(super) fn memory_verdict(demand: &Demand, spec: Option<&TrainSpec>, crowd: Crowd) -> String {
+    let Some(most) = demand.most_bytes() else {
+        return "the system does not tell how much can be had".to_owned();
+    };
+    let verdict = match demand.check(spec, crowd) {
+        Ok(()) => "it fits".to_owned(),
+        Err(error) => format!("it does not fit ({})", error.hint_text().unwrap_or_default()),
+    };
+    format!("{} can be had: {verdict}", print::bytes(most))
 }
 
 /// The first corpus' facts.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::options::AllowArgs;
+use super::options::{AllowArgs, MANY};
 use super::signals::Interrupt;
 use super::{corpus, print};
 use crate::data::{
@@ -22,8 +22,9 @@ use crate::{Error, Result};
 #[command(after_help = "\
 Inputs are files and directories of .txt, .md, .jsonl, .json (each also .gz or .zst), .parquet, and
 .bin of nanoGPT, llm.c or Megatron; `-` is standard input, and --format reads any other name. In
-directories plain .json is passed over. Exact copies of documents are left out. By default 10 % of the documents become the validation split and 5 % the sealed
-test split, by a hash of their content. A corpus is token files, splits, tokenizer and manifest.")]
+directories plain .json is passed over. Exact copies of documents are left out. By default 10 % of
+the documents become the validation split and 5 % the sealed test split, by a hash of their content.
+A corpus is token files, splits, tokenizer and manifest.")]
 pub(super) struct PrepareArgs {
     /// Files and directories to read
     #[arg(value_name = "INPUT", required_unless_present = "synthetic")]
@@ -97,7 +98,8 @@ pub(super) struct PrepareArgs {
     force: bool,
     /// Threads that encode [default: all cores]
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=MANY))]
+    threads: Option<u16>,
     /// Print what was done, notes and the manifest as JSON
     #[arg(long)]
     json: bool,
@@ -197,7 +199,7 @@ fn options(args: PrepareArgs) -> Result<PrepareOptions> {
             held_out_sequences: args.held_out_sequences,
         }),
         seed: args.seed,
-        threads: args.threads.unwrap_or_else(cores),
+        threads: args.threads.map_or_else(cores, usize::from),
         format: args.format.map(|format| match format {
             Format::Text => FileKind::Text,
             Format::Jsonl => FileKind::JsonLines,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use super::options::{PoolArgs, facts};
+use super::options::{PoolArgs, ask, facts};
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
@@ -17,6 +17,7 @@ use crate::lab::{Corpora, Lab, LocalLab};
 use crate::report::page::Source;
 use crate::report::quickstart::{self as shown, Family, QuickstartReport};
 use crate::report::{figure, palette, png};
+use crate::spec::bounds::SEED_MAX;
 use crate::spec::{Job, JobId, Split};
 use crate::store::{Record, Store, write_atomically};
 use crate::study::quickstart::{self, Options, Outcome, Recipe};
@@ -36,6 +37,7 @@ pub(super) struct QuickstartArgs {
     store: Option<PathBuf>,
     /// All seeds follow from it
     #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=SEED_MAX / 16))]
     seed: u64,
     /// Training tokens; default: all, but at most 51,712
     #[arg(long, value_name = "TOKENS")]
@@ -59,13 +61,14 @@ pub(super) fn run(arguments: &QuickstartArgs) -> Result<()> {
     let options = Options { seed: arguments.seed, budget_tokens: arguments.budget };
     let store_path = arguments.store.clone().unwrap_or_else(|| arguments.out.join("store"));
     let store = Store::open(&store_path)?;
+    let pool = arguments.pool.options(usize::MAX)?;
+    let jobs = quickstart::first_jobs(&facts, &options)?;
+    ask(&jobs, (Some(&store), &corpora), pool.allowed)?;
     if arguments.dry_run {
-        let jobs = quickstart::first_jobs(&facts, &options)?;
         return dry_run(&store, &jobs, corpora.get(facts.id)?, arguments.json);
     }
     let before = store.ids()?;
     let bar = Bar::new("quick start");
-    let pool = arguments.pool.options(usize::MAX)?;
     let mut lab = LocalLab::new(
         store.clone(),
         &corpora,

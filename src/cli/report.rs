@@ -83,6 +83,7 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
         error.hint(format!("run `scarce {}` first, or name its --store", file.plan.verb()))
     };
     let store = Store::look(root)?.ok_or_else(none)?;
+    file.plan.check_sets(&arguments.set)?;
     let told = tell(&file, &arguments.set, (&store, &corpora))?;
     let corpus = corpora.get(facts(&corpora)?.id)?;
     let ids: BTreeSet<JobId> = told.records.iter().map(|record| record.id).collect();

@@ -7,11 +7,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::foreign::ForeignArgs;
-use super::options::{Places, SpecSource, ThreadArgs};
+use super::options::{AllowArgs, Places, SpecSource, ThreadArgs};
 use super::{corpus, foreign, print, progress::Bar};
 use crate::data::{Corpus, MANIFEST_FILE, Manifest, PartReader};
 use crate::error::quoted_path;
-use crate::lab::{Corpora, add_floors, ledger, replay};
+use crate::lab::{Corpora, WorkOptions, add_floors, ledger, replay};
 use crate::report::table::{Align, Table};
 use crate::spec::preset::PRESETS;
 use crate::spec::{Job, JobId, Origin, SideSet, field};
@@ -66,6 +66,8 @@ pub(super) struct VerifyArgs {
     replay: bool,
     #[command(flatten)]
     threads: ThreadArgs,
+    #[command(flatten)]
+    allow: AllowArgs,
 }
 
 pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
@@ -87,9 +89,10 @@ pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
             print::json(&record_json(&record)?);
             continue;
         }
-        let of_split = record.losses.last().map(|loss| format!("{} {}", loss.split, loss.text()));
+        let of_split =
+            Loss::headline(&record.losses).map(|loss| format!("{} {}", loss.split, loss.text()));
         let of_side = || {
-            let loss = record.side_losses.last()?;
+            let loss = Loss::headline(&record.side_losses)?;
             Some(format!("{} {}", loss.split.name, loss.text()))
         };
         let loss = of_split.or_else(of_side).unwrap_or_else(|| "-".to_owned());
@@ -157,6 +160,12 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
     }
     let mut text = spec_text(&store.job(id)?, None);
     text += &format!("\nid          {id}\noutcome     {}\n", outcome(&record));
+    if let Some(loss) = Loss::headline(&record.losses).filter(|_| record.losses.len() > 1) {
+        text += &format!("loss        {} {} {}\n", loss.split, loss.name, loss_text(loss));
+    }
+    if !record.allowed.is_empty() {
+        text += &format!("allowed     {}\n", record.allowed);
+    }
     for loss in &record.losses {
         text += &format!("{:<12}{} {}\n", loss.split, loss.name, loss_text(loss));
     }
@@ -258,18 +267,19 @@ pub(super) fn verify(arguments: &VerifyArgs) -> Result<()> {
         return Ok(());
     }
     let corpora = arguments.places.open_corpora()?;
-    ids.into_iter().try_for_each(|id| verify_replay(id, (&store, &corpora), &arguments.threads))
+    let options = WorkOptions { allowed: arguments.allow.set(), ..arguments.threads.options() };
+    ids.into_iter().try_for_each(|id| verify_replay(id, (&store, &corpora), &options))
 }
 
 /// Trains a run again and says that its weights are the same.
 fn verify_replay(
     id: JobId,
     (store, corpora): (&Store, &Corpora),
-    threads: &ThreadArgs,
+    options: &WorkOptions,
 ) -> Result<()> {
     let (bar, start) = (Bar::new("replaying"), std::time::Instant::now());
     let mut report = |report: crate::lab::Report| bar.run(&report, start, 0);
-    let result = replay(id, (store, corpora), &threads.options(), &mut report);
+    let result = replay(id, (store, corpora), options, &mut report);
     bar.finish();
     result?;
     print::data(&format!("{}: trained again, the weights are the same bytes\n", id.short()));
@@ -363,7 +373,7 @@ fn fields() -> String {
     table.push(["model.preset", "word", "a shape by its name"].map(str::to_owned));
     for entry in field::FIELDS {
         let accepts = match entry.accepts {
-            field::Accepts::Count => "whole number".to_owned(),
+            field::Accepts::Count | field::Accepts::Large => "whole number".to_owned(),
             field::Accepts::Real => "number".to_owned(),
             field::Accepts::Flag => "true or false".to_owned(),
             field::Accepts::Word(words) => words.join(" | "),

@@ -33,13 +33,16 @@ pub(super) struct ScaleArgs {
 pub(super) fn run(arguments: &ScaleArgs) -> Result<()> {
     let study = arguments.common.open()?;
     let options = options(&study)?;
+    scale::check_sets(&arguments.common.set)?;
     let request = arguments.common.request(study.file.as_ref());
     let facts = study.facts;
+    let memory =
+        arguments.common.ask(&study, scale::possible_runs((&request, &facts), options)?)?;
     let plan = |lab: &mut dyn Lab| scale::run(lab, (&request, &facts), options);
     if arguments.common.dry_run {
-        return arguments.common.preview(&study, plan);
+        return arguments.common.preview(&study, memory, plan);
     }
-    let outcome = arguments.common.run(&study, "scaling", plan)?;
+    let outcome = arguments.common.run(&study, "scaling", memory, plan)?;
     tell(&outcome.messages);
     if arguments.common.json {
         print::json(&as_json(&outcome)?);

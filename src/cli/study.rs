@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::options::{Places, PoolArgs, facts, read_text};
+use super::options::{Places, PoolArgs, ask, facts, memory_verdict, read_text};
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
 use crate::error::quoted_path;
-use crate::lab::{Corpora, Lab, LocalLab, LocalOptions, StoredLab};
+use crate::lab::{Corpora, Crowd, Demand, Lab, LocalLab, LocalOptions, StoredLab};
 use crate::report::number;
-use crate::spec::{CorpusFacts, Job, Request};
+use crate::spec::{CorpusFacts, Job, Request, TrainSpec};
 use crate::store::Store;
 use crate::study::{Message, StudyFile};
 use crate::{Error, Result};
@@ -63,13 +63,31 @@ impl StudyArgs {
         }
     }
 
-    /// Runs a planner on worker processes, with a progress bar.
+    /// Asks for the consent that runs need to which the study may come, and says how much memory as
+    /// many of them need as run at a time.
+    pub(super) fn ask(&self, study: &Study, runs: Vec<TrainSpec>) -> Result<(Demand, Crowd)> {
+        let pool = self.pool.options(usize::MAX)?;
+        let crowd = Crowd { workers: pool.workers, threads: pool.threads };
+        let demand = Demand::of_runs(&runs, crowd)?;
+        let jobs: Vec<Job> = runs.into_iter().map(Job::Train).collect();
+        ask(&jobs, (Some(&study.store), &study.corpora), pool.allowed)?;
+        Ok((demand, crowd))
+    }
+
+    /// Runs a planner on worker processes, with a progress bar. A study that is complete needs none
+    /// of them, and no memory for any.
     pub(super) fn run<T>(
         &self,
         study: &Study,
         title: &'static str,
-        plan: impl FnOnce(&mut dyn Lab) -> Result<T>,
+        (demand, crowd): (Demand, Crowd),
+        plan: impl Fn(&mut dyn Lab) -> Result<T>,
     ) -> Result<T> {
+        let mut stored = StoredLab::new(study.store.clone());
+        match plan(&mut stored) {
+            Err(_) if !stored.missing().is_empty() => demand.check(None, crowd)?,
+            known => return known,
+        }
         let pool = self.pool.options(usize::MAX)?;
         with_lab((&study.store, &study.corpora), pool, title, plan)
     }
@@ -78,6 +96,7 @@ impl StudyArgs {
     pub(super) fn preview<T>(
         &self,
         study: &Study,
+        (demand, crowd): (Demand, Crowd),
         plan: impl FnOnce(&mut dyn Lab) -> Result<T>,
     ) -> Result<()> {
         let mut lab = StoredLab::new(study.store.clone());
@@ -94,6 +113,8 @@ impl StudyArgs {
             print::json(&json!({
                 "known": lab.known().len(), "needed": lab.missing().len(), "tokens": cost.tokens,
                 "flops": cost.flops, "disk_bytes": cost.disk_bytes, "hours": hours, "ids": ids,
+                "memory_bytes": demand.together_bytes,
+                "available_memory_bytes": demand.most_bytes(), "fits": demand.fits(),
             }));
             return Ok(());
         }
@@ -116,6 +137,11 @@ impl StudyArgs {
                 None => "time unknown: the store has no runs to take the speed from\n".to_owned(),
             };
             text += "a search decides by its results what comes after these\n";
+            text += &format!(
+                "{workers} at a time need up to {} of memory; {}\n",
+                print::bytes(demand.together_bytes),
+                memory_verdict(&demand, None, crowd)
+            );
         }
         print::data(&text);
         Ok(())

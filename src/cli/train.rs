@@ -6,14 +6,17 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use super::options::{Places, Running, SpecSource};
+use super::options::{Places, Running, SpecSource, ask, memory_verdict};
 use super::progress::Bar;
 use super::signals::Interrupt;
 use super::{print, runs};
 use crate::Result;
 use crate::data::Corpus;
-use crate::lab::{Corpora, Report, foreseen, numerics, planned_reads, planned_steps, work};
-use crate::spec::{Job, Resolved, SideSet, Split};
+use crate::lab::{
+    Corpora, Crowd, Demand, Report, WorkOptions, foreseen, numerics, planned_reads, planned_steps,
+    work,
+};
+use crate::spec::{Job, Resolved, SideSet, Split, TrainSpec};
 use crate::store::{Outcome, Record, Store};
 use crate::train::Plan;
 
@@ -40,18 +43,25 @@ pub(super) struct TrainArgs {
 pub(super) fn run(arguments: &TrainArgs) -> Result<ExitCode> {
     let corpora = arguments.places.open_corpora()?;
     let resolved = arguments.source.resolve(&corpora)?;
+    let options = arguments.running.options()?;
+    let job = Job::Train(resolved.spec.clone());
+    let existing = arguments.places.existing_store()?;
+    let places = (existing.as_ref(), &corpora);
+    ask(std::slice::from_ref(&job), places, options.allowed)?;
     if arguments.dry_run {
-        return dry_run(arguments, &resolved, &corpora).map(|()| ExitCode::SUCCESS);
+        return dry_run(arguments, (&resolved, &options), places).map(|()| ExitCode::SUCCESS);
     }
     let corpus = corpora.get(resolved.spec.data.corpus)?;
-    let job = Job::Train(resolved.spec);
     let id = job.id();
+    let (demand, crowd) = demand(&resolved.spec, &options)?;
+    if !existing.is_some_and(|store| store.has(id)) {
+        demand.check(Some(&resolved.spec), crowd)?;
+    }
     let interrupt = Interrupt::listen()?;
     let store = Store::open(&arguments.places.store)?;
     if arguments.exact {
         check_class(&store, &job)?;
     }
-    let options = arguments.running.options()?;
     if !store.has(id) {
         print::note(&format!("training {}", id.short()));
     }
@@ -75,6 +85,12 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<ExitCode> {
         Outcome::Finished => ExitCode::SUCCESS,
         Outcome::Diverged { .. } => ExitCode::from(4),
     })
+}
+
+/// What the run needs of memory.
+fn demand(spec: &TrainSpec, options: &WorkOptions) -> Result<(Demand, Crowd)> {
+    let crowd = Crowd { workers: 1, threads: options.threads };
+    Ok((Demand::of_runs(std::slice::from_ref(spec), crowd)?, crowd))
 }
 
 fn show(record: &Record, as_json: bool) -> Result<()> {
@@ -129,15 +145,18 @@ fn check_class(store: &Store, job: &Job) -> Result<()> {
     .hint("use another --store to train it in this class"))
 }
 
-fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Result<()> {
+fn dry_run(
+    arguments: &TrainArgs,
+    (resolved, options): (&Resolved, &WorkOptions),
+    (store, corpora): (Option<&Store>, &Corpora),
+) -> Result<()> {
     let spec = &resolved.spec;
     let job = Job::Train(spec.clone());
-    let options = arguments.running.options()?;
     let steps = planned_steps(spec, corpora)?;
-    let store = Store::look(&arguments.places.store)?;
-    let kernels = foreseen(store.as_ref(), spec.precision)?.kernels;
+    let kernels = foreseen(store, spec.precision)?.kernels;
     let plan = Plan::new(spec, steps, kernels, options.threads);
     let known = store.is_some_and(|store| store.has(job.id()));
+    let (demand, crowd) = demand(spec, options)?;
     let corpus = corpora.get(spec.data.corpus)?;
     let reads = planned_reads(spec, corpora)?;
     let sides: Vec<SideSet> = corpus.sides().map(|(side, _)| side).collect();
@@ -146,6 +165,7 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
             "id": job.id(), "known": known, "spec": job, "steps": plan.steps,
             "tokens": plan.tokens, "flops": plan.flops, "parameters": plan.parameters,
             "lanes": plan.lanes, "memory_bytes": plan.memory_bytes(),
+            "available_memory_bytes": demand.most_bytes(), "fits": demand.fits(),
             "disk_bytes": plan.disk_bytes, "numerics": numerics(kernels),
             "side_sets": sides, "data": reads,
         }));
@@ -157,13 +177,15 @@ fn dry_run(arguments: &TrainArgs, resolved: &Resolved, corpora: &Corpora) -> Res
     text += &format!("steps       {}, {} tokens, {:.3e} FLOP\n", steps, plan.tokens, plan.flops);
     text += &runs::reads_text(&reads);
     text += &format!(
-        "memory      {}: state {}, {} gradient lanes {}, activations {}\n",
+        "memory      {}: state {}, {} gradient lanes {}, activations {}, evaluation {}\n",
         print::bytes(plan.memory_bytes()),
         print::bytes(plan.state_bytes),
         plan.lanes,
         print::bytes(plan.gradient_bytes),
         print::bytes(plan.activation_bytes),
+        print::bytes(plan.evaluation_bytes),
     );
+    text += &format!("available   {}\n", memory_verdict(&demand, Some(spec), crowd));
     text += &format!("threads     {} (at most {} are useful)\n", options.threads, plan.lanes);
     text += &format!("disk        {}\n", print::bytes(plan.disk_bytes));
     text += &runs::planned_sides(corpus);

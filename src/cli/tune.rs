@@ -10,7 +10,7 @@ use crate::Result;
 use crate::lab::Lab;
 use crate::report::study::{basis, certificate_table};
 use crate::study::tune::{self, Certificate, Mode, Options, Outcome};
-use crate::study::{Cell, Difference, Grid, Plan, Score, StudyFile, Trial};
+use crate::study::{Cell, Difference, Grid, Plan, Score, StudyFile, Trial, check_sets};
 
 /// Arguments of `scarce tune`.
 #[derive(Debug, Args)]
@@ -64,13 +64,15 @@ impl From<ModeName> for Mode {
 pub(super) fn run(arguments: &TuneArgs) -> Result<()> {
     let study = arguments.common.open()?;
     let options = options(arguments, &study)?;
+    check_sets(&arguments.common.set)?;
     let cell =
         Cell::new(&arguments.common.request(study.file.as_ref()), &study.facts, options.seed)?;
+    let memory = arguments.common.ask(&study, tune::possible_runs(&cell, &options))?;
     let plan = |lab: &mut dyn Lab| tune::run(lab, &cell, &options);
     if arguments.common.dry_run {
-        return arguments.common.preview(&study, plan);
+        return arguments.common.preview(&study, memory, plan);
     }
-    let outcome = arguments.common.run(&study, "tuning", plan)?;
+    let outcome = arguments.common.run(&study, "tuning", memory, plan)?;
     tell(&outcome.messages);
     if arguments.common.json {
         print::json(&as_json(&outcome)?);

@@ -102,6 +102,11 @@ pub(super) fn is_cumulative(field: &str) -> bool {
     CUMULATIVE.contains(&field)
 }
 
+/// Whether a field is a number of the settings.
+pub(super) fn is_setting(field: &str) -> bool {
+    FURTHER.iter().any(|(known, _)| *known == field)
+}
+
 /// The usual names of a field.
 pub(super) fn usual(field: &str) -> &'static [&'static str] {
     FIELDS.iter().find(|(name, _)| *name == field).map_or(&[], |(_, usual)| usual)
@@ -119,13 +124,12 @@ pub(super) fn number_field(name: &str) -> Option<(&'static str, usize)> {
     };
     let lower = bare.to_lowercase();
     let prefix = &name[..name.len() - bare.len()];
-    let is_numbers = |field: &str| FURTHER.iter().any(|(known, _)| *known == field);
-    for (field, usual) in FIELDS.iter().filter(|(field, _)| is_numbers(field)) {
+    for (field, further) in &FURTHER {
+        let usual = self::usual(field);
         if usual.contains(&name) {
             return Some((field, 0));
         }
-        let further = FURTHER.iter().find(|(known, _)| known == field).map_or(&[][..], |f| f.1);
-        let place = usual.iter().chain(further).position(|known| *known == lower);
+        let place = usual.iter().chain(*further).position(|known| *known == lower);
         let Some(place) = place else { continue };
         // `data.seed` is not `model.seed`.
         let metric = prefix.contains('/') && !is_cumulative(field);

@@ -36,8 +36,15 @@ pub(super) fn number(value: &Value, name: &str) -> Result<Option<f64>> {
     }
     text.parse::<f64>().map(Some).map_err(|_| {
         let name = quoted(name);
-        Error::data(format!("`{}` in `{name}` is not a number", quoted(text)))
-            .hint(format!("if `{name}` is something else, say which column is meant: --map"))
+        let error = Error::data(format!("`{}` in `{name}` is not a number", quoted(text)));
+        match text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(',') {
+            true => error.hint(
+                "write thousands without a mark; decimals with a comma are read with \
+                 --decimal comma",
+            ),
+            false => error
+                .hint(format!("if `{name}` is something else, say which column is meant: --map")),
+        }
     })
 }
 

@@ -122,8 +122,10 @@ impl Mapping {
                 (!self.0.contains_key("train_loss")).then_some(Role::Train)
             }
             // With a mapped loss, the usual names of losses mean nothing in particular.
-            "loss" | "val_loss" | "eval_loss" | "loss_nats" | "final_loss" | "eval/loss"
-            | "val/loss" | "validation/loss" | "valid_loss" | "validation_loss" | "valid/loss" => {
+            // Held out, unless another name says that it is: see `bare_loss`.
+            "loss" => (!self.0.contains_key("loss")).then(|| Role::Eval(BARE.to_owned())),
+            "val_loss" | "eval_loss" | "loss_nats" | "final_loss" | "eval/loss" | "val/loss"
+            | "validation/loss" | "valid_loss" | "validation_loss" | "valid/loss" => {
                 (!self.0.contains_key("loss")).then(|| Role::Eval("eval".to_owned()))
             }
             "test_loss" | "test/loss" => Some(Role::Eval("test".to_owned())),
@@ -156,18 +158,18 @@ impl Mapping {
         for name in row.values.keys() {
             let Some(role) = self.role(name) else { continue };
             if let Some(loss) = row.number(name)? {
-                let set = match role {
-                    Role::Train => "train".to_owned(),
-                    Role::Eval(set) => set,
-                };
-                found.push((set, loss));
+                found.push((role, loss));
             }
         }
         let beside = found.iter().any(|(_, loss)| loss.is_finite());
-        for (set, loss) in found {
+        for (role, loss) in &found {
+            let set = match role {
+                Role::Train => "train",
+                Role::Eval(set) => set,
+            };
             match loss.is_nan() && beside {
-                true => course.push_gap(&set, step),
-                false => course.push(&set, step, loss),
+                true => course.push_gap(set, step),
+                false => course.push(set, step, *loss),
             }
         }
         Ok(())
@@ -178,7 +180,7 @@ impl Mapping {
     pub(super) fn run(
         &self,
         row: &Row,
-        course: &Course,
+        course: &mut Course,
         default_id: &str,
         notes: &mut Vec<String>,
     ) -> Result<(ForeignRun, ForeignHistory)> {
@@ -186,7 +188,7 @@ impl Mapping {
         let mut used: BTreeSet<String> = BTreeSet::new();
         for (field, _) in FIELDS {
             used.extend(settings.get(field).copied().map(str::to_owned));
-            if alias::number_field(field).is_none() {
+            if !alias::is_setting(field) {
                 used.extend(self.column(field, row).map(str::to_owned));
             }
         }
@@ -219,6 +221,7 @@ impl Mapping {
                 run.losses.insert(set, loss);
             }
         }
+        bare_loss(&mut run, course, notes);
         for (set, loss) in course.last() {
             match loss.is_finite() {
                 true => run.losses.insert(set.to_owned(), loss),
@@ -251,7 +254,7 @@ impl Mapping {
             }
         }
         let mut columns = BTreeMap::new();
-        for (field, _) in FIELDS.iter().filter(|(f, _)| alias::number_field(f).is_some()) {
+        for (field, _) in FIELDS.iter().filter(|(f, _)| alias::is_setting(f)) {
             if let Some(mapped) = self.0.get(*field) {
                 columns.extend(mapped.as_deref().map(|column| (*field, column)));
                 continue;
@@ -329,7 +332,7 @@ impl Mapping {
         let followed = course.last().map(|(set, _)| set);
         let all: BTreeSet<&str> = run.losses.keys().map(String::as_str).chain(followed).collect();
         let (further, known): (Vec<&str>, Vec<&str>) = (all.into_iter())
-            .filter(|set| *set != "train")
+            .filter(|set| ![BARE, "train"].contains(set))
             .partition(|set| alias::is_further_set(set));
         match (&known[..], &further[..]) {
             ([only], _) | ([], [only]) => return Some((*only).to_owned()),
@@ -368,6 +371,31 @@ impl Mapping {
     }
 }
 
+/// The set of a column that is only called `loss`, before it is known what it is.
+const BARE: &str = "loss";
+
+/// A bare `loss` is the held-out one, unless another name says that of itself: then it is the
+/// training loss, as in the logs of Hugging Face's trainer.
+fn bare_loss(run: &mut ForeignRun, course: &mut Course, notes: &mut Vec<String>) {
+    let sets: BTreeSet<&str> = run.losses.keys().map(String::as_str).chain(course.sets()).collect();
+    if !sets.contains(BARE) {
+        return;
+    }
+    let held_out = sets.iter().any(|set| ![BARE, "train"].contains(set));
+    let set = match (held_out, sets.contains("train")) {
+        (false, _) => "eval",
+        (true, false) => "train",
+        (true, true) => return,
+    };
+    if set == "train" {
+        notes.push("`loss` stands beside a held-out loss: it is read as the training loss".into());
+    }
+    course.rename(BARE, set);
+    if let Some(loss) = run.losses.remove(BARE) {
+        run.losses.insert(set.to_owned(), loss);
+    }
+}
+
 /// What a logged name lacks behind any that was set.
 const LOGGED: usize = 1000;
 
@@ -391,7 +419,8 @@ fn choose<'a>(
             false => "was logged and not set",
         };
         notes.push(format!(
-            "`{name}` {why}, and is not read as {field}; `--map {field}={name}` takes its last value"
+            "`{name}` {why}, and is not read as {field}; `--map {field}={name}` takes its last \
+             value"
         ));
         return None;
     }
@@ -457,7 +486,8 @@ pub(super) fn loss_hint(columns: &BTreeSet<String>) -> String {
 }
 
 /// The first names of a list that has room in a message.
-pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
+#[must_use]
+pub fn listed<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
     const ROOM: usize = 120;
     let mut text = String::new();
     for (index, name) in names.clone().enumerate() {
@@ -497,7 +527,7 @@ mod tests {
             "note": "n", "deep": {"er": 1}, "none": null
         }));
         let (run, history) =
-            Mapping::default().run(&row, &Course::default(), "d", &mut Vec::new()).unwrap();
+            Mapping::default().run(&row, &mut Course::default(), "d", &mut Vec::new()).unwrap();
         assert_eq!((run.id.as_str(), run.state.as_deref()), ("a", Some("finished")));
         assert_eq!(run.tags, ["x", "y"]);
         assert_eq!(run.settings.batch, Some(64.0));
@@ -512,12 +542,12 @@ mod tests {
     fn a_mapping_says_what_is_what() {
         let row = row(json!({"loss": "x", "mine": 2.5, "lr": "auto", "width": 8, "seed": 3}));
         let mapping = mapping("loss=mine,lr=,x=width");
-        let (run, _) = mapping.run(&row, &Course::default(), "d", &mut Vec::new()).unwrap();
+        let (run, _) = mapping.run(&row, &mut Course::default(), "d", &mut Vec::new()).unwrap();
         assert_eq!((run.loss_nats(), run.settings.lr), (Some(2.5), None));
         assert_eq!((&run.other["x"], &run.other["lr"]), (&json!(8), &json!("auto")));
         assert_eq!((run.id.as_str(), run.settings.train_seed), ("d", Some(3.0)));
         let error = Mapping::default()
-            .run(&row, &Course::default(), "d", &mut Vec::new())
+            .run(&row, &mut Course::default(), "d", &mut Vec::new())
             .unwrap_err()
             .to_string();
         assert!(error.contains("line 1: `auto` in `lr` is not a number"), "{error}");
@@ -536,7 +566,8 @@ mod tests {
         course.push("eval", 1, 4.0);
         course.push("eval", 2, f64::INFINITY);
         let row = row(json!({"loss": 4.0}));
-        let (run, history) = Mapping::default().run(&row, &course, "d", &mut Vec::new()).unwrap();
+        let (run, history) =
+            Mapping::default().run(&row, &mut course, "d", &mut Vec::new()).unwrap();
         assert_eq!((run.loss_nats(), run.losses.len()), (None, 0));
         assert_eq!((run.headline.as_deref(), history.step), (Some("eval"), vec![1]));
     }

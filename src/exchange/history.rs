@@ -112,6 +112,18 @@ impl Course {
         self.series.get_mut(set)
     }
 
+    /// The sets that it has losses of.
+    pub(super) fn sets(&self) -> impl Iterator<Item = &str> {
+        self.series.keys().map(String::as_str)
+    }
+
+    /// Gives a set another name, which must be free.
+    pub(super) fn rename(&mut self, set: &str, name: &str) {
+        if let Some(series) = self.series.remove(set) {
+            self.series.insert(name.to_owned(), series);
+        }
+    }
+
     /// Points that are held.
     pub(super) fn points(&self) -> usize {
         self.series.values().map(|series| series.points.len()).sum()

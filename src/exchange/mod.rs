@@ -28,7 +28,7 @@ mod wandb;
 pub use cell::printable;
 pub use dialect::{Decimal, Dialect, SAMPLE, Written, parse_delimiter};
 pub use duplicate::{Gathered, OnDuplicate, settle};
-pub use fields::{FIELD_NAMES, Mapping};
+pub use fields::{FIELD_NAMES, Mapping, listed};
 pub use filter::{Choice, Filter, Verdict};
 pub use name::{RunName, budget_of_label, token_label};
 pub use source::{Format, Import, Imported, Sink, import};

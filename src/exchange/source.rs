@@ -86,7 +86,7 @@ impl Format {
                 Err(unknown("standard input has no name that says its format"))
             }
             "gz" | "zst" => Err(Error::usage("compressed files are not read here").hint(
-                "unpack it on the way: zstd -dc FILE | scarce import runs - --format csv; gzip, too",
+                "unpack it on the way: zstd -dc FILE | scarce import runs - --format csv; or gzip",
             )),
             _ => Err(unknown("its name does not say its format")),
         }
@@ -277,7 +277,7 @@ impl Reading<'_> {
     }
 
     /// Passes a run on, if the filter takes it.
-    pub(super) fn run(&mut self, row: Row, course: Course) -> Result<()> {
+    pub(super) fn run(&mut self, row: Row, mut course: Course) -> Result<()> {
         for name in row.values.keys() {
             if self.columns.len() < COLUMNS_MAX && !self.columns.contains(name) {
                 self.columns.insert(name.clone());
@@ -288,7 +288,7 @@ impl Reading<'_> {
         }
         self.done.runs += 1;
         let mut notes = Vec::new();
-        let (mut run, mut history) = self.mapping.run(&row, &course, &self.stem, &mut notes)?;
+        let (mut run, mut history) = self.mapping.run(&row, &mut course, &self.stem, &mut notes)?;
         let before = run.headline.clone();
         match self.import.choice.judge(&mut run) {
             Verdict::LeftOut(reason) => {

@@ -58,6 +58,15 @@ pub(super) fn read(file: File, format: Format, reading: &mut Reading<'_>) -> Res
         return Err(twice(&table.heading));
     }
     reading.mapping.check(&columns).map_err(|error| error.at_line(1))?;
+    if let [only] = &table.heading[..]
+        && only.split_whitespace().nth(1).is_some()
+        && reading.mapping.role(only).is_none()
+    {
+        let error = Error::data("the heading has one column only").at_line(1);
+        return Err(error.hint(
+            "if spaces separate them: tr -s ' ' ',' < TABLE | scarce import runs - --format csv",
+        ));
+    }
     reading.mapping.check_loss(&columns).map_err(|error| error.at_line(1))?;
     let has_id = reading.mapping.finds("id", &columns) || reading.mapping.finds("name", &columns);
     let has_steps = reading.mapping.finds("step", &columns);

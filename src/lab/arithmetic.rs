@@ -2,9 +2,9 @@
 //! it can do in the spec's precision.
 //!
 //! New work takes the arithmetic that is made for the instruction set, unless another one of the
-//! same precision was measured to be faster by more than a tenth. A store keeps that choice, so that
-//! all its runs on one kind of machine are of one numerics class. A run that goes on, or is trained
-//! again, keeps the class that it has.
+//! same precision was measured to be faster by more than a tenth. A store keeps that choice, so
+//! that all its runs on one kind of machine are of one numerics class. A run that goes on, or is
+//! trained again, keeps the class that it has.
 
 use std::time::Instant;
 
@@ -19,8 +19,8 @@ use crate::{Error, Result};
 
 /// Another arithmetic has to be faster by this factor: less is not worth another class.
 const GAIN: f64 = 1.1;
-/// How often each arithmetic is timed; the best counts, because interruptions only slow down.
-const ROUNDS: usize = 5;
+/// How often each product is timed; the best counts, because interruptions only slow down.
+const ROUNDS: usize = 16;
 
 /// Kernels for new work, and why these.
 #[derive(Clone, Debug)]
@@ -44,8 +44,8 @@ pub enum Reason {
     Measured(ChosenArithmetic),
 }
 
-/// The kernels for new work in a precision, as the store has chosen them. What it has not chosen yet
-/// is measured, which takes some milliseconds, and kept.
+/// The kernels for new work in a precision, as the store has chosen them. What it has not chosen
+/// yet is measured, which takes some milliseconds, and kept.
 pub fn kernels(store: &Store, precision: Precision) -> Result<Kernels> {
     let chosen = |here: &Here| settle(store, here, measure);
     Ok(decide(precision, |here| Ok(Reason::Stored(chosen(here)?)))?.kernels)
@@ -203,19 +203,27 @@ fn settle(
     })
 }
 
-/// FLOP/s of each candidate. They take turns, so that a busy moment is one for all of them.
+/// FLOP/s of each candidate over all products. They take turns, so that a busy moment is one for
+/// all of them.
 fn measure(here: &Here) -> Vec<f64> {
     let products = |it: &Arithmetic| Products::new(Kernels::with_arithmetic(here.isa, *it));
     let mut work: Vec<Products> = here.candidates.iter().map(products).collect();
-    let mut rates = vec![0.0; work.len()];
+    // FLOPs and the best seconds, of each product.
+    let mut best = vec![[(0.0, f64::INFINITY); Products::COUNT]; work.len()];
     for _ in 0..ROUNDS {
-        for (rate, products) in rates.iter_mut().zip(&mut work) {
-            let start = Instant::now();
-            let flops = products.run();
-            *rate = f64::max(*rate, flops / start.elapsed().as_secs_f64().max(1e-9));
+        for index in 0..Products::COUNT {
+            for (products, best) in work.iter_mut().zip(&mut best) {
+                let start = Instant::now();
+                let flops = products.run(index);
+                best[index] = (flops, start.elapsed().as_secs_f64().min(best[index].1));
+            }
         }
     }
-    rates
+    let whole = |best: &[(f64, f64)]| {
+        best.iter().fold((0.0, 0.0), |(flops, seconds), it| (flops + it.0, seconds + it.1))
+    };
+    let rate = |(flops, seconds): (f64, f64)| flops / seconds.max(1e-9);
+    best.iter().map(|best| rate(whole(best))).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::evaluate::log_z;
 use super::floor::add_floors;
 use super::members::load_members;
 use super::progress::Report;
-use super::work::{Bench, Stopwatch, ledger_file};
+use super::work::{Bench, Stopwatch, ledger_file, pool};
 use crate::eval::statistics::over_seeds;
 use crate::eval::{
     EnsembleMeasures, Ledger, MEMBERS_MAX, Pair, Scorer, Subsets, Windows, ensemble_thread_bytes,
@@ -29,7 +29,7 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
         return Err(Error::usage(format!("{count} members: an ensemble has 1 to {MEMBERS_MAX}")));
     }
     let stopwatch = Stopwatch::start();
-    let pool = Pool::new(bench.options.threads);
+    let pool = pool(bench.options.threads)?;
     let kernels = kernels(bench.store, spec.precision)?;
     let corpus = bench.corpora.get(spec.corpus)?;
     let positions = spec.sequence_tokens as usize;
@@ -83,10 +83,25 @@ pub fn planned_ensemble_bytes(
 ) -> Result<u64> {
     let positions = spec.data.sequence_tokens as usize;
     let kernels = foreseen(store, spec.precision)?.kernels;
-    let model = Model::new(&spec.model, positions, kernels);
-    let weights = (members + 1) * Weights::planned_bytes(&model);
-    let blocks = threads * ensemble_thread_bytes(&vec![&model; members], positions);
-    Ok((weights + blocks) as u64 + 2 * planned_ledger_bytes(members, split_tokens))
+    let model = Model::outline(&spec.model, positions, kernels);
+    Ok(ensemble_bytes(&vec![&model; members], positions, threads, split_tokens))
+}
+
+/// As [`planned_ensemble_bytes`], of any members.
+pub(super) fn ensemble_bytes(
+    models: &[&Model],
+    positions: usize,
+    threads: usize,
+    split_tokens: u64,
+) -> u64 {
+    if models.is_empty() {
+        return 0;
+    }
+    let planned = models.iter().map(|model| Weights::planned_bytes(model));
+    let (sum, most) = planned.fold((0, 0), |(sum, most), one| (sum + one, one.max(most)));
+    let blocks = threads.saturating_mul(ensemble_thread_bytes(models, positions));
+    let ledger = 2 * planned_ledger_bytes(models.len(), split_tokens);
+    (sum as u64).saturating_add(most as u64).saturating_add(blocks as u64).saturating_add(ledger)
 }
 
 /// Bytes on disk of an ensemble's ledger.

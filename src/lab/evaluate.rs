@@ -1,12 +1,10 @@
 //! An evaluation job: trained members alone and averaged, on one split or side set.
 
-use scarce_engine::pool::Pool;
-
 use super::arithmetic::kernels;
 use super::floor::add_floors;
 use super::members::load_members;
 use super::progress::Report;
-use super::work::{Bench, Stopwatch, ledger_file};
+use super::work::{Bench, Stopwatch, ledger_file, pool};
 use crate::Result;
 use crate::eval::{Windows, ensemble_ledger};
 use crate::model::{Model, Weights};
@@ -17,7 +15,7 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     let job = Job::Evaluate(spec.clone());
     let id = job.id();
     let stopwatch = Stopwatch::start();
-    let pool = Pool::new(bench.options.threads);
+    let pool = pool(bench.options.threads)?;
     let kernels = kernels(bench.store, spec.precision)?;
     let corpus = bench.corpora.get(spec.corpus)?;
     let positions = spec.sequence_tokens as usize;

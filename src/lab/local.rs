@@ -13,7 +13,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::arithmetic::kernels;
+use super::consent::consents;
 use super::context::Corpora;
+use super::memory::{Crowd, Demand};
 use super::progress::{Overview, Report, Running};
 use super::{Lab, planned_steps};
 use crate::eval::Ledger;
@@ -47,6 +49,9 @@ pub struct LocalLab<'a> {
     options: LocalOptions,
     listener: Box<Listener<'a>>,
     interrupted: Box<dyn Fn() -> bool + 'a>,
+    /// The most that jobs so far were found to need together: what fitted once is not asked again,
+    /// lest a study stop because the machine is busy for a while.
+    fitted_bytes: u64,
 }
 
 impl std::fmt::Debug for LocalLab<'_> {
@@ -69,7 +74,7 @@ impl<'a> LocalLab<'a> {
         interrupted: impl Fn() -> bool + 'a,
     ) -> Self {
         let (listener, interrupted) = (Box::new(listener), Box::new(interrupted));
-        Self { store, corpora, options, listener, interrupted }
+        Self { store, corpora, options, listener, interrupted, fitted_bytes: 0 }
     }
 
     /// The store of this lab.
@@ -106,7 +111,25 @@ impl<'a> LocalLab<'a> {
         })
     }
 
+    /// Refuses jobs that lack consent or memory before any worker starts.
+    fn check(&mut self, jobs: &[Job]) -> Result<()> {
+        let LocalOptions { workers, threads, allowed, .. } = self.options;
+        consents(jobs, (Some(&self.store), self.corpora), allowed)?;
+        let crowd = Crowd { workers, threads };
+        let demand = Demand::of(jobs, (&self.store, self.corpora), crowd)?;
+        if demand.together_bytes > self.fitted_bytes {
+            let largest = jobs.iter().find_map(|job| match job {
+                Job::Train(spec) if jobs.len() == 1 => Some(spec),
+                _ => None,
+            });
+            demand.check(largest, crowd)?;
+            self.fitted_bytes = demand.together_bytes;
+        }
+        Ok(())
+    }
+
     fn run_missing(&mut self, missing: Vec<Job>, known: usize) -> Result<()> {
+        self.check(&missing)?;
         let mut queue = Vec::with_capacity(missing.len());
         for job in missing {
             queue.push(Task { flops: self.flops(&job)?, id: job.id(), job, deaths: 0 });

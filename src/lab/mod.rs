@@ -5,12 +5,14 @@
 //! the plain form of one run. Nothing here prints: progress goes to whoever asked.
 
 mod arithmetic;
+mod consent;
 mod context;
 mod ensemble;
 mod evaluate;
 mod floor;
 mod local;
 mod members;
+mod memory;
 mod ngram;
 mod progress;
 mod stored;
@@ -24,10 +26,12 @@ use crate::store::Record;
 use crate::train::MetricsLine;
 
 pub use arithmetic::{Choice, Reason, all_kernels, foreseen, kernels, numerics};
+pub use consent::{Consents, consents};
 pub use context::Corpora;
 pub use ensemble::{planned_ensemble_bytes, planned_ledger_bytes};
 pub use floor::add_floors;
 pub use local::{LocalLab, LocalOptions};
+pub use memory::{Crowd, Demand, ensemble_demand};
 pub use progress::{Overview, Report, Running};
 pub use stored::StoredLab;
 pub use train::{planned_reads, planned_steps, replay};

@@ -1,5 +1,7 @@
 //! A lab that remembers and never works: for reports and for plans.
 
+use std::collections::BTreeSet;
+
 use super::Lab;
 use crate::eval::Ledger;
 use crate::spec::{Job, JobId, Split};
@@ -13,13 +15,15 @@ pub struct StoredLab {
     store: Store,
     missing: Vec<Job>,
     known: Vec<Job>,
+    /// The ids of both: hashing a job is slow beside looking up its hash.
+    seen: BTreeSet<JobId>,
 }
 
 impl StoredLab {
     /// A lab over a store.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, missing: Vec::new(), known: Vec::new() }
+        Self { store, missing: Vec::new(), known: Vec::new(), seen: BTreeSet::new() }
     }
 
     /// The jobs that the failed call needed and the store does not have, each once.
@@ -42,9 +46,10 @@ impl Lab for StoredLab {
     fn obtain(&mut self, jobs: &[Job]) -> Result<Vec<Record>> {
         let mut records = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let found = self.store.record(job.id())?;
-            let list = if found.is_some() { &mut self.known } else { &mut self.missing };
-            if !list.iter().any(|known| known.id() == job.id()) {
+            let id = job.id();
+            let found = self.store.record(id)?;
+            if self.seen.insert(id) {
+                let list = if found.is_some() { &mut self.known } else { &mut self.missing };
                 list.push(job.clone());
             }
             records.extend(found);

@@ -4,9 +4,11 @@ use scarce_engine::isa::Kernels;
 use scarce_engine::pool::Pool;
 
 use super::arithmetic::{foreseen, kernels, kernels_of, numerics};
+use super::consent::consents;
 use super::floor::add_floors;
+use super::memory::{Crowd, Demand};
 use super::progress::Report;
-use super::work::{Bench, Stopwatch, WorkOptions, ledger_file, parse_metrics};
+use super::work::{Bench, Stopwatch, WorkOptions, ledger_file, parse_metrics, pool};
 use crate::data::{Corpus, PartReader};
 use crate::eval::{Ledger, Scorer, Windows, side_means};
 use crate::model::{Model, Weights, from_safetensors, to_safetensors};
@@ -35,7 +37,7 @@ fn feed<'a>(spec: &TrainSpec, corpora: &'a super::Corpora) -> Result<Feed<'a>> {
 pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Result<()> {
     let job = Job::Train(spec.clone());
     let id = job.id();
-    let pool = Pool::new(bench.options.threads);
+    let pool = pool(bench.options.threads)?;
     let parameters = usize::try_from(spec.model.parameters()).unwrap_or(usize::MAX);
     let checkpoint = Journal::latest(held.folder(), parameters, &mut |text| {
         (bench.report)(Report::Warning { text });
@@ -77,8 +79,8 @@ pub(super) fn run(spec: &TrainSpec, held: &Held, bench: &mut Bench<'_>) -> Resul
     publish(&job, &record, (&cohort, &mut journal, measured.as_ref()), bench)
 }
 
-/// The kernels of the class in which a run was begun. A machine that lacks them gives its own, whose
-/// class the journal refuses.
+/// The kernels of the class in which a run was begun. A machine that lacks them gives its own,
+/// whose class the journal refuses.
 fn kernels_to_go_on(begun: Option<&Numerics>, spec: &TrainSpec, store: &Store) -> Result<Kernels> {
     if let Some(class) = begun
         && let Some(kernels) = kernels_of(class, spec.precision)?
@@ -206,8 +208,12 @@ fn record(
         ..Cost::default()
     };
     let trained_on = cohort.trained_on(0);
-    let mut record =
-        Record { trained_on, ..bench.record(job, outcome, model.kernels, seconds, cost) };
+    let tokenizer = bench.corpora.get(spec.data.corpus)?.tokenizer_hash();
+    let mut record = Record {
+        trained_on,
+        tokenizer,
+        ..bench.record(job, outcome, model.kernels, seconds, cost)
+    };
     if let Some(FinalLedgers { val, sides }) = measured {
         record.losses = val.losses(Split::Val);
         let corpus = bench.corpora.get(spec.data.corpus)?;
@@ -259,9 +265,14 @@ pub fn replay(
     let Some(record) = store.record(id)? else {
         return Err(Error::usage(format!("there is no record {}", id.short())));
     };
+    let job = Job::Train(spec.clone());
+    let (of_job, allowed) = (std::slice::from_ref(&job), options.allowed.or(record.allowed));
+    let allowed = consents(of_job, (Some(store), corpora), allowed)?.used;
+    let crowd = Crowd { workers: 1, threads: options.threads };
+    Demand::of(of_job, (store, corpora), crowd)?.check(None, crowd)?;
     let expected = store.read_file(id, "weights.safetensors")?;
-    let bench = Bench { store, corpora, options, report, interrupted: &|| false };
-    let pool = Pool::new(options.threads);
+    let bench = Bench { store, corpora, options, report, interrupted: &|| false, allowed };
+    let pool = pool(options.threads)?;
     let Some(kernels) = kernels_of(&record.numerics, spec.precision)? else {
         return Err(Error::usage(format!(
             "the record was made in numerics class {}, this machine would use {}",

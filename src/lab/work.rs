@@ -3,16 +3,18 @@
 use std::time::{Duration, Instant};
 
 use scarce_engine::isa::Kernels;
+use scarce_engine::pool::Pool;
 
 use super::arithmetic::numerics;
+use super::consent::consents;
 use super::context::Corpora;
 use super::progress::Report;
 use super::{ensemble, evaluate, ngram, train};
 use crate::eval::Ledger;
 use crate::spec::{Allowed, CorpusId, Job, JobId, Part, Split};
 use crate::store::{
-    Claim, Cost, Draft, Machine, Outcome, Published, Record, Store, TestRead, cpu_seconds,
-    peak_memory_bytes, unix_seconds,
+    Checkpoints, Claim, Cost, Draft, Machine, Outcome, Published, Record, Store, TestRead,
+    cpu_seconds, peak_memory_bytes, unix_seconds,
 };
 use crate::train::MetricsLine;
 use crate::{Error, Result};
@@ -51,6 +53,8 @@ pub(super) struct Bench<'a> {
     pub(super) options: &'a WorkOptions,
     pub(super) report: &'a mut dyn FnMut(Report),
     pub(super) interrupted: &'a dyn Fn() -> bool,
+    /// What the job needed consent for, and got it.
+    pub(super) allowed: Allowed,
 }
 
 /// Runs one job unless its record exists, and returns the record. If another process works on the
@@ -66,6 +70,11 @@ pub fn work(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Record> {
     let id = job.id();
+    if let Some(record) = store.record(id)? {
+        return Ok(record);
+    }
+    let of_job = std::slice::from_ref(job);
+    let allowed = consents(of_job, (Some(store), corpora), options.allowed)?.used;
     let mut waiting = false;
     loop {
         if let Some(record) = store.record(id)? {
@@ -78,7 +87,7 @@ pub fn work(
                     let _ = held.clear();
                     continue;
                 }
-                let mut bench = Bench { store, corpora, options, report, interrupted };
+                let mut bench = Bench { store, corpora, options, report, interrupted, allowed };
                 match job {
                     Job::Train(spec) => train::run(spec, &held, &mut bench)?,
                     Job::Evaluate(spec) => evaluate::run(spec, &mut bench)?,
@@ -100,6 +109,17 @@ pub fn work(
             }
         }
     }
+}
+
+/// The threads of a job.
+///
+/// # Errors
+/// If the system does not give so many.
+pub(super) fn pool(threads: usize) -> Result<Pool> {
+    Pool::try_new(threads).map_err(|cause| {
+        Error::usage(format!("--threads {threads}: the system does not start so many: {cause}"))
+            .hint("a run has no use for more than one per core")
+    })
 }
 
 /// Wall-clock and CPU time since its start.
@@ -140,7 +160,8 @@ impl Bench<'_> {
             side_means: Vec::new(),
             measured: Vec::new(),
             trained_on: Vec::new(),
-            allowed: self.corpora.allowed(job),
+            tokenizer: None,
+            allowed: self.allowed.or(self.corpora.allowed(job)),
             cost: Cost { wall_seconds, cpu_seconds, peak_memory_bytes, ..cost },
             machine: Machine::here(self.options.threads, kernels.isa().name()),
             numerics: numerics(kernels),
@@ -158,8 +179,13 @@ impl Bench<'_> {
     /// Makes the record of a job visible. Its corpora are hashed again before: what was read must
     /// be what the job's spec names, however cleverly a file was changed meanwhile.
     pub(super) fn publish(&mut self, draft: Draft, job: &Job, record: &Record) -> Result<()> {
+        self.check_corpora(job)?;
         for id in job.corpora() {
-            self.corpora.get(id)?.check_content()?;
+            if let Err(error) = self.corpora.get(id)?.check_content() {
+                // No date has told it, so that the checkpoints may be of the changed corpus, too.
+                Checkpoints::new(&self.store.work_path(job.id())).forget()?;
+                return Err(error);
+            }
         }
         if let Published::Instead { of } = draft.publish(job, record)? {
             let text = format!(

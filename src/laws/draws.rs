@@ -19,6 +19,12 @@ impl Draws {
         Self { stream: Stream::new(KEY, number), next: 0, spare: None }
     }
 
+    /// A number between 0 and 1.
+    pub(super) fn uniform(&mut self) -> f64 {
+        self.next += 1;
+        self.stream.uniform(self.next - 1)
+    }
+
     /// A standard normal number, by the transform of Box and Muller.
     pub(super) fn normal(&mut self) -> f64 {
         if let Some(second) = self.spare.take() {

@@ -93,6 +93,8 @@ pub enum Refusal {
     NoDecrease,
     /// A is too large or too small for a number, in this unit of x.
     Unit,
+    /// A loss is zero, and the law is fitted to logarithms of losses.
+    ZeroLoss,
 }
 
 impl Estimate {
@@ -110,13 +112,14 @@ impl Estimate {
         Some(self.rounding || self.profile.contains(low) && self.profile.contains(high))
     }
 
-    /// Notes whether the leave-one-out range leaves the interval by rounding only: `interval` is the
-    /// one for losses with a noise of at least their last digit, which it is given, and `slack` what
-    /// searches leave of a number.
+    /// Notes whether the leave-one-out range leaves the interval by rounding only: `interval` is
+    /// that for losses with a noise of at least their last digit, which it is given, `slack` what
+    /// searches leave of a number, and beyond `far` digits were too few to know the number.
     pub(super) fn excuse_rounding(
         &mut self,
         losses: &[f64],
         slack: f64,
+        far: f64,
         interval: impl FnOnce(f64) -> Interval,
     ) {
         let Some((low, high)) = self.leave_one_out else { return };
@@ -124,10 +127,17 @@ impl Estimate {
             return;
         }
         let wide = interval(last_digit(losses));
-        let near = |value: f64| {
-            wide.contains(value) || wide.contains(value - slack) || wide.contains(value + slack)
+        let end = |end: End, by: f64| match end {
+            End::Closed(value) => End::Closed(value + by),
+            open => open,
         };
-        self.rounding = near(low) && near(high);
+        let widened = |interval: Interval, by: f64| {
+            let (low, high) = (end(interval.low, -by), end(interval.high, by));
+            Interval { low, high, ..interval }
+        };
+        let near = widened(self.profile, far.max(slack));
+        let both = |interval: Interval| interval.contains(low) && interval.contains(high);
+        self.rounding = both(widened(wide, slack)) && both(near);
     }
 }
 
@@ -143,6 +153,7 @@ impl Refusal {
                 "look at the points: losses that rise need other settings, not a law"
             }
             Self::Unit => "give x in another unit, for example in billions",
+            Self::ZeroLoss => "leave such rows out, or fit by least squares",
         }
     }
 }
@@ -180,6 +191,7 @@ impl fmt::Display for Refusal {
             ),
             Self::NoDecrease => f.write_str("the losses do not fall as x grows: there is no law"),
             Self::Unit => f.write_str("A has no finite value in this unit of x"),
+            Self::ZeroLoss => f.write_str("a loss of zero has no logarithm"),
         }
     }
 }
@@ -260,7 +272,8 @@ pub fn fit(curve: &Curve, options: &Options) -> Result<Fit, Refusal> {
     let work = Work::new(curve, options)?;
     let region = work.region();
     let [mut asymptote, exponent, coefficient] = estimates(&work, &region);
-    asymptote.excuse_rounding(curve.y(), SEARCH_SLACK * work.losses.mean, |digit| {
+    let far = 10.0 * last_digit(curve.y());
+    asymptote.excuse_rounding(curve.y(), SEARCH_SLACK * work.losses.mean, far, |digit| {
         let deviation = work.scatter.deviation.max(digit);
         let allowance = Scatter { deviation, ..work.scatter }.allowance(options.level);
         self::asymptote(&work, &Region::new(&work.axis, &work.losses, work.best, allowance))

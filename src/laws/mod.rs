@@ -17,8 +17,10 @@
 //!   this is Student's interval exactly; for the others see records/laws-recovery: `region`,
 //!   `noise`. An end that the data do not close is [`End::Open`], never a large number.
 //! - **Parametric bootstrap**, beside it: refits to losses drawn from the fitted law: `bootstrap`.
-//! - **Doubt**: each point left out in turn, the largest x predicted from the others (L10), power
-//!   against reciprocal against constant by Akaike's corrected criterion, warnings: `doubt`.
+//! - **Robust laws**, beside least squares: Huber's loss of ln L: `robust`.
+//! - **Doubt**: points far off (`residuals`), each point left out in turn, the largest x predicted
+//!   from the others (L10), power against reciprocal against constant by Akaike's corrected
+//!   criterion, warnings: `doubt`.
 //! - **Inverse** (L4), **data efficiency** (L5), **returns** (L6): [`PowerLaw::invert`],
 //!   [`multipliers`], [`PowerLaw::local_exponent`].
 //!
@@ -50,6 +52,7 @@ mod power;
 mod quantile;
 mod region;
 mod residuals;
+mod robust;
 mod search;
 mod separable;
 mod surface;
@@ -74,4 +77,5 @@ pub use noise::{Noise, Scatter};
 pub use power::{Family, PowerLaw};
 pub use quantile::{two_sided_t, two_sided_z};
 pub use residuals::Residuals;
+pub use robust::{HUBER_DELTA, RobustFit, fit_robust, fit_surface_robust};
 pub use surface::{Parameter, Sample, Shape, SurfaceFit, effective_tokens, fit_surface};

@@ -16,15 +16,19 @@ use super::quantile::two_sided_t_tail;
 const CHANCE: f64 = 0.01;
 /// Robust standard deviations from which a point is far off.
 const FAR: f64 = 4.0;
-/// The share of normal residuals beyond them.
-const FAR_SHARE: f64 = 6.334e-5;
+/// Relative standard deviation of a median of absolute residuals, times the root of their number.
+const MEDIAN_NOISE: f64 = 1.17;
+/// Residuals below this share of a loss are those of searches, which end before the last digits.
+const SEARCH: f64 = 1e-7;
+/// Points far off that are named.
+const NAMED: usize = 8;
 /// Fewer points than this have no tails.
 const TAIL_POINTS: usize = 20;
 /// A normal standard deviation is this much larger than the median of absolute values.
 const MEDIAN_FACTOR: f64 = 1.482_602_218_505_602;
 
 /// What is known of a law's residuals.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Residuals {
     /// Number of the point that lies furthest off, counted from 0 in the order of the fit.
     pub furthest: usize,
@@ -38,6 +42,8 @@ pub struct Residuals {
     pub robust_deviation: f64,
     /// Points further off than four of these.
     pub far: usize,
+    /// The numbers of up to eight of them, the furthest first.
+    pub far_points: Vec<usize>,
     /// Whether they are too many for normal noise.
     pub heavy_tails: bool,
     /// Fourth moment over the square of the second, minus 3: 0 for normal noise.
@@ -45,7 +51,7 @@ pub struct Residuals {
 }
 
 impl Residuals {
-    /// Looks at the residuals of a law with `tangents`: derivatives of its losses by its parameters.
+    /// Looks at the residuals of a law with `tangents`: derivatives of its losses by parameters.
     /// `deviation` is the standard deviation of a loss.
     pub(super) fn new(y: &[f64], fitted: &[f64], tangents: &[Vec<f64>], deviation: f64) -> Self {
         let residuals: Vec<f64> = y.iter().zip(fitted).map(|(y, f)| y - f).collect();
@@ -59,11 +65,16 @@ impl Residuals {
             |power: i32| residuals.iter().fold(0.0, |sum, r| sum + r.powi(power)) / count as f64;
         let (second, fourth) = (moment(2), moment(4));
         let digit = last_digit(y);
-        let told = magnitude(&furthest) > 2.0 * digit;
+        let largest = y.iter().fold(0.0_f64, |max, y| max.max(y.abs()));
+        let told = magnitude(&furthest) > 2.0 * digit.max(SEARCH * largest);
         let robust = median(residuals.iter().map(|r| r.abs()).collect());
         let freedom = (count as f64 / degrees.max(1) as f64).sqrt();
         let robust_deviation = (MEDIAN_FACTOR * freedom * robust).max(digit);
-        let far = residuals.iter().filter(|r| r.abs() > FAR * robust_deviation).count();
+        let mut far_points: Vec<usize> =
+            (0..count).filter(|index| magnitude(index) > FAR * robust_deviation).collect();
+        let far = far_points.len();
+        far_points.sort_by(|i, j| magnitude(j).total_cmp(&magnitude(i)));
+        far_points.truncate(NAMED);
         let enough = count >= TAIL_POINTS && degrees * 4 >= count * 3;
         Self {
             furthest,
@@ -72,7 +83,8 @@ impl Residuals {
             stands_out: told && largest_chance(&residuals, tangents) < CHANCE,
             robust_deviation,
             far,
-            heavy_tails: told && enough && at_least(far, FAR_SHARE * count as f64) < CHANCE,
+            far_points,
+            heavy_tails: told && enough && at_least(far, expected_far(count)) < CHANCE,
             excess_kurtosis: if second > 0.0 { fourth / (second * second) - 3.0 } else { 0.0 },
         }
     }
@@ -153,6 +165,14 @@ fn leverages(tangents: &[Vec<f64>], count: usize) -> Vec<f64> {
         basis.push(direction);
     }
     sums
+}
+
+/// How many of so many normal residuals lie far off, where chance has made the median small: few
+/// points do not know their own deviation.
+fn expected_far(count: usize) -> f64 {
+    let count = count as f64;
+    let bound = FAR * (1.0 - 1.645 * MEDIAN_NOISE / count.sqrt());
+    count * libm::erfc(bound * std::f64::consts::FRAC_1_SQRT_2)
 }
 
 /// P(a Poisson number of this mean is at least `count`).

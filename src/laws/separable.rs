@@ -60,6 +60,11 @@ type Held = Option<(Which, f64)>;
 impl Problem<'_> {
     /// The best fit over all starts.
     pub(super) fn solve(&self) -> Solution {
+        self.best(&self.start_grid(), None)
+    }
+
+    /// All combinations of the starts.
+    pub(super) fn start_grid(&self) -> Vec<Vec<f64>> {
         let mut starts = vec![Vec::new()];
         for values in self.starts {
             let longer = |start: &Vec<f64>| {
@@ -67,7 +72,14 @@ impl Problem<'_> {
             };
             starts = starts.iter().flat_map(longer).collect();
         }
-        self.best(&starts, None)
+        starts
+    }
+
+    /// The best coefficients for these theta.
+    pub(super) fn with_coefficients(&self, theta: &[f64]) -> Solution {
+        let ln_theta: Vec<f64> = theta.iter().map(|theta| libm::log(*theta)).collect();
+        let (_, coefficients, residual) = self.project(&ln_theta, None);
+        Solution { theta: theta.to_vec(), coefficients, residual }
     }
 
     /// The best fit that a descent from a neighboring solution finds.
@@ -283,7 +295,7 @@ fn dot(left: &[f64], right: &[f64]) -> f64 {
 }
 
 /// -(normal + damping diagonal)^-1 slope, by Gaussian elimination of a positive definite matrix.
-fn damped_step(normal: &[Vec<f64>], slope: &[f64], damping: f64) -> Vec<f64> {
+pub(super) fn damped_step(normal: &[Vec<f64>], slope: &[f64], damping: f64) -> Vec<f64> {
     let count = slope.len();
     let largest = (0..count).fold(0.0_f64, |max, i| max.max(normal[i][i]));
     let mut matrix: Vec<Vec<f64>> = normal.to_vec();

@@ -18,7 +18,8 @@ use super::doubt::{HeldOut, Warning};
 use super::fit::{Estimate, Options, Refusal, SEARCH_SLACK};
 use super::interval::Interval;
 use super::noise::Scatter;
-use super::residuals::Residuals;
+use super::power::Family;
+use super::residuals::{Residuals, last_digit};
 use super::separable::{Problem, Solution, Which};
 use crate::{Error, Result};
 
@@ -135,14 +136,23 @@ pub fn effective_tokens(tokens: f64, epochs: f64, decay: f64) -> f64 {
 }
 
 /// How a shape is made of coefficients and other parameters, for given samples.
-struct Layout {
+pub(super) struct Layout {
     /// E first; then A and B as far as there are.
     coefficients: Vec<Parameter>,
     thetas: Vec<Parameter>,
 }
 
 impl Layout {
-    fn new(shape: Shape, size: bool) -> Self {
+    /// A law of one axis, whose x are the parameters of the samples.
+    pub(super) fn line(family: Family) -> Self {
+        let thetas = match family {
+            Family::Power => vec![Parameter::Alpha],
+            Family::Reciprocal => Vec::new(),
+        };
+        Self { coefficients: vec![Parameter::E, Parameter::A], thetas }
+    }
+
+    pub(super) fn new(shape: Shape, size: bool) -> Self {
         let mut coefficients = vec![Parameter::E];
         let mut thetas = Vec::new();
         if size {
@@ -157,12 +167,12 @@ impl Layout {
         Self { coefficients, thetas }
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.coefficients.len() + self.thetas.len()
     }
 
     /// All parameters in order, with their place in a solution.
-    fn places(&self) -> Vec<(Parameter, Which)> {
+    pub(super) fn places(&self) -> Vec<(Parameter, Which)> {
         let linear = self.coefficients.iter().enumerate().map(|(i, p)| (*p, Which::Coefficient(i)));
         let other = self.thetas.iter().enumerate().map(|(i, p)| (*p, Which::Theta(i)));
         let mut places: Vec<_> = linear.chain(other).collect();
@@ -170,7 +180,7 @@ impl Layout {
         places
     }
 
-    fn bounds(&self) -> Vec<(f64, f64)> {
+    pub(super) fn bounds(&self) -> Vec<(f64, f64)> {
         let bounds = self.thetas.iter().map(|theta| match theta {
             Parameter::Decay => DECAY_BOUNDS,
             _ => (EXPONENT_MIN, EXPONENT_MAX),
@@ -178,7 +188,7 @@ impl Layout {
         bounds.collect()
     }
 
-    fn starts(&self) -> Vec<&'static [f64]> {
+    pub(super) fn starts(&self) -> Vec<&'static [f64]> {
         let starts = self.thetas.iter().map(|theta| match theta {
             Parameter::Decay => &DECAY_STARTS[..],
             _ => &EXPONENT_STARTS[..],
@@ -187,14 +197,14 @@ impl Layout {
     }
 
     /// The functions of the coefficients at the samples.
-    fn columns(&self, samples: &[Sample], theta: &[f64]) -> Vec<Vec<f64>> {
+    pub(super) fn columns(&self, samples: &[Sample], theta: &[f64]) -> Vec<Vec<f64>> {
         let value = |wanted: Parameter| {
             self.thetas.iter().position(|theta| *theta == wanted).map(|index| theta[index])
         };
         let column = |coefficient: &Parameter| -> Vec<f64> {
             let at = |sample: &Sample| match coefficient {
                 Parameter::A => {
-                    let alpha = value(Parameter::Alpha).expect("a term of N has an exponent");
+                    let alpha = value(Parameter::Alpha).unwrap_or(1.0);
                     libm::pow(sample.parameters.expect("checked: every sample has N"), -alpha)
                 }
                 Parameter::B => {
@@ -212,7 +222,7 @@ impl Layout {
 }
 
 /// Checks the samples of a law, with a term for N if `size`.
-fn check(samples: &[Sample], shape: Shape, size: bool) -> Result<()> {
+pub(super) fn check(samples: &[Sample], shape: Shape, size: bool) -> Result<()> {
     for sample in samples {
         let axes = [sample.parameters, Some(sample.tokens), sample.epochs];
         if let Some(x) = axes.into_iter().flatten().find(|x| !(x.is_finite() && *x > 0.0)) {
@@ -351,7 +361,12 @@ impl Work<'_> {
                 rounding: false,
             };
             let slack = SEARCH_SLACK * estimate.value.abs();
-            estimate.excuse_rounding(self.problem.y, slack, |digit| {
+            // Other parameters than E have other units than losses.
+            let far = match parameter {
+                Parameter::E => 10.0 * last_digit(self.problem.y),
+                _ => f64::INFINITY,
+            };
+            estimate.excuse_rounding(self.problem.y, slack, far, |digit| {
                 let deviation = scatter.deviation.max(digit);
                 let allowance = Scatter { deviation, ..scatter }.allowance(options.level);
                 let (low, high) = self.problem.range(which, self.best, allowance);

@@ -40,6 +40,17 @@ impl Model {
     /// A model for sequences of `positions` tokens.
     #[must_use]
     pub fn new(spec: &ModelSpec, positions: usize, kernels: Kernels) -> Self {
+        Self::rotated(spec, (positions, positions), kernels)
+    }
+
+    /// A model without its rotation, which cannot compute: for plans of models that memory may not
+    /// hold.
+    #[must_use]
+    pub fn outline(spec: &ModelSpec, positions: usize, kernels: Kernels) -> Self {
+        Self::rotated(spec, (positions, 0), kernels)
+    }
+
+    fn rotated(spec: &ModelSpec, (positions, rotated): (usize, usize), kernels: Kernels) -> Self {
         let scaling = match spec.rope.scaling {
             RopeScaling::None {} => None,
             RopeScaling::Llama3 {
@@ -54,8 +65,14 @@ impl Model {
                 original_positions: f64::from(original_positions),
             }),
         };
-        let rope = RopeTable::new(positions, spec.head_dim() as usize, spec.rope.theta, scaling);
+        let rope = RopeTable::new(rotated, spec.head_dim() as usize, spec.rope.theta, scaling);
         Self { spec: spec.clone(), table: Table::new(spec), positions, kernels, rope }
+    }
+
+    /// Bytes of the rotation: a cosine and a sine for each pair of coordinates of a head.
+    #[must_use]
+    pub fn rotation_bytes(&self) -> usize {
+        4 * self.positions * self.spec.head_dim() as usize
     }
 
     /// The number of parameters.
@@ -84,8 +101,9 @@ impl Model {
         let lanes = self.lanes(batch_sequences);
         let of_lane =
             if batch_sequences.is_multiple_of(lanes) { batch_sequences / lanes } else { 1 };
-        let fits = |n: &usize| of_lane.is_multiple_of(*n) && n * self.positions <= pass_tokens;
-        (1..=of_lane).rev().find(fits).unwrap_or(1)
+        let fits = |n: &usize| of_lane.is_multiple_of(*n);
+        let most = of_lane.min(pass_tokens / self.positions);
+        (1..=most).rev().find(fits).unwrap_or(1)
     }
 
     /// The parts of a pass that belong to its sequences.

@@ -273,6 +273,8 @@ pub(super) mod examples {
                 name: "test, logits-1".into(),
                 text: "2.7066 ± 0.0073 nats/token".into(),
             }],
+            headline: None,
+            allowed: String::new(),
             cost: Cost {
                 tokens: 705_000,
                 flops: 1.275e12,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{SEQUENCE_MAX, TOKENS_MAX, at_most};
 use super::id::CorpusId;
 use crate::{Error, Result};
 
@@ -71,6 +72,7 @@ impl DataSpec {
         if sequence < 2 {
             return Err(Error::usage("`data.sequence_tokens` must be at least 2"));
         }
+        at_most("data.sequence_tokens", sequence, SEQUENCE_MAX)?;
         if self.budget_tokens == 0 || !self.budget_tokens.is_multiple_of(sequence) {
             let below = self.budget_tokens / sequence * sequence;
             return Err(Error::usage(format!(
@@ -88,6 +90,14 @@ impl DataSpec {
             return Err(Error::usage(
                 "each `data.mixture` share must be positive and their sum below 1",
             ));
+        }
+        let tokens = self.budget_tokens as f64 * self.epochs / (1.0 - self.mixture_share());
+        if tokens > TOKENS_MAX {
+            return Err(Error::usage(format!(
+                "`data.epochs` = {:e} of {} tokens are {tokens:.1e} tokens, more than \
+                 {TOKENS_MAX:e}, the most that is taken",
+                self.epochs, self.budget_tokens
+            )));
         }
         Ok(())
     }

@@ -8,8 +8,10 @@ use crate::error::quoted;
 /// What a field accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Accepts {
-    /// A whole number.
+    /// A whole number of at most 32 bits.
     Count,
+    /// A whole number of any size.
+    Large,
     /// A finite real number; whole numbers are read as reals.
     Real,
     /// `true` or `false`.
@@ -35,11 +37,11 @@ const fn field(key: &'static str, accepts: Accepts, meaning: &'static str) -> Fi
     Field { key, accepts, meaning }
 }
 
-use Accepts::{Count, Flag, Id, Real, Word};
+use Accepts::{Count, Flag, Id, Large, Real, Word};
 
 /// Every key of a training spec.
 pub const FIELDS: &[Field] = &[
-    field("data.budget_tokens", Count, "D: unique training tokens, a multiple of the sequence"),
+    field("data.budget_tokens", Large, "D: unique training tokens, a multiple of the sequence"),
     field("data.corpus", Id, "content id of the corpus; filled in from `--corpus`"),
     field("data.epochs", Real, "passes over the budget; a fraction is allowed"),
     field(
@@ -52,7 +54,7 @@ pub const FIELDS: &[Field] = &[
     field("data.order", Word(&["sequences", "documents"]), "what an epoch shuffles"),
     field("data.sequence_tokens", Count, "T: tokens of a training sequence"),
     field("evaluation.points", Count, "evaluations on `val` over the run"),
-    field("evaluation.sample_tokens", Count, "tokens of `val` read at each; the last reads all"),
+    field("evaluation.sample_tokens", Large, "tokens of `val` read at each; the last reads all"),
     field("model.dropout", Real, "share of activations dropped while training, in [0, 1)"),
     field("model.feed_forward.kind", Word(&["swiglu"]), "second half of a block"),
     field("model.feed_forward.width", Count, "inner width F"),
@@ -98,8 +100,8 @@ pub const FIELDS: &[Field] = &[
     field("optim.schedule.warmup_share", Real, "warm-up steps over all steps (paper: 0.01)"),
     field("optim.weight_decay", Real, "decoupled decay, scaled by the scheduled rate"),
     field("precision", Word(&["f32", "bf16"]), "arithmetic of the matrix products"),
-    field("seeds.init", Count, "initial weights and dropout"),
-    field("seeds.order", Count, "order of the training sequences"),
+    field("seeds.init", Large, "initial weights and dropout"),
+    field("seeds.order", Large, "order of the training sequences"),
     field("start.kind", Word(&["random", "from"]), "weights before the first step"),
     field("start.record", Id, "`from`: the run whose final weights are taken"),
 ];
@@ -123,8 +125,11 @@ impl Accepts {
             other => format!("`{}`", quoted(&other.to_string())),
         };
         match (self, value) {
-            (Count, Value::Number(n)) if n.is_u64() => Ok(value.clone()),
-            (Count, _) => Err(format!("a whole number was expected, not {}", found())),
+            (Count, Value::Number(n)) if n.as_u64().is_some_and(|n| n > u64::from(u32::MAX)) => {
+                Err(format!("at most {} was expected, not {}", u32::MAX, found()))
+            }
+            (Count | Large, Value::Number(n)) if n.is_u64() => Ok(value.clone()),
+            (Count | Large, _) => Err(format!("a whole number was expected, not {}", found())),
             (Real, Value::Number(n)) => Ok(Value::from(n.as_f64().unwrap_or(f64::NAN))),
             (Real, _) => Err(format!("a finite number was expected, not {}", found())),
             (Flag, Value::Bool(_)) => Ok(value.clone()),

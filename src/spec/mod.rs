@@ -1,5 +1,6 @@
 //! Specs: plain data that determines every number of a job. No I/O.
 
+pub mod bounds;
 pub mod canonical;
 mod consent;
 mod data;
@@ -22,7 +23,7 @@ pub use job::{EnsembleSpec, EvaluateSpec, Job, NgramSpec};
 pub use model::{FeedForward, Init, ModelSpec, Rope, RopeScaling};
 pub use optim::{Decay, OptimSpec, Schedule};
 pub use part::{Part, SideName, SideSet};
-pub use resolve::{CorpusFacts, Origin, Request, Resolved, named_corpus, resolve};
+pub use resolve::{CorpusFacts, Origin, Request, Resolved, named_corpus, resolve, set_keys};
 pub use split::Split;
 pub use text::parse_toml;
 pub use train::{Evaluation, Objective, Precision, Seeds, Start, TrainSpec};

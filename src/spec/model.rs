@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{FEED_FORWARD_MAX, LAYERS_MAX, VOCABULARY_MAX, WIDTH_MAX, at_most};
 use crate::{Error, Result};
 
 /// A Llama decoder: RMSNorm, rotary positions, grouped-query attention, no bias (paper,
@@ -90,6 +91,34 @@ pub enum Init {
     },
 }
 
+impl Rope {
+    /// Rejects rotations without meaning, naming the key.
+    fn validate(&self) -> Result<()> {
+        if self.theta <= 0.0 {
+            return Err(Error::usage("`model.rope.theta` must be positive"));
+        }
+        let RopeScaling::Llama3 {
+            factor,
+            low_frequency_factor: low,
+            high_frequency_factor: high,
+            original_positions,
+        } = self.scaling
+        else {
+            return Ok(());
+        };
+        if factor <= 0.0 || low <= 0.0 || original_positions == 0 {
+            return Err(Error::usage("all values of `model.rope.scaling` must be positive"));
+        }
+        if high <= low {
+            return Err(Error::usage(format!(
+                "`model.rope.scaling.high_frequency_factor` = {high} must be above \
+                 `low_frequency_factor` = {low}"
+            )));
+        }
+        Ok(())
+    }
+}
+
 impl ModelSpec {
     /// Dimension of one head.
     #[must_use]
@@ -142,28 +171,28 @@ impl ModelSpec {
 
     /// Rejects shapes that no model can have, naming the key.
     pub fn validate(&self) -> Result<()> {
-        let positive = [
-            ("model.layers", self.layers),
-            ("model.width", self.width),
-            ("model.heads", self.heads),
-            ("model.kv_heads", self.kv_heads),
-            ("model.feed_forward.width", self.feed_forward_width()),
-            ("model.vocabulary", self.vocabulary),
+        let counts = [
+            ("model.layers", self.layers, LAYERS_MAX),
+            ("model.width", self.width, WIDTH_MAX),
+            ("model.heads", self.heads, WIDTH_MAX),
+            ("model.kv_heads", self.kv_heads, WIDTH_MAX),
+            ("model.feed_forward.width", self.feed_forward_width(), FEED_FORWARD_MAX),
+            ("model.vocabulary", self.vocabulary, VOCABULARY_MAX),
         ];
-        for (key, value) in positive {
+        for (key, value, most) in counts {
             if value == 0 {
                 return Err(Error::usage(format!("`{key}` must be at least 1")));
             }
+            at_most(key, value, most)?;
         }
         self.validate_heads()?;
+        self.rope.validate()?;
         let dropout = (0.0..1.0).contains(&self.dropout);
         if !dropout {
             return Err(Error::usage("`model.dropout` must lie in [0, 1)"));
         }
-        if self.norm_epsilon <= 0.0 || self.rope.theta <= 0.0 {
-            return Err(Error::usage(
-                "`model.norm_epsilon` and `model.rope.theta` must be positive",
-            ));
+        if self.norm_epsilon <= 0.0 {
+            return Err(Error::usage("`model.norm_epsilon` must be positive"));
         }
         Ok(())
     }

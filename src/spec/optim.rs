@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{BATCH_MAX, at_most};
 use crate::{Error, Result};
 
 /// The optimizer, a tagged choice so that others can join it.
@@ -86,7 +87,7 @@ impl OptimSpec {
         ];
         match checks.iter().find(|(holds, _)| !holds) {
             Some((_, message)) => Err(Error::usage(*message)),
-            None => Ok(()),
+            None => at_most("optim.batch_sequences", *batch_sequences, BATCH_MAX),
         }
     }
 }

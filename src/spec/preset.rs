@@ -96,6 +96,20 @@ pub fn ladder() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().filter(|preset| preset.kind == Family::Pocket).map(|preset| preset.name)
 }
 
+/// Whether a vocabulary is that of a preset which has its own: of the model's width, heads and
+/// inner width, however many blocks there are.
+#[must_use]
+pub fn fixes_vocabulary(model: &ModelSpec) -> bool {
+    let own = |preset: &&Preset| preset.kind != Family::Pocket;
+    PRESETS.iter().filter(own).map(|preset| preset.model(0)).any(|preset| {
+        let shape = |model: &ModelSpec| {
+            let inner = model.feed_forward_width();
+            [model.vocabulary, model.width, model.heads, model.kv_heads, inner]
+        };
+        shape(&preset) == shape(model)
+    })
+}
+
 impl Preset {
     /// The whole model; pocket sizes take the given vocabulary, the others have their own.
     #[must_use]
@@ -175,6 +189,14 @@ mod tests {
             assert!((1.6..2.6).contains(&ratio), "{sizes:?}");
         }
         assert!(sizes[0] < 0.03e6 && *sizes.last().unwrap() > 45e6, "{sizes:?}");
+    }
+
+    #[test]
+    fn only_presets_of_the_paper_fix_a_vocabulary() {
+        let model = |name: &str| find(name).unwrap().model(300);
+        assert!(!fixes_vocabulary(&model("pocket-25m")) && fixes_vocabulary(&model("150m4k")));
+        assert!(fixes_vocabulary(&ModelSpec { layers: 1, ..model("l8b") }));
+        assert!(!fixes_vocabulary(&ModelSpec { vocabulary: 130_000, ..model("l8b") }));
     }
 
     #[test]

@@ -123,6 +123,14 @@ pub fn named_corpus(request: &Request<'_>) -> Result<Option<CorpusId>> {
     Ok(named.and_then(|id| id.as_str()?.parse().ok()))
 }
 
+/// The keys that overrides set, a table as several.
+///
+/// # Errors
+/// If an override is none.
+pub fn set_keys(sets: &[String]) -> Result<Vec<String>> {
+    Ok(parse_sets(sets)?.into_keys().collect())
+}
+
 #[derive(Default)]
 struct Layers {
     leaves: Leaves,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{SEED_MAX, at_most};
 use super::data::DataSpec;
 use super::id::JobId;
 use super::model::ModelSpec;
@@ -90,6 +91,8 @@ impl TrainSpec {
         if self.evaluation.points == 0 {
             return Err(Error::usage("`evaluation.points` must be at least 1"));
         }
+        at_most("seeds.init", self.seeds.init, SEED_MAX)?;
+        at_most("seeds.order", self.seeds.order, SEED_MAX)?;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Which arithmetic the runs of a store have: chosen once per kind of machine, read by every worker.
+//! Which arithmetic the runs of a store have: chosen once per kind of machine, read by all workers.
 //!
 //! The file holds nothing that a record needs: a record names its own numerics class. Without the
 //! file the choice is made again, and may then be another one.

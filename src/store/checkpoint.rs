@@ -114,6 +114,14 @@ impl Checkpoints {
         metrics::misfit(&self.folder.join("metrics.jsonl"), &header.metrics())
     }
 
+    /// Removes all of them: what they hold cannot be trusted.
+    pub fn forget(&self) -> Result<()> {
+        for path in self.paths()?.into_iter().filter(|path| path.is_file()) {
+            fs::remove_file(&path).map_err(|cause| Error::io("remove", &path, &cause))?;
+        }
+        Ok(())
+    }
+
     /// Paths in ascending order of the step.
     fn paths(&self) -> Result<Vec<PathBuf>> {
         let io = |cause: std::io::Error| Error::io("list", &self.folder, &cause);

@@ -262,3 +262,26 @@ fn boot() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     boot.trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_guards_nothing_any_more_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LOCK);
+        let Lock::Mine(held) = lock(&path, true).unwrap() else { panic!("nobody else is here") };
+        assert!(matches!(lock(&path, true).unwrap(), Lock::Busy));
+        // Removed and made anew by another waiter, while this one was about to get it.
+        let late = File::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        drop(held);
+        assert!(late.try_lock().is_ok());
+        assert!(matches!(lock(&path, false).unwrap(), Lock::Gone));
+        assert!(matches!(lock(&path, true).unwrap(), Lock::Mine(_)));
+        // The whole folder is gone: its job has ended, and its record is there.
+        let gone = folder.path().join("gone").join(LOCK);
+        assert!(matches!(lock(&gone, true).unwrap(), Lock::Gone));
+    }
+}

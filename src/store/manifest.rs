@@ -1,7 +1,7 @@
 //! `manifest.json`: the BLAKE3 hash and length of every other file of a record.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use super::hashed::FileFacts;
@@ -31,9 +31,11 @@ pub(super) fn read_checked(record: &Path, name: &str) -> Result<Vec<u8>> {
     let io = |cause: std::io::Error| Error::io("read", &path, &cause);
     let damaged =
         || Error::data(format!("`{}` is damaged: its hash is not the manifest's", path.display()));
-    if fs::metadata(&path).map_err(io)?.len() != expected.bytes {
+    let mut file = regular::open_regular(&path).map_err(io)?;
+    if file.metadata().map_err(io)?.len() != expected.bytes {
         return Err(damaged());
     }
-    let content = regular::read(&path).map_err(io)?;
+    let mut content = Vec::new();
+    file.read_to_end(&mut content).map_err(io)?;
     if FileFacts::of(&content) == expected { Ok(content) } else { Err(damaged()) }
 }

@@ -23,6 +23,7 @@ mod draft;
 mod foreign;
 mod hashed;
 mod manifest;
+mod memory;
 mod metrics;
 mod names;
 mod open;
@@ -51,6 +52,7 @@ pub use foreign::{
     ForeignSource, Place,
 };
 pub use hashed::{FileFacts, HashedFile};
+pub use memory::Memory;
 pub use metrics::{MetricsLog, MetricsMark};
 pub use names::{Found, NamedModel, check_name};
 pub use reads::TestRead;

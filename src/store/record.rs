@@ -27,6 +27,11 @@ pub struct Record {
     /// What a training run has read, the budget's corpus first, then those of the mixture.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trained_on: Vec<TrainedOn>,
+    /// What the tokens of a training run mean: the hash of its corpus' `tokenizer.json`, or
+    /// `built-in` for the built-in language. None for corpora of bare tokens, and in records of
+    /// older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
     /// What somebody consented to, and what the job needed consent for.
     #[serde(default, skip_serializing_if = "Allowed::is_empty")]
     pub allowed: Allowed,
@@ -186,6 +191,16 @@ impl Record {
 }
 
 impl<P> Loss<P> {
+    /// The loss that stands for all of a record where only one is shown. Of an ensemble it is the
+    /// logit mean of all members, as in every table: probability means and controls stand beside it
+    /// in the record.
+    #[must_use]
+    pub fn headline(losses: &[Self]) -> Option<&Self> {
+        let members = |loss: &&Self| loss.name.strip_prefix("logits-")?.parse::<u32>().ok();
+        let means = losses.iter().filter(|loss| members(loss).is_some());
+        means.max_by_key(members).or(losses.last())
+    }
+
     /// The half-width of a symmetric interval in standard errors of the normal distribution is not
     /// given here: see `eval::statistics` for t intervals. This is the plain `a ± b` text.
     #[must_use]

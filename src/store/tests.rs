@@ -21,6 +21,7 @@ fn record(id: JobId) -> Record {
         kind: "ngram".to_owned(),
         outcome: Outcome::Finished,
         trained_on: Vec::new(),
+        tokenizer: None,
         allowed: crate::spec::Allowed::NONE,
         side_losses: Vec::new(),
         side_means: Vec::new(),

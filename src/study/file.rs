@@ -14,6 +14,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::decided::check_sets;
 use super::grid::Grid;
 use super::{ensemble, scale, tune};
 use crate::error::{quoted, suggest, toml_message};
@@ -54,6 +55,18 @@ impl Plan {
             Self::Tune(_) => "tune",
             Self::Scale(_) => "scale",
             Self::Ensemble(_) => "ensemble",
+        }
+    }
+
+    /// Refuses overrides of keys that the study decides.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub fn check_sets(&self, sets: &[String]) -> Result<()> {
+        match self {
+            Self::Tune(_) => check_sets(sets),
+            Self::Scale(_) => scale::check_sets(sets),
+            Self::Ensemble(_) => Ok(()),
         }
     }
 

@@ -8,7 +8,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::spec::bounds::at_most;
 use crate::{Error, Result};
+
+/// Points of a grid; the paper's has 336.
+const POINTS_MAX: u64 = 1 << 20;
 
 /// What is tuned.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,7 +144,8 @@ impl Grid {
                 )));
             }
         }
-        Ok(())
+        let points = Axis::ALL.into_iter().map(|axis| self.axis(axis).len() as u64);
+        at_most("the points of the grid", points.fold(1, u64::saturating_mul), POINTS_MAX)
     }
 
     /// The values of an axis.

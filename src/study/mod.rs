@@ -3,6 +3,7 @@
 
 pub mod best;
 mod cell;
+mod decided;
 pub mod ensemble;
 mod file;
 mod grid;
@@ -18,6 +19,7 @@ mod trial;
 pub mod tune;
 
 pub use cell::Cell;
+pub use decided::check_sets;
 pub use file::{Plan, StudyFile};
 pub use grid::{Axis, Grid, Point, Setting, Step};
 pub use members::MembersCurve;

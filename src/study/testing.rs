@@ -148,6 +148,7 @@ impl FormulaLab {
             side_means: Vec::new(),
             measured: Vec::new(),
             trained_on: Vec::new(),
+            tokenizer: None,
             allowed: crate::spec::Allowed::NONE,
             cost: self.cost(job),
             machine: Machine::here(1, "portable"),

@@ -19,7 +19,8 @@ use super::trial::{Difference, Score, Trial, asymptotes, differences};
 use crate::eval::statistics::Verdict;
 use crate::lab::Lab;
 use crate::laws;
-use crate::spec::{Job, JobId, Split};
+use crate::spec::bounds::{SEED_MAX, SEEDS_MAX, at_most};
+use crate::spec::{Job, JobId, Split, TrainSpec};
 use crate::store::{Outcome as RunOutcome, Record};
 use crate::{Error, Result};
 
@@ -173,6 +174,10 @@ impl Options {
                 return Err(Error::usage(format!("`{key}` must be at least 1")));
             }
         }
+        at_most("seeds", self.seeds, SEEDS_MAX)?;
+        at_most("certificate_seeds", self.certificate_seeds.unwrap_or(0), SEEDS_MAX)?;
+        at_most("members", self.members, super::ensemble::MEMBERS_MAX)?;
+        at_most("seed", self.seed, SEED_MAX)?;
         if self.certificate_seeds.is_some_and(|seeds| seeds < self.seeds) {
             return Err(Error::usage("`certificate_seeds` must not be smaller than `seeds`"));
         }
@@ -206,6 +211,14 @@ pub fn run(lab: &mut dyn Lab, cell: &Cell, options: &Options) -> Result<Outcome>
         Mode::Standard | Mode::Regularized => planner.single(),
         Mode::Ensemble => planner.ensemble(),
     }
+}
+
+/// Runs that the search may come to, one for each number of epochs: all that decides how requests
+/// are rounded and how much memory they take.
+#[must_use]
+pub fn possible_runs(cell: &Cell, options: &Options) -> Vec<TrainSpec> {
+    let at = |&epochs: &f64| cell.train(Setting { epochs, ..cell.setting() }, 0);
+    options.grid.epochs.iter().map(at).collect()
 }
 
 /// The guess for the members of an ensemble from a single model's optimum (mission R5).

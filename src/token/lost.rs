@@ -78,11 +78,13 @@ impl SeenLengths {
         let mut tokens: Vec<_> = sums.into_iter().collect();
         tokens.sort_by_key(|&(token, (_, count))| (Reverse(count), token));
         // Bytes that the tokens before have too few.
-        let mut owed = 0_i128;
+        let mut owed = 0_i64;
         for (token, (sum, count)) in tokens {
-            let wanted = (i128::from(sum) + owed).max(0) as u128 / u128::from(count);
-            let length = wanted.clamp(u128::from(sum / count), u128::from(sum.div_ceil(count)));
-            owed += i128::from(sum) - (length * u128::from(count)) as i128;
+            let (sum, count) = (sum as i64, count as i64);
+            let wanted = (sum + owed + count / 2).div_euclid(count);
+            // A rare token must not carry what a frequent one left, so each is off by two at most.
+            let length = wanted.clamp((sum / count - 1).max(0), sum / count + 2);
+            owed += sum - length * count;
             if let Some(old) = lengths.get_mut(token as usize) {
                 *old = u16::try_from(length).unwrap_or(u16::MAX);
             }
@@ -231,9 +233,9 @@ mod tests {
         (0..4).for_each(|n| seen[1].add(3, 1 + n / 3));
         let mut lengths = vec![9; 5];
         SeenLengths::improve(seen.iter(), &mut lengths);
-        assert_eq!((lengths[0], lengths[2], lengths[4]), (9, 4, 9));
+        assert_eq!((lengths[0], lengths[4]), (9, 9));
         let lengths = TokenBytes { lengths, exact: false };
         let told: u64 = seen.iter().map(|seen| seen.told(&lengths)).sum();
-        assert!(told.abs_diff(100 + 40 + 5) <= 20, "{told}: {lengths:?}");
+        assert!(told.abs_diff(100 + 40 + 5) <= 5, "{told}: {lengths:?}");
     }
 }

@@ -108,7 +108,7 @@ impl Tokenizer {
         };
         let drops = |rate: f32| rate > 0.0;
         if matches!(inner.get_model(), ModelWrapper::BPE(bpe) if bpe.dropout.is_some_and(drops)) {
-            return Err(invalid(&"it drops merges at random")
+            return Err(Error::data("not a usable tokenizer: it drops merges at random")
                 .hint("set `model.dropout` to null in a copy of the file"));
         }
         let added = inner.get_added_tokens_decoder();

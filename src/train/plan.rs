@@ -24,16 +24,20 @@ pub struct Plan {
     pub gradient_bytes: u64,
     /// Activations and scratch of all threads, in bytes.
     pub activation_bytes: u64,
+    /// What measuring held-out text takes beside that, in bytes: a sequence of activations for each
+    /// thread, and the rotation, which both need.
+    pub evaluation_bytes: u64,
     /// The finished weights on disk, in bytes.
     pub disk_bytes: u64,
 }
 
 impl Plan {
-    /// The plan of a run of `steps` steps on `threads` threads.
+    /// The plan of a run of `steps` steps on `threads` threads. Computing it takes no memory of the
+    /// run's size.
     #[must_use]
     pub fn new(spec: &TrainSpec, steps: u64, kernels: Kernels, threads: usize) -> Self {
         let sequence = spec.data.sequence_tokens;
-        let model = Model::new(&spec.model, sequence as usize, kernels);
+        let model = Model::outline(&spec.model, sequence as usize, kernels);
         let batch = spec.optim.batch_sequences();
         let lanes = model.lanes(batch as usize);
         let sequences = model.pass_sequences(batch as usize);
@@ -49,6 +53,8 @@ impl Plan {
             state_bytes: Weights::planned_bytes(&model) as u64 + 8 * parameters,
             gradient_bytes: 4 * parameters * lanes as u64,
             activation_bytes: workers * Lane::bytes(&model, sequences) as u64,
+            evaluation_bytes: (threads.saturating_mul(Lane::bytes(&model, 1)))
+                .saturating_add(model.rotation_bytes()) as u64,
             disk_bytes: 4 * parameters,
         }
     }
@@ -56,6 +62,7 @@ impl Plan {
     /// All memory in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.state_bytes + self.gradient_bytes + self.activation_bytes
+        let parts = [self.gradient_bytes, self.activation_bytes, self.evaluation_bytes];
+        parts.into_iter().fold(self.state_bytes, u64::saturating_add)
     }
 }

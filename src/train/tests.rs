@@ -103,6 +103,23 @@ fn a_run_that_diverges_says_at_which_step() {
     assert_eq!(cohort.step().unwrap(), vec![None]);
 }
 
+/// The loss and the gradient are still those of good weights: only the weights tell.
+#[test]
+fn a_member_ends_with_the_update_that_breaks_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let mut spec = spec(&corpus.facts(), &["optim.schedule.warmup_share=0"]);
+    let crate::spec::OptimSpec::Adamw { lr, .. } = &mut spec.optim;
+    *lr = 1e39;
+    let pool = Pool::new(1);
+    let model = Model::new(&spec.model, 128, Kernels::new(Isa::detect(), Precision::F32));
+    let feed = Feed::new(&spec, |_| Ok(&corpus)).unwrap();
+    let mut cohort = Cohort::new(model, vec![(spec, feed)], &pool);
+    let result = cohort.step().unwrap()[0].unwrap();
+    assert!(result.loss_nats.is_finite() && result.gradient_norm.is_finite());
+    assert_eq!((cohort.diverged(0), cohort.steps(0).0), (Some(0), 0));
+}
+
 #[test]
 fn a_mixture_keeps_the_budget_and_lengthens_the_run() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::program::{failure, pocket_corpus, run, scarce};
+use crate::program::{failure, pocket_corpus, run, scarce, wait_until};
 
 /// A command that must fail with this code and say all of these.
 fn refuse(line: &str, code: i32, expected: &[&str]) {
@@ -105,9 +105,7 @@ fn a_corpus_that_is_cut_while_in_use() {
         .spawn()
         .unwrap();
     let work = store.join("work");
-    while fs::read_dir(&work).map_or(0, Iterator::count) == 0 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_until("a job", || fs::read_dir(&work).map_or(0, Iterator::count) > 0);
     let tokens = fs::OpenOptions::new().write(true).open(corpus.join("train.tokens")).unwrap();
     tokens.set_len(100).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -201,10 +199,10 @@ fn a_read_only_disk_is_said() {
 }
 
 /// A mounted tmpfs, unmounted when dropped.
-struct TinyDisk(tempfile::TempDir);
+pub(crate) struct TinyDisk(tempfile::TempDir);
 
 impl TinyDisk {
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let disk = Self(tempfile::tempdir().unwrap());
         disk.mount_with("size=400k").then_some(disk)
     }
@@ -222,7 +220,7 @@ impl TinyDisk {
             .is_ok_and(|status| status.success())
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 }

@@ -8,7 +8,7 @@ use crate::program::{answer, failure, pocket_corpus, run};
 use crate::report::check_in_browser;
 
 /// A corpus whose held-out splits are so small that reading them takes no time on any machine.
-fn small_corpus(folder: &Path) -> String {
+pub(crate) fn small_corpus(folder: &Path) -> String {
     const WORDS: [&str; 12] =
         ["snow", "falls", "on", "the", "quiet", "hill", "and", "a", "fox", "looks", "for", "mice"];
     let mut state = 1_u32;
@@ -62,6 +62,13 @@ fn the_best_model_gets_a_name_and_a_second_call_trains_nothing() {
     assert!(!members.is_empty());
     let runs = found["runs"].as_array().unwrap();
     assert!(runs.iter().any(|run| run["run"] == members[0]));
+    // All members share one setting, and the size has its reason.
+    let setting = |id: &str| &runs.iter().find(|run| run["run"] == id).unwrap()["setting"];
+    assert!(members.iter().all(|id| *setting(id) == found["setting"]), "{found}");
+    let size = found["size"].as_str().unwrap();
+    assert!(found["size_reason"].as_str().unwrap().contains(size), "{found}");
+    let epochs = found["setting"]["epochs"].as_f64().unwrap();
+    assert_eq!(found["data_limited"], epochs >= 1.0);
     let averages = found["averages_on_val"].as_array().unwrap();
     let lowest = averages[members.len() - 1]["nats"].as_f64().unwrap();
     assert!(averages.iter().all(|loss| loss["nats"].as_f64().unwrap() >= lowest));

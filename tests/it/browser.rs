@@ -9,9 +9,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::program::wait_until;
 
 /// How long an answer may take; starting on a busy machine takes seconds.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -125,11 +127,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub(crate) fn wait_for(&mut self, expression: &str) {
-        let start = Instant::now();
-        while self.evaluate(expression) != json!(true) {
-            assert!(start.elapsed() < PATIENCE, "never true: {expression}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until(expression, || self.evaluate(expression) == json!(true));
     }
 
     /// Opens a page in a window of this width, with its scripts on or off.

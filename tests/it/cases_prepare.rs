@@ -344,7 +344,7 @@ fn nulls_and_paths_that_end_early_are_documents_without_text() {
     let right = desk.prepare("@a.jsonl");
     desk.write("null.jsonl", format!("{{\"text\": null}}\n{}", lines(0..150)));
     let mut nested =
-        String::from("{\"raw\": null}\n{\"raw\": {\"content\": null}}\n{\"raw\": {}}\n");
+        String::from("{\"raw\": {\"content\": null}}\n{\"raw\": null}\n{\"raw\": {}}\n");
     for n in 0..150 {
         let _ = writeln!(nested, "{}", json!({ "id": n, "raw": { "content": paragraph(n) } }));
     }
@@ -357,7 +357,7 @@ fn nulls_and_paths_that_end_early_are_documents_without_text() {
         assert!(has_note(&read, "of them null or without the field"));
     }
     // A wrong name is an error in any case.
-    desk.refuse("@nested.jsonl --text-field raw.text", 3, &["nested.jsonl:2", "raw.content"]);
+    desk.refuse("@nested.jsonl --text-field raw.text", 3, &["nested.jsonl:1", "has raw.content"]);
     desk.refuse("@nested.jsonl", 3, &["nested.jsonl:1", "no field `text`", "has raw"]);
     desk.write("mixed.jsonl", flat(1) + "{\"body\": 1}\n");
     desk.refuse("@mixed.jsonl", 3, &["mixed.jsonl:2", "no field `text`"]);
@@ -461,7 +461,7 @@ fn text_without_spaces_has_a_default_vocabulary() {
         let train = &manifest["splits"]["train"];
         let (tokens, bytes) = (train["tokens"].as_u64().unwrap(), train["bytes"].as_u64().unwrap());
         // Merges are learned, and not one token for each byte.
-        assert!(tokens * 5 < bytes * 4, "{name}: {tokens} tokens of {bytes} bytes");
+        assert!(tokens * 20 < bytes * 19, "{name}: {tokens} tokens of {bytes} bytes");
     }
     // A text that repeats nothing has bytes only, and that is what it gets.
     let text: String = (0..120_u32)

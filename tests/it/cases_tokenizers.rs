@@ -205,10 +205,38 @@ fn a_little_loss_is_told() {
     assert!(has_note(&read, "the tokenizer loses 0.0"), "{read}");
     assert_eq!(read["manifest"]["allowed"], Value::Null);
     // Other spellings of the same character are none.
-    desk.write("c.jsonl", lines(0..150).replacen("Paragraph 7 ", "Paragraph e\u{301}7 ", 1));
+    let hangul = "\u{1112}\u{1161}\u{11ab}".repeat(20);
+    let other = format!("Paragraph e\u{301}{hangul} 7 ");
+    desk.write("c.jsonl", lines(0..150).replacen("Paragraph 7 ", &other, 1));
     write(&desk, "nfc.json", &own, |t| t["normalizer"] = json!({ "type": "NFC" }));
     let read = desk.prepare("@c.jsonl --tokenizer @nfc.json");
     assert_eq!(read["manifest"]["tokenizer"]["lost"], Value::Null, "{read}");
+}
+
+#[test]
+fn the_sign_for_a_space_tells_it() {
+    let (desk, _) = desk();
+    let mut vocabulary = serde_json::Map::new();
+    let signed = (0..150)
+        .flat_map(|n| paragraph(n).split(' ').map(|word| format!("▁{word}")).collect::<Vec<_>>());
+    for word in ["[UNK]".to_owned(), "[EOS]".to_owned()].into_iter().chain(signed) {
+        let id = vocabulary.len();
+        vocabulary.entry(word).or_insert(json!(id));
+    }
+    let model = json!({ "type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]" });
+    let metaspace = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always",
+                            "split": true });
+    let split = json!({ "type": "Sequence", "pretokenizers": [
+        { "type": "WhitespaceSplit" }, metaspace.clone()
+    ] });
+    for (name, pre_tokenizer) in [("metaspace.json", metaspace), ("t5.json", split)] {
+        write(&desk, name, &table(model.clone(), "Whitespace"), |t| {
+            t["pre_tokenizer"] = pre_tokenizer;
+        });
+        let read = desk.prepare(&format!("@a.jsonl --tokenizer @{name}"));
+        assert_eq!(read["manifest"]["tokenizer"]["lost"], Value::Null, "{name}: {read}");
+        assert!(has_note(&read, "add up to 100.0 % of the text"), "{name}: {read}");
+    }
 }
 
 #[test]

@@ -8,25 +8,14 @@ use scarce::model::{Table, from_safetensors};
 use scarce::spec::{Job, Part, Split};
 use scarce::store::{Checkpoints, Outcome, Store};
 
+use crate::program::copy_folder;
+
 /// A copy, because opening a store for work may write to it.
 fn sample(folder: &Path) -> PathBuf {
     let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/store-1");
     let copy = folder.join("store");
     copy_folder(&original, &copy);
     copy
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[test]

@@ -12,8 +12,26 @@ mod cases_prepare;
 /// Tokenizers of other programs.
 mod cases_tokenizers;
 
+/// Tables of losses that look right and are not, or the other way round.
+mod cases_fit;
+
+/// Runs of other programs that look right and are not, or the other way round.
+mod cases_tables;
+
 /// `scarce best`.
 mod best;
+
+/// Counts beyond all measure, and models that no memory holds.
+mod bounds;
+
+/// What needs consent.
+mod consents;
+
+/// Corpora that change while a job reads them or while they are written.
+mod cases_corpora;
+
+/// Stores that are damaged, shared, left behind or in the way.
+mod cases_stores;
 
 /// Ensembles over the subsets of their members.
 mod ensemble;

@@ -1,13 +1,11 @@
 //! A run on two corpora through the program: shares, resume, record, and what is refused (D5).
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::program::{answer, failure, pocket_corpus, scarce};
+use crate::program::{answer, failure, pocket_corpus, start, wait_until, working_files};
 
 /// Corpora `own` and `further` of one tokenizer, and a spec that mixes them.
 struct Desk {
@@ -67,13 +65,6 @@ impl Desk {
     }
 }
 
-/// Whether a run in this store has written a checkpoint.
-fn has_checkpoint(store: &Path) -> bool {
-    let runs = fs::read_dir(store.join("work")).into_iter().flatten().flatten();
-    let mut files = runs.flat_map(|run| fs::read_dir(run.path()).into_iter().flatten().flatten());
-    files.any(|file| file.path().extension().is_some_and(|extension| extension == "checkpoint"))
-}
-
 #[test]
 fn a_mixture_is_trained_continued_and_recorded() {
     let desk = Desk::new();
@@ -102,15 +93,11 @@ fn a_mixture_is_trained_continued_and_recorded() {
         assert!(shown.contains(&part), "{shown} lacks {part}");
     }
 
-    let mut child = scarce(desk.train("killed", "--threads 1 --checkpoint-every 0.01"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while !has_checkpoint(&desk.path("killed")) {
+    let mut child = start(desk.train("killed", "--threads 1 --checkpoint-every 0.01"));
+    wait_until("a checkpoint", || {
         assert!(child.try_wait().unwrap().is_none(), "it ended before its first checkpoint");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+        !working_files(&desk.path("killed"), "checkpoint").is_empty()
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!desk.path("killed/records").join(id).exists(), "it was killed on its way");

@@ -109,6 +109,8 @@ fn write_example(folder: &Path) -> std::path::PathBuf {
             name: "val, model".into(),
             text: "2.7157 ± 0.0088 nats/token".into(),
         }],
+        headline: None,
+        allowed: String::new(),
         cost: Cost::default(),
         machine: "a processor, 1 of 2 processors, avx512, linux-x86_64".into(),
         numerics_class: "cpu/f32/exact/1".into(),

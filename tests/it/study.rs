@@ -1,12 +1,10 @@
 //! `scarce tune`, `scale` and `report`.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::{answer, failure, pocket_corpus, run, scarce};
+use crate::program::{answer, failure, pocket_corpus, run, start, wait_until};
 use crate::report::check_in_browser;
 
 /// A study file in a folder.
@@ -77,15 +75,8 @@ fn a_search_proves_remembers_and_survives_a_kill() {
 
     // Another store: killed as soon as it has a record, then continued.
     let killed = folder.path().join("killed");
-    let mut child = scarce(command("tune", &file, &killed, "--json"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    while records(&killed).is_empty() && start.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let mut child = start(command("tune", &file, &killed, "--json"));
+    wait_until("a record", || !records(&killed).is_empty());
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(records(&killed).len() < records(&whole).len(), "it was killed in the middle");
@@ -96,6 +87,12 @@ fn a_search_proves_remembers_and_survives_a_kill() {
     let more = format!("--out {}", out.display());
     answer(command("report", &file, &whole, &more));
     check_in_browser(&out.join("report.html"));
+
+    // A line that a full disk has torn is said, and stops no report.
+    std::fs::write(whole.join("test-reads.jsonl"), "{\"corpus\": \"").unwrap();
+    let output = run(command("report", &file, &whole, &more));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.contains("1 line is torn"), "{errors}");
 }
 
 #[test]

@@ -6,12 +6,13 @@ mod text;
 use clap::Args;
 use serde_json::json;
 
-use super::options::{Places, PoolArgs, SpecSource, facts, read_text};
+use super::options::{Places, PoolArgs, SpecSource, ask, facts, memory_verdict, read_text};
 use super::print;
 use super::study::{tell, with_lab};
 use crate::Result;
 use crate::error::quoted_path;
-use crate::lab::{Corpora, Lab, planned_ensemble_bytes, planned_ledger_bytes, planned_steps};
+use crate::lab::{Corpora, Crowd, Demand, Lab, LocalOptions};
+use crate::lab::{ensemble_demand, planned_ensemble_bytes, planned_ledger_bytes, planned_steps};
 use crate::report::number;
 use crate::spec::{Job, Split, TrainSpec, resolve};
 use crate::store::Store;
@@ -129,13 +130,21 @@ impl EnsembleArgs {
 pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
     let corpora = arguments.places.open_corpora()?;
     let (base, options) = arguments.request(&corpora)?;
+    let existing = arguments.places.existing_store()?;
+    let jobs = ensemble::training_jobs(&base, &options);
+    ask(&jobs, (existing.as_ref(), &corpora), arguments.pool.options(jobs.len())?.allowed)?;
     if arguments.dry_run {
         return dry_run(arguments, &base, &options, &corpora);
     }
-    let store = Store::open(&arguments.places.store)?;
-    let jobs = ensemble::training_jobs(&base, &options);
     // Members first: with a core for each, no thread is left over.
     let pool = arguments.pool.options(jobs.len())?;
+    let (demand, crowd) = demand((&base, &options), &corpora, &pool)?;
+    let all = [jobs, ensemble::ensemble_jobs(&base, &options)].concat();
+    let known = |job: &Job| existing.as_ref().is_some_and(|store| store.has(job.id()));
+    if !all.iter().all(known) {
+        demand.check(None, crowd)?;
+    }
+    let store = Store::open(&arguments.places.store)?;
     let plan = |lab: &mut dyn Lab| ensemble::run(lab, &base, &options);
     let outcome = with_lab((&store, &corpora), pool, "ensemble", plan)?;
     let reads = store.test_reads(&mut |text| print::warning(&text))?;
@@ -155,6 +164,17 @@ pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// What the study needs of memory.
+fn demand(
+    (base, options): (&TrainSpec, &Options),
+    corpora: &Corpora,
+    pool: &LocalOptions,
+) -> Result<(Demand, Crowd)> {
+    let crowd = Crowd { workers: pool.workers, threads: pool.threads };
+    let members = options.members as usize;
+    Ok((ensemble_demand((base, members, options.split), corpora, crowd)?, crowd))
 }
 
 fn dry_run(
@@ -183,22 +203,26 @@ fn dry_run(
         * (tokens as f64 + passes as f64 * split_tokens as f64 / 3.0);
     let disk_bytes = needed as u64 * 4 * base.model.parameters()
         + (ensembles.len() - measured) as u64 * planned_ledger_bytes(members, split_tokens);
-    let threads = arguments.pool.options(needed)?.threads;
+    let pool = arguments.pool.options(needed)?;
     let memory_bytes =
-        planned_ensemble_bytes(base, store.as_ref(), members, threads, split_tokens)?;
+        planned_ensemble_bytes(base, store.as_ref(), members, pool.threads, split_tokens)?;
+    let (demand, crowd) = demand((base, options), corpora, &pool)?;
     if arguments.json {
         let ids = |jobs: &[Job]| jobs.iter().map(Job::id).collect::<Vec<_>>();
         print::json(&json!({
             "runs": jobs.len(), "known": jobs.len() - needed, "ensembles": ensembles.len(),
             "ensembles_known": measured, "tokens": tokens, "flops": flops,
             "disk_bytes": disk_bytes, "ensemble_memory_bytes": memory_bytes,
+            "memory_bytes": demand.together_bytes,
+            "available_memory_bytes": demand.most_bytes(), "fits": demand.fits(),
             "ids": ids(&jobs), "ensemble_ids": ids(&ensembles),
         }));
         return Ok(());
     }
     print::data(&format!(
         "{} training runs ({} known) and {} ensembles ({measured} known)\n\
-         {} tokens, {}, {} of disk; an ensemble takes {} of memory\n",
+         {} tokens, {}, {} of disk; an ensemble takes {} of memory\n\
+         with {} workers {} of memory at a time; {}\n",
         jobs.len(),
         jobs.len() - needed,
         ensembles.len(),
@@ -206,6 +230,9 @@ fn dry_run(
         number::prefixed(flops, "FLOP"),
         print::bytes(disk_bytes),
         print::bytes(memory_bytes),
+        crowd.workers,
+        print::bytes(demand.together_bytes),
+        memory_verdict(&demand, None, crowd),
     ));
     Ok(())
 }

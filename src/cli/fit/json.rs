@@ -2,15 +2,29 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Answered};
+use super::{Answer, Answered, robust, text};
 use crate::laws::{
     Candidate, Estimate, Fit, HeldOut, Interval, JointFit, Limit, Multiplier, NoLimit, Order,
-    Parameter, Scatter, SurfaceFit,
+    Parameter, Residuals, Scatter, SurfaceFit,
 };
 
 /// The line of a group.
 pub(super) fn line(answered: &Answered) -> Value {
-    let mut object = match &answered.answer {
+    let mut object = answer(&answered.answer);
+    if let Some(residuals) = text::residuals(&answered.answer) {
+        object.insert("residuals".to_owned(), of_residuals(residuals, answered));
+    }
+    for key in ["A", "alpha", "E", "intervals", "r2"] {
+        object.entry(key).or_insert(Value::Null);
+    }
+    object.insert("group".to_owned(), json!(answered.name));
+    object.insert("n".to_owned(), json!(answered.points));
+    object.insert("warnings".to_owned(), json!(answered.warnings()));
+    Value::Object(object)
+}
+
+fn answer(answer: &Answer) -> Map<String, Value> {
+    match answer {
         Answer::Line(fit, reached) => {
             let mut object = law(fit);
             if !reached.is_empty() {
@@ -21,15 +35,26 @@ pub(super) fn line(answered: &Answered) -> Value {
         }
         Answer::Surface(fit) => surface(fit),
         Answer::Joint(fit) => joint(fit),
+        Answer::Robust(fit, squares) => robust::json(fit, self::answer(squares)),
         Answer::Refused(..) => Map::new(),
-    };
-    for key in ["A", "alpha", "E", "intervals", "r2"] {
-        object.entry(key).or_insert(Value::Null);
     }
-    object.insert("group".to_owned(), json!(answered.name));
-    object.insert("n".to_owned(), json!(answered.points));
-    object.insert("warnings".to_owned(), json!(answered.warnings()));
-    Value::Object(object)
+}
+
+/// The largest residual with its line, and the tails.
+fn of_residuals(residuals: &Residuals, answered: &Answered) -> Value {
+    let line = |point: &usize| answered.lines.get(*point);
+    let far: Vec<_> = residuals.far_points.iter().filter_map(line).collect();
+    json!({
+        "largest": residuals.largest,
+        "largest_sd": residuals.deviations,
+        "largest_line": answered.lines.get(residuals.furthest),
+        "stands_out": residuals.stands_out,
+        "robust_sd": residuals.robust_deviation,
+        "beyond_4_robust_sd": residuals.far,
+        "far_lines": far,
+        "heavy_tails": residuals.heavy_tails,
+        "excess_kurtosis": residuals.excess_kurtosis,
+    })
 }
 
 fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {

@@ -1,6 +1,7 @@
 //! `scarce fit`: laws of any table of losses, with intervals.
 
 mod json;
+mod robust;
 mod sheet;
 mod text;
 
@@ -9,10 +10,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::print;
+use crate::error::quoted;
+use crate::exchange::{Decimal, Written, parse_delimiter};
 use crate::laws::{
-    Base, Cell, Curve, Family, Fit, JointFit, Multiplier, Noise, Options, Refusal, Sample, Shape,
-    SurfaceFit, Target, fit, fit_joint, fit_surface, multipliers,
+    Base, Cell, Curve, Family, Fit, JointFit, Multiplier, Noise, Options, Refusal, RobustFit,
+    Sample, Shape, SurfaceFit, Target, Warning, fit, fit_joint, fit_surface, multipliers,
 };
+use crate::spec::bounds::RESAMPLES_MAX;
 use crate::{Error, Result};
 use sheet::{Column, Sheet};
 
@@ -35,15 +39,27 @@ Laws and their columns:
                                             --n COL --k COL
 
 Fits are unweighted least squares with A, B, E >= 0. The interval behind a number is the profile
-likelihood's; `open` is an end that the data do not close. With --json each group is one line:
-{group, A, alpha, E, intervals, r2, n, warnings}, where an open end is null; chinchilla and repeat
-add B and beta, repeat adds r_star, joint adds both orders of the limits, --reach adds multipliers.
+likelihood's; `open` is an end that the data do not close. Points far off are told with their lines.
+--loss huber-log fits ln L by Huber's loss with delta 0.001 (Hoffmann et al. 2022, appendix D.2),
+which such points hardly pull, and prints the least squares beside it; its intervals are those of
+a bootstrap over residuals, because a profile of that objective is no likelihood.
+
+With --json each group is one line:
+{group, A, alpha, E, intervals, r2, n, residuals, warnings}, where an open end is null; chinchilla
+and repeat add B and beta, repeat adds r_star, joint adds both orders of the limits, --reach adds
+multipliers, --loss huber-log adds its name, delta and least_squares.
 Each group needs one more point than its law has parameters; groups with fewer are said and left
 out.")]
 pub(super) struct FitArgs {
-    /// Table of comma-separated values; its first line names the columns
+    /// Table of comma-separated values; its first line names the columns. `-` is standard input
     #[arg(value_name = "TABLE.csv")]
     table: PathBuf,
+    /// What separates the columns, if it is not certain: comma, semicolon, tab, pipe, a character
+    #[arg(long, value_name = "SEPARATOR")]
+    delimiter: Option<String>,
+    /// The mark before decimals, if it is not certain: point or comma
+    #[arg(long, value_name = "MARK")]
+    decimal: Option<String>,
     /// Column of the losses
     #[arg(long, value_name = "COL")]
     y: String,
@@ -68,6 +84,9 @@ pub(super) struct FitArgs {
     /// The law
     #[arg(long, value_enum, default_value = "power")]
     law: Law,
+    /// What is minimized
+    #[arg(long, value_enum, default_value = "least-squares")]
+    loss: Objective,
     /// Standard deviation of a loss, if it is known, for example over seeds; otherwise the scatter
     /// around the law is used
     #[arg(long, value_name = "SD")]
@@ -75,8 +94,9 @@ pub(super) struct FitArgs {
     /// Level of the intervals
     #[arg(long, default_value_t = 0.9)]
     level: f64,
-    /// Resamples of the bootstrap [default: 10000, for chinchilla and repeat 1000]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Resamples of the bootstrap [default: 10000; 1000 for several axes and for huber-log]
+    #[arg(long, value_name = "COUNT")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(RESAMPLES_MAX)))]
     resamples: Option<u32>,
     /// Also say how many times more x this loss would need (power and reciprocal)
     #[arg(long, value_name = "LOSS")]
@@ -104,9 +124,19 @@ pub(super) enum Law {
     Repeat,
 }
 
+/// What is minimized, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Objective {
+    /// The sum of squared errors of L
+    LeastSquares,
+    /// Huber's loss of the errors of ln L, which points far off hardly pull
+    HuberLog,
+}
+
 /// What was asked, checked.
 struct Question {
     law: Law,
+    robust: bool,
     options: Options,
     reach: Vec<f64>,
     base: Option<f64>,
@@ -128,6 +158,8 @@ enum Answer {
     Line(Box<Fit>, Vec<(f64, [Multiplier; 3])>),
     Surface(Box<SurfaceFit>),
     Joint(Box<JointFit>),
+    /// A law by Huber's loss, and the least squares beside it.
+    Robust(Box<RobustFit>, Box<Answer>),
     /// No law, and why; with a way out.
     Refused(String, Option<String>),
 }
@@ -136,23 +168,32 @@ enum Answer {
 struct Answered {
     name: Option<String>,
     points: usize,
+    /// The lines of the points, in the order of the fit.
+    lines: Vec<u64>,
     answer: Answer,
 }
 
 pub(super) fn run(arguments: &FitArgs) -> Result<()> {
     let question = Question::new(arguments)?;
-    let sheet = Sheet::read(&arguments.table)?;
+    let written = Written {
+        delimiter: arguments.delimiter.as_deref().map(parse_delimiter).transpose()?,
+        decimal: arguments.decimal.as_deref().map(Decimal::parse).transpose()?,
+    };
+    let sheet = Sheet::read(&arguments.table, written)?;
+    if !sheet.dialect().is_usual() {
+        print::note(&format!("{}: read as {}", sheet.name(), sheet.dialect()));
+    }
     let groups = question.groups(&sheet)?;
     let mut answers = Vec::new();
     for group in groups {
-        let answer = question.answer(&sheet, &group)?;
-        answers.push(Answered { name: group.name, points: group.rows.len(), answer });
+        let (answer, lines) = question.answer(&sheet, &group)?;
+        answers.push(Answered { name: group.name, points: group.rows.len(), lines, answer });
     }
     let lawless = answers.iter().all(|answered| matches!(answered.answer, Answer::Refused(..)));
     if let (true, Some(Answered { name, answer: Answer::Refused(why, hint), .. })) =
         (lawless, answers.first())
     {
-        let place = name.as_ref().map_or_else(String::new, |name| format!("group `{name}`: "));
+        let place = name.as_ref().map_or_else(String::new, |n| format!("group `{}`: ", quoted(n)));
         let error = Error::data(format!("{place}{why}")).within(sheet.name());
         return Err(match hint {
             Some(hint) => error.hint(hint),
@@ -167,7 +208,8 @@ pub(super) fn run(arguments: &FitArgs) -> Result<()> {
     }
     print::data(&text::page(&question, &answers));
     for answered in &answers {
-        let place = answered.name.as_ref().map_or_else(String::new, |n| format!("group `{n}`: "));
+        let name = answered.name.as_ref();
+        let place = name.map_or_else(String::new, |n| format!("group `{}`: ", quoted(n)));
         for warning in answered.warnings() {
             print::warning(&format!("{place}{warning}"));
         }
@@ -201,11 +243,54 @@ impl Law {
 impl Answered {
     /// What a reader must know, as sentences.
     fn warnings(&self) -> Vec<String> {
+        let told = |warnings: &[Warning]| warnings.iter().map(|w| self.told(w)).collect();
         match &self.answer {
-            Answer::Line(fit, _) => fit.warnings.iter().map(ToString::to_string).collect(),
-            Answer::Surface(fit) => fit.warnings.iter().map(ToString::to_string).collect(),
+            Answer::Line(fit, _) => told(&fit.warnings),
+            Answer::Surface(fit) => told(&fit.warnings),
             Answer::Joint(joint) => joint_warnings(joint),
+            Answer::Robust(fit, _) => self.robust_warnings(fit),
             Answer::Refused(why, _) => vec![why.clone()],
+        }
+    }
+
+    /// What a reader must know of a law by Huber's loss.
+    fn robust_warnings(&self, fit: &RobustFit) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if fit.residuals.heavy_tails {
+            let far = fit.residuals.far;
+            let lines = self.far_lines();
+            warnings
+                .push(format!("{far} points lie beyond 4 robust standard deviations ({lines})"));
+        }
+        if fit.points < 3 * fit.estimates.len() {
+            warnings.push(format!(
+                "{} points are few for a bootstrap of residuals: its intervals are rough",
+                fit.points
+            ));
+        }
+        warnings
+    }
+
+    /// "lines 3, 2, 5": those of the points far off, the furthest first.
+    fn far_lines(&self) -> String {
+        let Some(residuals) = text::residuals(&self.answer) else { return String::new() };
+        let line = |point: &usize| self.lines.get(*point).map(ToString::to_string);
+        let lines: Vec<String> = residuals.far_points.iter().filter_map(line).collect();
+        let more = if residuals.far > lines.len() { ", ..." } else { "" };
+        format!("lines {}{more}", lines.join(", "))
+    }
+
+    /// A warning with the line that it is about, and what can be done about it.
+    fn told(&self, warning: &Warning) -> String {
+        match warning {
+            Warning::FarOff { point, .. } => {
+                let line = self.lines.get(*point).copied().unwrap_or_default();
+                format!("line {line}: {warning}; see --loss huber-log")
+            }
+            Warning::HeavyTails { .. } => {
+                format!("{warning} ({}); see --loss huber-log", self.far_lines())
+            }
+            _ => warning.to_string(),
         }
     }
 }
@@ -221,6 +306,11 @@ fn joint_warnings(joint: &JointFit) -> Vec<String> {
                 let refused = limit.refused.iter();
                 let axis = order.axes()[1];
                 warnings.extend(refused.map(|(at, why)| format!("{name}: {axis} = {at}: {why}")));
+                for (at, stage) in &limit.stages {
+                    let far = |w: &&Warning| matches!(w, Warning::FarOff { .. });
+                    let far = stage.warnings.iter().filter(far);
+                    warnings.extend(far.map(|w| format!("{name}: {axis} = {at}: {w}")));
+                }
                 warnings.extend(limit.law.warnings.iter().map(|w| format!("{name}: {w}")));
             }
         }
@@ -267,12 +357,18 @@ impl Question {
         if !arguments.reach.is_empty() && !one_axis {
             return Err(Error::usage("--reach is for the laws power and reciprocal"));
         }
+        let robust = arguments.loss == Objective::HuberLog;
+        if robust && (law == Law::Joint || !arguments.reach.is_empty()) {
+            return Err(Error::usage("--loss huber-log is for laws of one stage, without --reach")
+                .hint("power, reciprocal, chinchilla and repeat have it"));
+        }
         let finite = arguments.reach.iter().chain(&arguments.base).all(|loss| loss.is_finite());
         if !finite {
             return Err(Error::usage("--reach and --base are finite losses"));
         }
         Ok(Self {
             law,
+            robust,
             options: options(arguments)?,
             reach: arguments.reach.clone(),
             base: arguments.base,
@@ -300,8 +396,8 @@ impl Question {
         Ok(groups)
     }
 
-    /// Fits a group.
-    fn answer(&self, sheet: &Sheet, group: &Group) -> Result<Answer> {
+    /// Fits a group; with the lines of its points in the order of the fit.
+    fn answer(&self, sheet: &Sheet, group: &Group) -> Result<(Answer, Vec<u64>)> {
         let axes = self.axes.iter().map(|(letter, name)| Ok((*letter, sheet.column(name)?)));
         let axes = axes.collect::<Result<Vec<(&str, Column)>>>()?;
         let y = sheet.column(&self.y)?;
@@ -313,12 +409,29 @@ impl Question {
         if matches!(self.law, Law::Power | Law::Reciprocal | Law::Joint) {
             self.refuse_duplicates(sheet, group, &points)?;
         }
+        let mut order: Vec<usize> = (0..points.len()).collect();
+        if matches!(self.law, Law::Power | Law::Reciprocal) {
+            order.sort_by(|&i, &j| points[i].0[0].total_cmp(&points[j].0[0]));
+        }
+        let lines = order.iter().map(|&index| sheet.rows()[group.rows[index]].0).collect();
+        Ok((self.law_of(sheet, &axes, &points)?, lines))
+    }
+
+    /// The law of some points.
+    fn law_of(
+        &self,
+        sheet: &Sheet,
+        axes: &[(&str, Column)],
+        points: &[(Vec<f64>, f64)],
+    ) -> Result<Answer> {
         let place = |letter: &str| axes.iter().position(|(known, _)| *known == letter);
         let axis = |x: &[f64], letter: &str| place(letter).map(|index| x[index]);
         Ok(match self.law {
             Law::Power | Law::Reciprocal => {
                 let points: Vec<_> = points.iter().map(|(x, y)| (x[0], *y)).collect();
-                self.line(&Curve::new(&points).map_err(|error| error.within(sheet.name()))?)
+                let curve = Curve::new(&points).map_err(|error| error.within(sheet.name()))?;
+                let squares = self.line(&curve);
+                if self.robust { robust::line(squares, &curve, self) } else { squares }
             }
             Law::Joint => {
                 let cell = |(x, loss): &(Vec<f64>, f64)| Cell {
@@ -346,15 +459,11 @@ impl Question {
                 };
                 let samples: Vec<Sample> = points.iter().map(sample).collect();
                 let shape = if self.law == Law::Repeat { Shape::Repeat } else { Shape::Chinchilla };
-                match fit_surface(&samples, shape, &self.options) {
+                let squares = match fit_surface(&samples, shape, &self.options) {
                     Ok(fit) => Answer::Surface(Box::new(fit)),
-                    Err(error) => {
-                        let hint = error.hint_text().map(str::to_owned);
-                        let text = error.to_string();
-                        let why = text.lines().next().unwrap_or_default().to_owned();
-                        Answer::Refused(why, hint)
-                    }
-                }
+                    Err(error) => robust::refused(&error),
+                };
+                if self.robust { robust::surface(squares, &samples, shape, self) } else { squares }
             }
         })
     }
@@ -392,9 +501,10 @@ impl Question {
                 continue;
             };
             let line = |index: usize| sheet.rows()[group.rows[index]].0;
-            let axes = self.axes.iter().zip(x).map(|((_, name), x)| format!("{name} = {x}"));
-            let within =
-                group.name.as_ref().map_or_else(String::new, |n| format!(" in group `{n}`"));
+            let axes =
+                self.axes.iter().zip(x).map(|((_, name), x)| format!("{} = {x}", quoted(name)));
+            let within = group.name.as_ref();
+            let within = within.map_or_else(String::new, |n| format!(" in group `{}`", quoted(n)));
             let text = format!(
                 "{} stands twice{within}, first in line {}",
                 axes.collect::<Vec<_>>().join(" and "),
@@ -425,6 +535,10 @@ fn options(arguments: &FitArgs) -> Result<Options> {
         return Err(Error::usage(text).hint("write 0.9 for 90 %"));
     }
     let (family, resamples) = match arguments.law {
+        Law::Power if arguments.loss == Objective::HuberLog => (Family::Power, SURFACE_RESAMPLES),
+        Law::Reciprocal if arguments.loss == Objective::HuberLog => {
+            (Family::Reciprocal, SURFACE_RESAMPLES)
+        }
         Law::Reciprocal => (Family::Reciprocal, RESAMPLES),
         Law::Power => (Family::Power, RESAMPLES),
         Law::Joint => (Family::Power, SURFACE_RESAMPLES),

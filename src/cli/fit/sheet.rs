@@ -1,15 +1,22 @@
-//! A comma-separated table with named columns, whose every complaint names file and line.
+//! A table of text with named columns, whose every complaint names file and line.
 
+use std::io::Read;
 use std::path::Path;
 
-use crate::error::suggest;
+use crate::error::{quoted, quoted_path, suggest};
+use crate::exchange::{Dialect, SAMPLE, Written, listed};
 use crate::laws::LOSS_MAX;
 use crate::{Error, Result};
+
+/// What may help where text has another encoding.
+const ENCODING_HINT: &str =
+    "if a spreadsheet wrote it: iconv -f WINDOWS-1252 -t UTF-8 FILE > table.csv";
 
 /// A table of texts.
 #[derive(Debug)]
 pub(super) struct Sheet {
     name: String,
+    dialect: Dialect,
     heading: Vec<String>,
     /// Each row with its line in the file, counted from 1.
     rows: Vec<(u64, Vec<String>)>,
@@ -21,27 +28,38 @@ pub(super) struct Column(usize);
 
 impl Sheet {
     /// Reads a table: a heading and at least one row, fields possibly quoted, blank lines skipped.
-    pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|cause| Error::io("read", path, &cause))?;
-        Self::parse(path.display().to_string(), &bytes)
+    /// `-` is standard input.
+    pub(super) fn read(path: &Path, written: Written) -> Result<Self> {
+        let mut bytes = Vec::new();
+        if path.as_os_str() == "-" {
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            read.map_err(|cause| Error::data(format!("failed to read standard input: {cause}")))?;
+            return Self::parse("standard input".to_owned(), &bytes, written);
+        }
+        bytes = std::fs::read(path).map_err(|cause| Error::io("read", path, &cause))?;
+        Self::parse(quoted_path(path), &bytes, written)
     }
 
-    fn parse(name: String, bytes: &[u8]) -> Result<Self> {
-        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    fn parse(name: String, bytes: &[u8], written: Written) -> Result<Self> {
+        let sample = &bytes[..bytes.len().min(SAMPLE)];
+        let dialect = Dialect::of(sample, sample.len() == bytes.len(), written)
+            .map_err(|error| error.within(&name))?;
+        let bytes = &bytes[dialect.start..];
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .trim(csv::Trim::All)
+            .delimiter(dialect.delimiter)
             .from_reader(bytes);
-        let mut sheet = Self { name, heading: Vec::new(), rows: Vec::new() };
-        let mut lines = Lines { bytes, counted: 0, line: 1 };
+        let mut sheet = Self { name, dialect, heading: Vec::new(), rows: Vec::new() };
+        let mut lines = Lines { bytes, counted: 0, line: 1 + dialect.lines };
         let mut record = csv::ByteRecord::new();
         while reader.read_byte_record(&mut record).map_err(|cause| sheet.damaged(&cause))? {
             let start = record.position().map_or(0, csv::Position::byte);
             let line = lines.at(start as usize);
             let text = |field: &[u8]| {
                 let text = std::str::from_utf8(field).map(str::to_owned);
-                text.map_err(|_| sheet.error(line, "the text is not UTF-8"))
+                text.map_err(|_| sheet.error(line, "the text is not UTF-8").hint(ENCODING_HINT))
             };
             let fields = record.iter().map(text).collect::<Result<Vec<String>>>()?;
             if sheet.heading.is_empty() {
@@ -51,7 +69,7 @@ impl Sheet {
             let (found, expected) = (fields.len(), sheet.heading.len());
             if found != expected {
                 let what = format!("{found} fields, but the heading has {expected}");
-                return Err(sheet.error(line, &what).hint("quote fields that hold a comma"));
+                return Err(sheet.error(line, &what).hint(dialect.quoting_hint()));
             }
             sheet.rows.push((line, fields));
         }
@@ -69,6 +87,11 @@ impl Sheet {
     /// Name of the file, as it was given.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How the table is written.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Line and fields of each row.
@@ -91,10 +114,11 @@ impl Sheet {
         match (found.next(), found.next()) {
             (Some((index, _)), None) => Ok(Column(index)),
             (Some(_), Some(_)) => {
+                let name = quoted(name);
                 Err(self.error(1, &format!("the column `{name}` stands in the heading twice")))
             }
             (None, _) => {
-                let error = self.error(1, &format!("there is no column `{name}`"));
+                let error = self.error(1, &format!("there is no column `{}`", quoted(name)));
                 Err(error.hint(self.columns_hint(name)))
             }
         }
@@ -103,14 +127,15 @@ impl Sheet {
     /// What to write instead of a column that does not exist.
     fn columns_hint(&self, name: &str) -> String {
         if let [only] = &self.heading[..]
-            && let Some(separator) = [';', '\t'].into_iter().find(|s| only.contains(*s))
+            && only.split_whitespace().nth(1).is_some()
         {
-            return format!("the table looks separated by {separator:?}; commas are read");
+            return "the table looks separated by spaces: tr -s ' ' ',' < TABLE | scarce fit -"
+                .to_owned();
         }
         let columns = || self.heading.iter().map(String::as_str);
-        let listed = columns().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
+        let listed = listed(columns());
         match suggest(name, columns()) {
-            Some(near) => format!("{near} The columns are {listed}"),
+            Some(near) => format!("{} The columns are {listed}", quoted(&near)),
             None => format!("the columns are {listed}"),
         }
     }
@@ -123,20 +148,26 @@ impl Sheet {
     /// The number of a column in a row: finite.
     pub(super) fn number(&self, row: usize, column: Column) -> Result<f64> {
         let (line, text) = (self.rows[row].0, self.text(row, column));
-        let name = &self.heading[column.0];
+        let name = quoted(&self.heading[column.0]);
         if text.is_empty() {
             let error = self.error(line, &format!("the column `{name}` is empty"));
             return Err(error.hint("leave rows without a value out of the table"));
         }
-        let Ok(value) = text.parse::<f64>() else {
-            let error = self.error(line, &format!("`{text}` in column `{name}` is not a number"));
+        let with_point = self.dialect.with_point(text);
+        let Ok(value) = with_point.as_deref().unwrap_or(text).parse::<f64>() else {
+            let what = format!("`{}` in column `{name}` is not a number", quoted(text));
+            let error = self.error(line, &what);
             return Err(match text.contains(',') {
-                true => error.hint("write decimals with a point and thousands without a mark"),
+                true => error.hint(
+                    "write thousands without a mark; decimals with a comma are read with \
+                     --decimal comma",
+                ),
                 false => error,
             });
         };
         if !value.is_finite() {
-            let error = self.error(line, &format!("`{text}` in column `{name}` is not finite"));
+            let what = format!("`{}` in column `{name}` is not finite", quoted(text));
+            let error = self.error(line, &what);
             return Err(error.hint("leave runs that diverged out of the table"));
         }
         Ok(value)
@@ -148,7 +179,8 @@ impl Sheet {
         if (0.0..=LOSS_MAX).contains(&value) {
             return Ok(value);
         }
-        let (name, text) = (&self.heading[column.0], self.text(row, column));
+        let name = quoted(&self.heading[column.0]);
+        let text = quoted(self.text(row, column));
         let error = self.error(self.rows[row].0, &format!("{text} in column `{name}` is no loss"));
         Err(error.hint("losses are not negative, and neither are their asymptotes"))
     }
@@ -159,7 +191,8 @@ impl Sheet {
         if value > 0.0 {
             return Ok(value);
         }
-        let (name, text) = (&self.heading[column.0], self.text(row, column));
+        let name = quoted(&self.heading[column.0]);
+        let text = quoted(self.text(row, column));
         let error =
             self.error(self.rows[row].0, &format!("{text} in column `{name}` is not positive"));
         Err(error.hint("laws are of positive numbers: leave such rows out"))
@@ -192,7 +225,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &[u8]) -> Result<Sheet> {
-        Sheet::parse("t.csv".to_owned(), text)
+        Sheet::parse("t.csv".to_owned(), text, Written::default())
     }
 
     #[test]
@@ -228,11 +261,11 @@ mod tests {
         refuse(b"x,loss\n", "t.csv: the table has a heading but no rows");
         refuse(b"x,los\n1,2\n", "t.csv:1: there is no column `loss`\nhint: did you mean `los`?");
         refuse(b"a,b\n1,2\n", "hint: the columns are `a`, `b`");
-        refuse(b"x;loss\n1;2\n", "hint: the table looks separated by ';'");
+        refuse(b"x loss\n1 2\n", "hint: the table looks separated by spaces");
         refuse(b"loss,loss\n1,2\n", "t.csv:1: the column `loss` stands in the heading twice");
         refuse(b"x,loss\n1,2\n2,2,3\n", "t.csv:3: 3 fields, but the heading has 2");
         refuse(b"x,loss\r\n1,2\r\n\r\n2,abc\r\n", "t.csv:4: `abc` in column `loss`");
-        refuse(b"x,loss\n1,\"3,5\"\n", "hint: write decimals with a point");
+        refuse(b"x,loss\n1,\"3,5\"\n", "decimals with a comma are read with --decimal comma");
         refuse(b"x,loss\n1,\n", "t.csv:2: the column `loss` is empty");
         refuse(b"x,loss\n1,nan\n", "t.csv:2: `nan` in column `loss` is not finite");
         refuse(b"x,loss\n1,-inf\n", "is not finite");

@@ -1,8 +1,8 @@
 //! Laws as aligned tables for the terminal. No asymptote stands there without its interval.
 
-use super::{Answer, Answered, Law, Question, json};
-use crate::laws::{Fit, JointFit, Noise, SurfaceFit, digits};
-use crate::report::number::MISSING;
+use super::{Answer, Answered, Law, Question, json, robust};
+use crate::laws::{Fit, HUBER_DELTA, JointFit, Noise, Residuals, SurfaceFit, digits};
+use crate::report::number::{MISSING, signed};
 use crate::report::study::{held_out, left_out, shapes, times};
 use crate::report::table::{Align, Table};
 
@@ -10,13 +10,15 @@ use crate::report::table::{Align, Table};
 pub(super) fn page(question: &Question, answers: &[Answered]) -> String {
     let mut page = heading(question);
     let tables = match question.law {
+        _ if question.robust => vec![robust::parameters(question, answers)],
         Law::Power | Law::Reciprocal => {
             vec![lines(question, answers), doubts(question, answers), reached(answers)]
         }
         Law::Chinchilla | Law::Repeat => vec![surfaces(question, answers), quality(answers)],
         Law::Joint => vec![limits(question, answers), stages(question, answers)],
     };
-    for table in tables.into_iter().filter(|table| !table.rows().is_empty()) {
+    let tables = tables.into_iter().chain([furthest(question, answers)]);
+    for table in tables.filter(|table| !table.rows().is_empty()) {
         page.push('\n');
         page += &table.to_text();
     }
@@ -52,14 +54,64 @@ fn heading(question: &Question) -> String {
         _ => "noise from the scatter around the law".to_owned(),
     };
     let level = 100.0 * question.options.level;
+    if question.robust {
+        let noise = match question.options.noise {
+            Noise::Known { .. } => noise,
+            _ => "residuals redrawn".to_owned(),
+        };
+        return format!(
+            "{} = {law}\nHuber's loss of ln L, delta {HUBER_DELTA} (Hoffmann et al. 2022, D.2); in \
+             brackets {level} % bootstrap\nintervals ({noise}): a profile of this objective is no \
+             likelihood\n",
+            question.y
+        );
+    }
     format!(
         "{} = {law}\nleast squares; {noise}; in brackets {level} % profile-likelihood intervals\n",
         question.y
     )
 }
 
-fn title(answered: &Answered) -> String {
+pub(super) fn title(answered: &Answered) -> String {
     answered.name.clone().unwrap_or_else(|| "all rows".to_owned())
+}
+
+/// The residuals of an answer; a joint law has those of its stages only.
+pub(super) fn residuals(answer: &Answer) -> Option<&Residuals> {
+    match answer {
+        Answer::Line(fit, _) => Some(&fit.residuals),
+        Answer::Surface(fit) => Some(&fit.residuals),
+        Answer::Robust(fit, _) => Some(&fit.residuals),
+        Answer::Joint(_) | Answer::Refused(..) => None,
+    }
+}
+
+/// The points furthest off, and how many are far off.
+fn furthest(question: &Question, answers: &[Answered]) -> Table {
+    let deviations = if question.robust { "in robust sd" } else { "in sd" };
+    let mut table = Table::new(&[
+        (question.group.as_deref().unwrap_or("group"), Align::Left),
+        ("largest residual", Align::Right),
+        (deviations, Align::Right),
+        ("line", Align::Right),
+        ("beyond 4 robust sd", Align::Right),
+        ("robust sd", Align::Right),
+        ("excess kurtosis", Align::Right),
+    ]);
+    for answered in answers {
+        let Some(found) = residuals(&answered.answer) else { continue };
+        let line = answered.lines.get(found.furthest).copied().unwrap_or_default();
+        table.push([
+            title(answered),
+            signed(found.largest),
+            format!("{:.1}", found.deviations),
+            line.to_string(),
+            format!("{} of {}", found.far, answered.points),
+            digits(found.robust_deviation),
+            format!("{:+.1}", found.excess_kurtosis),
+        ]);
+    }
+    table
 }
 
 /// The fits of one axis among the answers.

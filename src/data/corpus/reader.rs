@@ -158,6 +158,14 @@ impl Corpus {
         Tokenizer::from_json(&json).map(Some).map_err(|error| error.within(file.path().display()))
     }
 
+    /// What its tokens mean: the hash of its `tokenizer.json`, or a word for the built-in language.
+    /// None for corpora of bare tokens.
+    #[must_use]
+    pub fn tokenizer_hash(&self) -> Option<String> {
+        let file = self.manifest.files.get(TOKENIZER_FILE).map(|facts| facts.blake3.clone());
+        file.or_else(|| self.manifest.synthetic.as_ref().map(|_| "built-in".to_owned()))
+    }
+
     /// Whether a token means the same in both, as far as they tell: vocabulary and separator are
     /// equal, and so are the tokenizers, where both have one.
     #[must_use]

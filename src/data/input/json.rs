@@ -335,6 +335,9 @@ impl<'de> JsonVisitor<'de> for Field<'_> {
                 whole = Some(map.next_value_seed(Text)?);
             } else if let Some(rest) = rest {
                 nested = Some(match map.next_value_seed(Nested(Field(rest)))? {
+                    Found::Missing(inner) if inner.is_empty() => {
+                        Found::Missing(vec![key.into_owned()])
+                    }
                     Found::Missing(inner) => {
                         Found::Missing(inner.iter().map(|name| format!("{key}.{name}")).collect())
                     }
@@ -379,7 +382,7 @@ impl<'de> JsonVisitor<'de> for Nested<'_> {
     }
 
     fn visit_none<E>(self) -> std::result::Result<Found, E> {
-        Ok(Found::Null)
+        Ok(Found::Missing(Vec::new()))
     }
 
     fn visit_some<D: Deserializer<'de>>(self, json: D) -> std::result::Result<Found, D::Error> {
@@ -442,7 +445,8 @@ mod tests {
     fn null_and_missing_texts_are_told_from_errors() {
         for (line, path, found) in [
             (r#"{"text": null}"#, "text", Found::Null),
-            (r#"{"raw": null}"#, "raw.content", Found::Null),
+            (r#"{"raw": null}"#, "raw.content", Found::Missing(vec!["raw".to_owned()])),
+            (r#"{"raw": {}}"#, "raw.content", Found::Missing(vec!["raw".to_owned()])),
             (r#"{"raw": {"content": null}}"#, "raw.content", Found::Null),
             ("{}", "text", Found::Missing(Vec::new())),
             (r#"{"raw": {"id": 1}, "z": 2}"#, "raw.content", {

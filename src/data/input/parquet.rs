@@ -13,6 +13,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::files::InputFile;
+use super::pages::Pages;
 use super::stream::Observer;
 use super::text::decode_whole;
 use super::{ReadCounts, Reading, Visitor, whole_document};
@@ -35,7 +36,7 @@ pub(super) fn visit(
 ) -> Result<ControlFlow<()>> {
     let file =
         File::open(&input.path).map_err(|cause| Error::data(format!("failed to open: {cause}")))?;
-    let reader = fenced(|| SerializedFileReader::new(file))?;
+    let reader = fenced(|| SerializedFileReader::new(Pages::new(file)))?;
     let column = text_column(&reader, &reading.text_field)?;
     check_packing(&reader, column)?;
     let groups = reader.num_row_groups();
@@ -58,7 +59,7 @@ pub(super) fn visit(
 }
 
 /// The index of the column of texts.
-fn text_column(reader: &SerializedFileReader<File>, name: &str) -> Result<usize> {
+fn text_column(reader: &SerializedFileReader<Pages>, name: &str) -> Result<usize> {
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
     let columns = schema.columns();
     let is_text = |index: usize| {
@@ -87,7 +88,7 @@ fn text_column(reader: &SerializedFileReader<File>, name: &str) -> Result<usize>
 }
 
 /// An error if the column is packed in a way that the crate was built without.
-fn check_packing(reader: &SerializedFileReader<File>, column: usize) -> Result<()> {
+fn check_packing(reader: &SerializedFileReader<Pages>, column: usize) -> Result<()> {
     let groups = reader.metadata().row_groups().iter();
     let packings = groups.filter_map(|group| group.columns().get(column)).map(|c| c.compression());
     for packing in packings {
@@ -105,13 +106,16 @@ fn check_packing(reader: &SerializedFileReader<File>, column: usize) -> Result<(
     Ok(())
 }
 
+/// Takes the text of a row, or that there is none.
+type Sink<'a> = dyn FnMut(Option<&[u8]>) -> Result<ControlFlow<()>> + 'a;
+
 /// Passes the texts of one row group on; `row` counts the rows of the file.
 fn visit_group(
-    reader: &SerializedFileReader<File>,
+    reader: &SerializedFileReader<Pages>,
     group: usize,
     column: usize,
     row: &mut u64,
-    sink: &mut dyn FnMut(Option<&[u8]>) -> Result<ControlFlow<()>>,
+    sink: &mut Sink<'_>,
 ) -> Result<ControlFlow<()>> {
     let row_group = fenced(|| reader.get_row_group(group))?;
     let column_reader = fenced(|| row_group.get_column_reader(column))?;

@@ -26,8 +26,8 @@ impl Observer for () {
     }
 }
 
-/// The largest window of zstd's format with `--long`: 2^31 bytes. The decoder keeps that much of the
-/// text in memory, but touches only as much of it as there is text.
+/// The largest window of zstd's format with `--long`: 2^31 bytes. The decoder keeps that much of
+/// the text in memory, but touches only as much of it as there is text.
 const ZSTD_WINDOW_LOG_MAX: u32 = 31;
 
 /// Windows up to 2^30 bytes are read to their end; larger ones only as far as this.
@@ -83,12 +83,15 @@ fn check_start(packing: Packing, start: &[u8]) -> Result<()> {
             Err(Error::data("the file is packed by gzip")
                 .hint("rename it so that it ends in `.gz`"))
         }
-        (Packing::Gzip | Packing::Zstd, None) if starts_like_text(start) => {
-            Err(Error::data("the file is not packed, and its name says that it is")
-                .hint("rename it without `.gz` or `.zst`"))
-        }
+        (Packing::Gzip, None) if starts_like_text(start) => Err(not_packed("gzip", ".gz")),
+        (Packing::Zstd, None) if starts_like_text(start) => Err(not_packed("zstd", ".zst")),
         _ => Ok(()),
     }
+}
+
+fn not_packed(name: &str, ending: &str) -> Error {
+    Error::data(format!("the {name} stream is damaged: the file is not packed at all"))
+        .hint(format!("download it again, or rename it without `{ending}`"))
 }
 
 fn starts_like_text(start: &[u8]) -> bool {

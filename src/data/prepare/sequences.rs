@@ -71,7 +71,7 @@ fn held_out(tokens: u64, split: SequenceSplit) -> Result<(BTreeSet<u64>, BTreeSe
     let length = u64::from(split.sequence_tokens);
     let sequences = tokens.checked_div(length).unwrap_or(0);
     let each = split.held_out_sequences;
-    if each == 0 || sequences <= 2 * each {
+    if each == 0 || sequences <= each.saturating_mul(2) {
         return Err(Error::usage(format!(
             "{tokens} tokens make {sequences} sequences of {length}: {each} for each held-out \
              split leave no training text"

@@ -76,8 +76,8 @@ fn all_who_ask_at_once_get_one_answer() {
     let (start, measured) = (Barrier::new(8), AtomicU32::new(0));
     let ask = |index: usize| {
         start.wait();
-        // Each would choose otherwise than its neighbor.
-        let rates = [100.0, if index % 2 == 0 { 50.0 } else { 200.0 }];
+        // Half of them would choose otherwise than the other half.
+        let rates = [100.0, if index < 4 { 50.0 } else { 200.0 }];
         let measure = |_: &Here| {
             measured.fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(std::time::Duration::from_millis(20));

@@ -38,7 +38,8 @@ pub(super) fn write(page: &Page) -> String {
     if !page.headline.is_empty() {
         paragraph(&mut body, "headline", &page.headline);
     }
-    for note in page.notes.iter().cloned().chain(provenance::mixed_classes(page)) {
+    let remarks = provenance::mixed_classes(page).into_iter().chain(provenance::consents(page));
+    for note in page.notes.iter().cloned().chain(remarks) {
         paragraph(&mut body, "note", &note);
     }
     write_contents(&mut body, page);

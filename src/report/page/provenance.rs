@@ -37,6 +37,25 @@ pub(super) fn mixed_classes(page: &Page) -> Vec<String> {
         .collect()
 }
 
+/// A remark on records whose results differ from what their requests seem to say.
+pub(super) fn consents(page: &Page) -> Option<String> {
+    let allowed: Vec<&str> = page.sources.iter().map(|source| &*source.allowed).collect();
+    let count = allowed.iter().filter(|words| !words.is_empty()).count();
+    let words: BTreeSet<&str> = allowed
+        .iter()
+        .flat_map(|words| words.split(", "))
+        .filter(|word| !word.is_empty())
+        .collect();
+    (count > 0).then(|| {
+        format!(
+            "{count} of the {} records below rest on consent to what is refused otherwise: {}. \
+             Each says so itself.",
+            allowed.len(),
+            words.into_iter().collect::<Vec<_>>().join(", ")
+        )
+    })
+}
+
 /// Writes the whole section.
 pub(super) fn write(body: &mut String, page: &Page, anchors: &Anchors) {
     let _ = writeln!(body, "<section>\n<h2 id=\"{ANCHOR}\">Where the numbers come from</h2>");
@@ -130,7 +149,7 @@ fn record_link(id: &str, anchors: &Anchors) -> String {
 /// One line that is always seen, and the rest.
 fn write_source(body: &mut String, source: &Source, anchors: &Anchors) {
     let link = anchors.of_record(&source.id).expect("every source has an anchor");
-    let loss = source.losses.last().map_or_else(String::new, |loss| {
+    let loss = source.headline.as_ref().map_or_else(String::new, |loss| {
         format!(" <span class=\"loss\">{}</span>", phrase(&format!("{} {}", loss.name, loss.text)))
     });
     let _ = writeln!(
@@ -142,6 +161,9 @@ fn write_source(body: &mut String, source: &Source, anchors: &Anchors) {
     );
     entry(body, "record", &format!("<code>{}</code>", escape(&source.id)));
     entry(body, "outcome", &phrase(&source.outcome));
+    if !source.allowed.is_empty() {
+        entry(body, "allowed", &phrase(&source.allowed));
+    }
     for loss in source.losses.iter().take(LOSSES_MAX) {
         entry(body, &phrase(&loss.name), &number_text(&loss.text));
     }

@@ -17,6 +17,10 @@ pub struct Source {
     pub outcome: String,
     /// Final losses.
     pub losses: Vec<MeasuredLoss>,
+    /// The one of them that is shown with the label: see [`Loss::headline`].
+    pub headline: Option<MeasuredLoss>,
+    /// What somebody consented to, in words; empty if nothing needed it.
+    pub allowed: String,
     /// What it cost.
     pub cost: Cost,
     /// Machine in words.
@@ -76,6 +80,8 @@ impl Source {
                 Outcome::Diverged { step } => format!("diverged at step {step}"),
             },
             losses: losses.chain(sides).collect(),
+            headline: headline(record),
+            allowed: record.allowed.to_string(),
             cost: Cost {
                 tokens: cost.tokens,
                 flops: cost.flops,
@@ -131,6 +137,16 @@ impl Source {
             ),
         }
     }
+}
+
+fn headline(record: &Record) -> Option<MeasuredLoss> {
+    let of_split = Loss::headline(&record.losses);
+    let of_split = of_split.map(|loss| measured(loss, &loss.split.to_string()));
+    let of_side = || {
+        let loss = Loss::headline(&record.side_losses)?;
+        Some(measured(loss, &loss.split.name.to_string()))
+    };
+    of_split.or_else(of_side)
 }
 
 fn measured<P>(loss: &Loss<P>, place: &str) -> MeasuredLoss {

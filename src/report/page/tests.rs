@@ -20,6 +20,8 @@ fn source(id: &str, kind: &str, inputs: &[&str], known: bool) -> Source {
             name: "val, model".into(),
             text: "2.7157 ± 0.0088 nats/token".into(),
         }],
+        headline: None,
+        allowed: String::new(),
         cost: Cost {
             tokens: 1000,
             flops: 1e12,
@@ -186,6 +188,8 @@ fn hostile_text_stays_text() {
     page.notes = vec![HOSTILE.into()];
     let first = &mut page.sources[0];
     first.losses = vec![MeasuredLoss { name: HOSTILE.into(), text: HOSTILE.into() }];
+    first.headline = first.losses.last().cloned();
+    first.allowed = HOSTILE.into();
     for text in [
         &mut first.label,
         &mut first.kind,

@@ -8,11 +8,11 @@ use crate::report::page::{Block, Section};
 use crate::report::palette::Paint;
 use crate::report::table::{Align, Cell, Table};
 use crate::store::Loss;
-use crate::study::best::{Division, Estimate, Outcome, Sized, Stage};
+use crate::study::best::{Division, Estimate, Outcome, SizeChoice, Sized, Stage};
 
-/// What the hours allow.
+/// What the hours allow; once the members are trained, their passes over the corpus tell the limit.
 #[must_use]
-pub fn estimate_table(estimate: &Estimate) -> Table {
+pub fn estimate_table(estimate: &Estimate, outcome: Option<&Outcome>) -> Table {
     let mut table = Table::new(&[("what the hours allow", Align::Left), ("", Align::Right)]);
     let measured = ids([&estimate.measured]);
     let speed = prefixed(estimate.flops_per_second, "FLOP/s");
@@ -21,8 +21,10 @@ pub fn estimate_table(estimate: &Estimate) -> Table {
     push("in all", prefixed(estimate.flops, "FLOP").into());
     push("tokens of the corpus that are used", grouped(estimate.budget_tokens).into());
     push("tokens that a compute-optimal run would want", amount(estimate.optimal_tokens).into());
-    let limit = if estimate.is_data_limited() { "the data" } else { "the compute" };
-    push("the limit is", limit.into());
+    let limited = outcome.map_or(estimate.is_data_limited(), Outcome::is_data_limited);
+    let limit = if limited { "the data" } else { "the compute" };
+    let passes = outcome.map(|outcome| format!(": {} epochs", outcome.setting.epochs));
+    push("the limit is", format!("{limit}{}", passes.unwrap_or_default()).into());
     push("sizes compared", estimate.sizes.len().to_string().into());
     push("time for each", duration(estimate.size_seconds).into());
     push("runs of the search after that", estimate.search_runs.to_string().into());
@@ -143,7 +145,7 @@ pub fn model_table(outcome: &Outcome) -> Table {
             &outcome.test,
         );
     }
-    push(format!("one {}, the best on val", outcome.size.model), 1, &outcome.single_test);
+    push(format!("one {}, the best of them on val", outcome.size.model), 1, &outcome.single_test);
     table
 }
 
@@ -159,14 +161,41 @@ pub fn stage_name(stage: Stage) -> &'static str {
 /// Why the members are as many and as long as they are, in a sentence.
 #[must_use]
 pub fn division_sentence(outcome: &Outcome) -> String {
-    let Division { per_e_fold, of_members, waves } = outcome.division;
+    let Division { per_e_fold, of_members, waves, trained_waves } = outcome.division;
+    let late = match trained_waves {
+        done if done < waves => format!(", of which there was time for {done} in the end"),
+        _ => String::new(),
+    };
     format!(
         "Longer runs or more members: from the sizes to the search the lowest loss fell by \
          {per_e_fold:.4} nats per factor e of compute, and the average of two foretells \
-         {of_members:.4} for infinitely many members; the time for members is therefore {} wave{}.",
-        waves,
+         {of_members:.4} for infinitely many members; the time for members is therefore {waves} \
+         wave{}{late}.",
         if waves == 1 { "" } else { "s" }
     )
+}
+
+/// Why the members have their size, in a sentence or two.
+#[must_use]
+pub fn size_sentence(outcome: &Outcome) -> String {
+    let SizeChoice { won, lowest_parameters, compute_factor, by_rule } = &outcome.choice;
+    let size = outcome.size.model;
+    let mut text = format!(
+        "The size: {won} had the lowest loss of {} compared at equal compute, with the lowest \
+         point of their curve at {} parameters. A member has {} times that compute, for which the \
+         best size grows by the square root, to {} parameters; the largest preset that is not \
+         above is {by_rule}.",
+        outcome.scan.len(),
+        amount(*lowest_parameters),
+        amount(*compute_factor),
+        amount(lowest_parameters * compute_factor.sqrt()),
+    );
+    if size != *by_rule {
+        text += &format!(
+            " It would pass over the corpus too often: {size} is the next larger one that does not."
+        );
+    }
+    text
 }
 
 /// The gain of the ensemble over its best member, in a sentence.
@@ -184,13 +213,10 @@ pub fn gain_sentence(outcome: &Outcome) -> Option<String> {
 /// The result in a paragraph.
 #[must_use]
 pub fn best_headline(outcome: &Outcome) -> String {
-    let best = outcome.runs.first().map_or_else(String::new, |run| run.setting.to_string());
+    let (setting, model) = (outcome.setting, outcome.size.model);
     let model = match outcome.members.len() {
-        1 => format!("one {} ({best})", outcome.size.model),
-        members => format!(
-            "the average of {members} {} models (the best of them: {best})",
-            outcome.size.model
-        ),
+        1 => format!("one {model} ({setting})"),
+        members => format!("the average of {members} {model} models ({setting})"),
     };
     format!(
         "The best model found in {} is {model}, with {} nats per token on test.",
@@ -249,8 +275,8 @@ pub fn best_figures(outcome: &Outcome) -> Vec<chart::Figure> {
         let words = (
             "members",
             "Members in the order of their own loss",
-            "Loss on val of the logit average of the first K runs; bars are one standard \
-             error over blocks of text, which all averages share.",
+            "Loss on val of the logit average of the first K runs of one setting; bars are one \
+             standard error over blocks of text, which all averages share.",
         );
         let x = Scale::linear("members K").with_ticks(Ticks::At(ticks));
         figures.push(draw(words, x, points));
@@ -271,15 +297,16 @@ pub fn best(outcome: &Outcome, figures: Vec<Block>) -> Vec<Section> {
 
     let mut search = Section::new("How it was found", "search");
     search.blocks.push(Block::table(
-        estimate_table(&outcome.estimate),
+        estimate_table(&outcome.estimate, Some(outcome)),
         "From a short run on every worker. A compute-optimal run has 20 tokens per parameter \
-         (Hoffmann et al. 2022); where it wants more than there are, data is the limit.",
+         (Hoffmann et al. 2022); where the members pass over all there are, data is the limit.",
     ));
     search.blocks.push(Block::table(
         sizes_table(outcome),
         "Final loss on val of one run per size at equal compute; learning rate and weight decay \
          by rule.",
     ));
+    search.blocks.push(Block::Text(size_sentence(outcome)));
     search.blocks.push(Block::table(
         runs_table(outcome),
         "Runs of the chosen size. Differences are paired over blocks of text; seeds are not in \
@@ -288,7 +315,7 @@ pub fn best(outcome: &Outcome, figures: Vec<Block>) -> Vec<Section> {
     search.blocks.push(Block::Text(division_sentence(outcome)));
     search.blocks.push(Block::table(
         averages_table(outcome),
-        "Logit averages of the first K runs, by which the members were chosen.",
+        "Logit averages of the first K runs of one setting, by which the members were chosen.",
     ));
     search.blocks.extend(figures);
     vec![model, search, time(outcome)]

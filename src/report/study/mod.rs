@@ -17,7 +17,7 @@ mod tuning;
 
 pub use best::{
     averages_table, best, best_figures, best_headline, division_sentence, estimate_table,
-    gain_sentence, model_table, plan_table, runs_table, sizes_table, stage_name,
+    gain_sentence, model_table, plan_table, runs_table, size_sentence, sizes_table, stage_name,
 };
 pub use certificate::{
     basis, certificate, certificate_line, certificate_table, flat_sentence, score,

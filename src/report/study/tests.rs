@@ -342,6 +342,8 @@ fn source(id: &str) -> Source {
         kind: "train".into(),
         outcome: "finished".into(),
         losses: Vec::new(),
+        headline: None,
+        allowed: String::new(),
         cost: Cost::default(),
         machine: "a processor".into(),
         numerics_class: "cpu/f32/exact/1".into(),

@@ -8,9 +8,10 @@
 //!    each wave with as many runs as there are workers; the last wave has a second seed, too.
 //! 4. What is left goes to members, in one wave of long runs or in several of shorter ones. Longer
 //!    runs win what the loss falls per doubling of compute; more members win what averaging gives
-//!    (paper, §4.2: close to A / K). Both were measured on the way: the lower sum is taken.
-//! 5. Runs are ordered by their own loss on `val`; the first K of them whose logit average has the
-//!    lowest loss on `val` are the model. `test` is read once, at the end.
+//!    (paper, §4.2: close to A / K). Both were measured on the way: the lower sum is taken. All
+//!    members share one setting, passes included: they differ in their seeds alone.
+//! 5. Runs of one setting are ordered by their own loss on `val`; the first K of them whose logit
+//!    average has the lowest loss on `val` are the model. `test` is read once, at the end.
 //!
 //! The hours are kept by a ledger of wall-clock seconds, one entry per wave. With the ledger of an
 //! earlier call the same decisions are taken again, and nothing is trained.
@@ -33,6 +34,8 @@ use super::grid::Setting;
 use super::message::Message;
 use super::trial::Difference;
 
+/// More hours than this, a century of them, are a slip of the keyboard.
+const HOURS_MAX: f64 = 1e6;
 /// Share of the hours that is planned for; the rest is for what no measurement foretells.
 const PLANNED_SHARE: f64 = 0.95;
 /// Share of the planned time in which sizes are compared.
@@ -182,6 +185,21 @@ pub struct Division {
     pub of_members: f64,
     /// Waves of members.
     pub waves: usize,
+    /// How many of them there was time for in the end.
+    pub trained_waves: usize,
+}
+
+/// Why the members have their size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SizeChoice {
+    /// Preset with the lowest loss at equal compute.
+    pub won: &'static str,
+    /// Parameters where the curve through the compared sizes is lowest.
+    pub lowest_parameters: f64,
+    /// How many times the compute of the comparison a member has.
+    pub compute_factor: f64,
+    /// The largest preset that is not above the lowest point times the root of that factor.
+    pub by_rule: &'static str,
 }
 
 /// A wave of jobs in the ledger.
@@ -202,11 +220,15 @@ pub struct Outcome {
     pub scan: Vec<Scanned>,
     /// The chosen size, with the setting that the rules gave for its longest runs.
     pub size: Sized,
+    /// Why it was chosen.
+    pub choice: SizeChoice,
     /// How the time for members was divided.
     pub division: Division,
     /// Runs of that size, the best on `val` first.
     pub runs: Vec<Trained>,
-    /// Logit averages of the first K runs on `val`; K = 1 is the best run alone.
+    /// Where the members were trained, all of them.
+    pub setting: Setting,
+    /// Logit averages on `val` of the first K runs of that setting; K = 1 is the best of them.
     pub ensembles: Vec<Loss>,
     /// The record that measured them.
     pub chosen_by: JobId,
@@ -214,11 +236,11 @@ pub struct Outcome {
     pub members: Vec<JobId>,
     /// The model on `test`.
     pub test: Loss,
-    /// The best single run on `test`.
+    /// Its best member alone on `test`.
     pub single_test: Loss,
     /// The record that measured both.
     pub evaluation: JobId,
-    /// The model minus the best single run on `test`; absent if they are the same.
+    /// The model minus its best member on `test`; absent if they are the same.
     pub gain: Option<PairedDifference>,
     /// Wall-clock seconds of each wave: what it was for, and how long it took.
     pub ledger: Vec<Entry>,
@@ -238,6 +260,11 @@ impl Options {
             return Err(Error::usage(format!("--hours: {} is no time", self.hours))
                 .hint("half an hour is --hours 0.5"));
         }
+        if self.hours > HOURS_MAX {
+            return Err(Error::usage(format!(
+                "--hours: more than {HOURS_MAX} are not planned for"
+            )));
+        }
         if self.workers == 0 {
             return Err(Error::usage("there must be a worker"));
         }
@@ -246,6 +273,13 @@ impl Options {
 }
 
 impl Outcome {
+    /// Whether the corpus is the limit: members pass over all of it, so that more text would have
+    /// given them other tokens than repeated ones.
+    #[must_use]
+    pub fn is_data_limited(&self) -> bool {
+        self.setting.epochs >= 1.0
+    }
+
     /// Wall-clock seconds of everything.
     #[must_use]
     pub fn seconds(&self) -> f64 {
@@ -254,7 +288,8 @@ impl Outcome {
 }
 
 impl Estimate {
-    /// Whether the corpus is the limit: a compute-optimal run would want more tokens than it has.
+    /// Whether the corpus seems to be the limit, before the size is known: a compute-optimal run
+    /// would want more tokens than it has. [`Outcome::is_data_limited`] knows it.
     #[must_use]
     pub fn is_data_limited(&self) -> bool {
         self.optimal_tokens > self.budget_tokens as f64

@@ -8,12 +8,13 @@ use super::stages::nats;
 use super::{
     BATCHES, Division, EPOCHS_MAX, Entry, Estimate, MEASURED_STEPS, MEMBERS_MAX, Options, Outcome,
     PLANNED_SHARE, SEARCH_RUNS, SEARCH_SHARE, SIZES, SIZES_SHARE, STEPS_MIN, STEPS_PER_EPOCH_MIN,
-    Scanned, Sized, Trained,
+    Scanned, SizeChoice, Sized, Stage, Trained,
 };
 use crate::lab::Lab;
 use crate::spec::{CorpusFacts, Job, JobId, Request, Split};
-use crate::store::Record;
+use crate::store::{Loss, Record};
 use crate::study::cell::{Cell, column, val_loss};
+use crate::study::decided::{Decided, refuse};
 use crate::study::grid::Setting;
 use crate::study::message::Message;
 use crate::study::search::lowest as lowest_score;
@@ -23,7 +24,13 @@ use crate::{Error, Result};
 /// The model whose speed is measured first; the comparison of sizes then measures the others.
 const MEASURED_MODEL: &str = "pocket-150k";
 /// Keys that are decided here.
-const CHOSEN: [&str; 5] = ["model.", "data.epochs", "optim.lr", "optim.weight_decay", "seeds."];
+const CHOSEN: [Decided; 5] = [
+    ("model.", "`best`"),
+    ("data.epochs", "`best`"),
+    ("optim.lr", "`best`"),
+    ("optim.weight_decay", "`best`"),
+    ("seeds.", "`best`"),
+];
 /// Room in predictions of how long ensembles take: their averages cost, too.
 const RESERVE_FACTOR: f64 = 1.5;
 
@@ -53,11 +60,11 @@ pub fn run(
     let mut planner = Planner::new(lab, (request, corpus), options, clock)?;
     let estimate = planner.estimate()?;
     let scan = planner.compare_sizes(&estimate)?;
-    let size = planner.choose_size(&estimate, &scan)?;
+    let (size, choice) = planner.choose_size(&estimate, &scan)?;
     let mut runs = planner.search(&estimate, &size)?;
-    let division = planner.divide((&estimate, &scan), &size, &runs)?;
-    planner.members(&size, &division, &mut runs)?;
-    planner.finish((estimate, scan, size, division), runs)
+    let mut division = planner.divide((&estimate, &scan), &size, &runs)?;
+    planner.members(&size, &mut division, &mut runs)?;
+    planner.finish((estimate, scan, (size, choice), division), runs)
 }
 
 pub(super) struct Planner<'a> {
@@ -81,13 +88,7 @@ impl<'a> Planner<'a> {
         clock: &'a dyn Fn() -> f64,
     ) -> Result<Self> {
         options.validate()?;
-        for set in request.sets {
-            let key = set.split('=').next().unwrap_or_default().trim();
-            if CHOSEN.iter().any(|chosen| key.starts_with(chosen)) {
-                return Err(Error::usage(format!("--set {key}: `best` decides this itself"))
-                    .hint("`scarce tune` searches around what you give"));
-            }
-        }
+        refuse(request.sets, &CHOSEN, "`scarce tune` searches around what you give")?;
         let mut planner = Self {
             lab,
             request,
@@ -241,16 +242,23 @@ impl<'a> Planner<'a> {
 
     /// The size of all further runs, with the setting that the rules give. At the compute-optimal
     /// ratio a size grows with the square root of the compute (Hoffmann et al. 2022).
-    fn choose_size(&mut self, estimate: &Estimate, scan: &[Scanned]) -> Result<Sized> {
+    fn choose_size(
+        &mut self,
+        estimate: &Estimate,
+        scan: &[Scanned],
+    ) -> Result<(Sized, SizeChoice)> {
         let points: Vec<(f64, f64)> = scan
             .iter()
             .filter_map(|point| Some((point.size.parameters as f64, point.loss.as_ref()?.nats)))
             .collect();
         let best = lowest(&points)
             .ok_or_else(|| Error::data("all runs of the comparison of sizes diverged"))?;
-        let growth = (estimate.member_seconds / estimate.size_seconds).max(1.0).sqrt();
+        let losses: Vec<f64> = scan.iter().map(|s| loss_nats(s.loss.as_ref())).collect();
+        let won = scan[lowest_score(&losses)].size.model;
+        let factor = (estimate.member_seconds / estimate.size_seconds).max(1.0);
         let epochs = |size: &Sized| self.epochs_in(estimate.member_seconds, size);
-        let size = carried(&self.ladder, best * growth, epochs);
+        let (size, by_rule) = carried(&self.ladder, best * factor.sqrt(), epochs);
+        let choice = SizeChoice { won, lowest_parameters: best, compute_factor: factor, by_rule };
         let end = self.ladder.last().is_some_and(|last| last.model == size.model);
         if end && size.setting.epochs >= EPOCHS_MAX {
             self.messages.push(Message::new(
@@ -259,30 +267,66 @@ impl<'a> Planner<'a> {
                 "Larger models may be better: give fewer hours, or `scarce train` a larger one",
             ));
         }
-        Ok(size)
+        Ok((size, choice))
+    }
+
+    /// The runs that may be averaged: those of one setting, the best first. Members have one by
+    /// plan; the best run of the search has another, and would be a model of its own.
+    fn pools(runs: &[Trained]) -> Vec<(Setting, Vec<JobId>)> {
+        let member = runs.iter().find(|run| run.stage == Stage::Member && run.loss.is_some());
+        let mut pools: Vec<(Setting, Vec<JobId>)> = Vec::new();
+        for setting in member.into_iter().chain(runs.first()).map(|run| run.setting) {
+            if pools.iter().all(|(known, _)| *known != setting) {
+                let same = runs.iter().filter(|run| run.setting == setting && run.loss.is_some());
+                pools.push((setting, same.map(|run| run.run).take(MEMBERS_MAX).collect()));
+            }
+        }
+        pools
+    }
+
+    /// Averages the pools on `val` and takes the one whose average is lowest: its setting, the
+    /// record, the losses of its averages, and the members of the lowest.
+    fn choose_members(
+        &mut self,
+        cell: &Cell,
+        pools: Vec<(Setting, Vec<JobId>)>,
+    ) -> Result<(Setting, JobId, Vec<Loss>, Vec<JobId>)> {
+        let jobs: Vec<Job> =
+            pools.iter().map(|(_, pool)| cell.evaluate(pool, Split::Val)).collect();
+        let records = self.wave("averages on val", &jobs)?;
+        let mut found = Vec::new();
+        for ((setting, pool), record) in pools.into_iter().zip(records) {
+            let averages = (1..=pool.len())
+                .map(|k| column(&record, &format!("logits-{k}"), Split::Val).cloned())
+                .collect::<Result<Vec<_>>>()?;
+            let losses: Vec<f64> = averages.iter().map(|loss| loss.nats).collect();
+            let best = lowest_score(&losses);
+            found.push((losses[best], (setting, record.id, averages, pool[..=best].to_vec())));
+        }
+        let losses: Vec<f64> = found.iter().map(|(loss, _)| *loss).collect();
+        Ok(found.swap_remove(lowest_score(&losses)).1)
     }
 
     /// Orders the runs, chooses the members on `val`, and reads `test`.
     fn finish(
         mut self,
-        (estimate, scan, size, division): (Estimate, Vec<Scanned>, Sized, Division),
+        (estimate, scan, (size, choice), division): (
+            Estimate,
+            Vec<Scanned>,
+            (Sized, SizeChoice),
+            Division,
+        ),
         mut runs: Vec<Trained>,
     ) -> Result<Outcome> {
         runs.sort_by(|a, b| nats(a).total_cmp(&nats(b)));
-        let finished = runs.iter().filter(|run| run.loss.is_some()).map(|run| run.run);
-        let pool: Vec<JobId> = finished.take(MEMBERS_MAX).collect();
-        let best = pool[0];
+        let best = runs[0].run;
         for run in runs.iter_mut().filter(|run| run.loss.is_some() && run.run != best) {
             let all = differences(self.lab, &[best], &[&[run.run]], Split::Val)?;
             run.difference = all.into_iter().next();
         }
         let cell = self.cell(size.model)?;
-        let on_val = self.wave("averages on val", &[cell.evaluate(&pool, Split::Val)])?.remove(0);
-        let ensembles = (1..=pool.len())
-            .map(|k| column(&on_val, &format!("logits-{k}"), Split::Val).cloned())
-            .collect::<Result<Vec<_>>>()?;
-        let losses: Vec<f64> = ensembles.iter().map(|loss| loss.nats).collect();
-        let members = pool[..=lowest_score(&losses)].to_vec();
+        let (setting, chosen_by, ensembles, members) =
+            self.choose_members(&cell, Self::pools(&runs))?;
         let on_test =
             self.wave("the model on test", &[cell.evaluate(&members, Split::Test)])?.remove(0);
         let single = "logits-1";
@@ -294,15 +338,17 @@ impl<'a> Planner<'a> {
                 Some(ledger.difference(&chosen, &ledger, single)?)
             }
         };
-        self.messages.extend(limit_message(&estimate));
+        self.messages.extend(limit_message(&estimate, setting));
         Ok(Outcome {
             test: column(&on_test, &chosen, Split::Test)?.clone(),
             single_test: column(&on_test, single, Split::Test)?.clone(),
             evaluation: on_test.id,
-            chosen_by: on_val.id,
+            chosen_by,
             estimate,
             scan,
             size,
+            choice,
+            setting,
             division,
             runs,
             ensembles,
@@ -315,15 +361,20 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// Loss on `val`, infinite if there is none.
+fn loss_nats(loss: Option<&Loss>) -> f64 {
+    loss.map_or(f64::INFINITY, |loss| loss.nats)
+}
+
 /// Says it where the corpus is not the limit.
-fn limit_message(estimate: &Estimate) -> Option<Message> {
-    (!estimate.is_data_limited()).then(|| {
+fn limit_message(estimate: &Estimate, members: Setting) -> Option<Message> {
+    (members.epochs < 1.0).then(|| {
         Message::new(
             "F15",
             format!(
-                "the corpus is not the limit: a compute-optimal run of {:.0} s would read {:.0} \
-                 tokens, and the budget has {}",
-                estimate.member_seconds, estimate.optimal_tokens, estimate.budget_tokens
+                "the corpus is not the limit: in the hours a member passes {} times over its {} \
+                 tokens",
+                members.epochs, estimate.budget_tokens
             ),
             "Weight decay and ensembles win little here; one larger model for all the hours may \
              be better, or more hours",

@@ -102,12 +102,16 @@ pub(super) fn lowest(points: &[(f64, f64)]) -> Option<f64> {
 /// The size of the ladder for longer runs: the largest that is not above `parameters`. Around its
 /// lowest point the loss hardly depends on the size, while inference pays for every parameter of
 /// every member, so that the smaller neighbor is taken. Where it would repeat the corpus too often,
-/// the next larger one takes its place.
-pub(super) fn carried(ladder: &[Sized], parameters: f64, epochs: impl Fn(&Sized) -> f64) -> Sized {
+/// the next larger one takes its place; the preset of the rule is returned with it.
+pub(super) fn carried(
+    ladder: &[Sized],
+    parameters: f64,
+    epochs: impl Fn(&Sized) -> f64,
+) -> (Sized, &'static str) {
     let not_above = ladder.iter().rposition(|size| size.parameters as f64 <= parameters);
     let larger = &ladder[not_above.unwrap_or(0)..];
     let fits = |size: &&Sized| epochs(size) <= super::EPOCHS_MAX;
     let size = larger.iter().find(fits).unwrap_or(&larger[larger.len() - 1]);
     let epochs = rounded(epochs(size).min(super::EPOCHS_MAX));
-    Sized { setting: Setting { epochs, ..size.setting }, ..size.clone() }
+    (Sized { setting: Setting { epochs, ..size.setting }, ..size.clone() }, larger[0].model)
 }

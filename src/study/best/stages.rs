@@ -16,11 +16,13 @@ const SHORTENED_MIN: f64 = 0.5;
 /// Share of the hours in which the members should end: their last wave is long, and the machine may
 /// become slower meanwhile.
 const MEMBERS_END_SHARE: f64 = 0.93;
+/// Share of the hours by which a further wave must be expected to end.
+const LATE_END_SHARE: f64 = 0.98;
 
 impl Planner<'_> {
-    /// Seconds that members may still take, beside what is kept for the ensembles.
-    fn seconds_left(&self, reserve_seconds: f64) -> f64 {
-        MEMBERS_END_SHARE * self.options.hours * 3600.0 - self.spent_seconds() - reserve_seconds
+    /// Seconds that are left of a share of the hours.
+    fn seconds_left(&self, share: f64) -> f64 {
+        share * self.options.hours * 3600.0 - self.spent_seconds()
     }
 
     /// Searches with short runs, an axis at a time; the last wave ends with a second seed.
@@ -107,61 +109,46 @@ impl Planner<'_> {
             per_e_fold * libm::log(waves) + of_members / (waves * workers)
         };
         let waves = (1..=largest).min_by(|a, b| loss(a).total_cmp(&loss(b))).unwrap_or(1);
-        Ok(Division { per_e_fold, of_members, waves })
+        Ok(Division { per_e_fold, of_members, waves, trained_waves: 0 })
     }
 
-    /// Trains the members in waves of equal length, as long as the time that is left.
+    /// Trains the members in waves, all at the best setting of the search with as many passes as
+    /// the time allows. They share it to the end: of a wave that would come too late nothing is
+    /// trained, because members of fewer passes would be another model.
     pub(super) fn members(
         &mut self,
         size: &Sized,
-        division: &Division,
+        division: &mut Division,
         runs: &mut Vec<Trained>,
     ) -> Result<()> {
         let cell = self.cell(size.model)?;
         let workers = self.options.workers;
-        let searched = runs.len();
+        let Some(best) = best_of(runs).map(|run| run.setting) else { return Ok(()) };
+        let reserve = |planner: &Self, waves: usize| {
+            planner.reserve_seconds(size.flops_per_token, runs.len() + workers * waves)
+        };
+        let epochs = |waves: usize| {
+            let left = self.seconds_left(MEMBERS_END_SHARE) - reserve(self, waves);
+            rounded(self.epochs_in(left / waves as f64, size).min(EPOCHS_MAX))
+        };
+        // Rather fewer waves than members that are far shorter than the runs of the search.
+        let long = |waves: &usize| epochs(*waves) > SHORTENED_MIN * runs[0].setting.epochs;
+        let Some(waves) = (1..=division.waves).rev().find(long) else { return Ok(()) };
+        division.waves = waves;
+        let (setting, reserve) = (Setting { epochs: epochs(waves), ..best }, reserve(self, waves));
+        let first = runs.iter().map(|run| run.seed).max().map_or(0, |seed| seed + 1);
+        let mut seeds = first..;
         for wave in 0..division.waves {
-            let members = runs.len() - searched + workers;
-            let reserve = self.reserve_seconds(size.flops_per_token, members + searched);
-            let seconds = self.seconds_left(reserve) / (division.waves - wave) as f64;
-            let epochs = rounded(self.epochs_in(seconds, size).min(EPOCHS_MAX));
-            let known: Vec<Trained> = match wave {
-                0 => runs.clone(),
-                _ => runs[searched..].to_vec(),
-            };
-            let Some(best) = best_of(&known).map(|run| run.setting) else { break };
-            if epochs <= SHORTENED_MIN * runs[0].setting.epochs {
+            let seconds = self.speeds.seconds(&cell.train(setting, 0), self.val_tokens());
+            if wave > 0 && seconds > self.seconds_left(LATE_END_SHARE) - reserve {
                 break;
             }
-            let setting = Setting { epochs, ..best };
-            let first = runs.iter().map(|run| run.seed).max().map_or(0, |seed| seed + 1);
-            let decays = [setting.weight_decay, self.more_decay(setting, &known, division)];
-            let wave: Vec<(Setting, u64)> = (0..workers)
-                .map(|k| Setting { weight_decay: decays[(k + wave) % 2], ..setting })
-                .zip(first..)
-                .collect();
+            let wave: Vec<(Setting, u64)> =
+                seeds.by_ref().take(workers).map(|seed| (setting, seed)).collect();
             self.train((&cell, "members"), Stage::Member, &wave, runs)?;
+            division.trained_waves += 1;
         }
         Ok(())
-    }
-
-    /// Longer runs than those of the search fit the corpus closer and want more decay (failure mode
-    /// F2): every second member of the first wave has the next larger value, unless the search
-    /// measured that this costs more than averaging wins.
-    fn more_decay(&self, best: Setting, known: &[Trained], division: &Division) -> f64 {
-        let next = WEIGHT_DECAYS.iter().copied().find(|&decay| decay > best.weight_decay);
-        let next = next.unwrap_or(best.weight_decay);
-        if known.iter().all(|run| run.stage == Stage::Member) {
-            return best.weight_decay;
-        }
-        let at = |decay: f64| {
-            let of_decay =
-                known.iter().filter(|run| run.setting.weight_decay.total_cmp(&decay).is_eq());
-            of_decay.map(nats).fold(f64::INFINITY, f64::min)
-        };
-        let (own, more) = (at(best.weight_decay), at(next));
-        let costs = more.is_finite() && more - own > division.of_members / 4.0;
-        if costs { best.weight_decay } else { next }
     }
 
     /// Passes that a run of a size can make in some seconds.

@@ -4,6 +4,7 @@ use super::sizes::{carried, lowest, optimal_tokens, rounded, scanned};
 use super::speed::makespan;
 use super::*;
 use crate::spec::{Request, TrainSpec};
+use crate::study::cell::Cell;
 use crate::study::testing::{FormulaLab, facts, setting};
 
 /// Operations per second of the lab's workers.
@@ -41,7 +42,8 @@ fn the_hours_are_used_and_kept() {
             assert!((0.6..1.0).contains(&share), "{workers} workers, {hours} h: {share}");
             let members = outcome.runs.iter().filter(|run| run.stage == Stage::Member).count();
             assert_eq!(members, workers * outcome.division.waves);
-            let limited = outcome.estimate.is_data_limited();
+            assert_eq!(outcome.division.trained_waves, outcome.division.waves);
+            let limited = outcome.is_data_limited();
             assert_eq!(limited, outcome.messages.iter().all(|message| message.id != "F15"));
         }
     }
@@ -63,6 +65,72 @@ fn the_search_moves_towards_better_decay_and_averages_members() {
     assert_eq!(outcome.members[0], outcome.runs[0].run);
     assert!(outcome.gain.unwrap().estimate.mean < 0.0);
     assert!(outcome.test.nats < outcome.single_test.nats);
+}
+
+/// More decay than the search chose, or fewer passes, would be another model.
+#[test]
+fn members_share_the_chosen_setting() {
+    for (workers, gain) in [(1, 0.1), (2, 0.1), (2, 0.4), (4, 0.1)] {
+        // From the optimum on, the next larger decay costs a tenth of a nat.
+        let mut lab = FormulaLab::new(|spec| {
+            let more = libm::log2(setting(spec).weight_decay / 0.4).max(0.0);
+            formula(spec).map(|loss| loss + 0.1 * more)
+        });
+        (lab.operations_per_second, lab.gain) = (Some(RATE), gain);
+        let outcome = search(&mut lab, &[], &options(4.0, workers)).unwrap();
+        let setting_of = |id: &JobId| {
+            let run = outcome.runs.iter().find(|run| run.run == *id).unwrap();
+            assert!(run.loss.is_some());
+            run.setting
+        };
+        assert!(outcome.members.iter().all(|id| setting_of(id) == outcome.setting));
+        let of_stage = outcome.runs.iter().filter(|run| run.stage == Stage::Member);
+        let settings: Vec<Setting> = of_stage.map(|run| run.setting).collect();
+        assert!(settings.iter().all(|other| *other == settings[0]), "{settings:?}");
+        let searched = outcome.runs.iter().filter(|run| run.stage == Stage::Search);
+        let best = searched.min_by(|a, b| {
+            let nats = |run: &Trained| run.loss.as_ref().unwrap().nats;
+            nats(a).total_cmp(&nats(b))
+        });
+        let decay = |setting: Setting| setting.weight_decay.to_bits();
+        assert_eq!(decay(settings[0]), decay(best.unwrap().setting));
+    }
+}
+
+/// Larger models always win here, so that in so short a time none gets through the corpus once.
+#[test]
+fn less_than_an_epoch_means_that_compute_is_the_limit() {
+    let mut lab = FormulaLab::new(|spec| Some(9.0 - 0.3 * (spec.model.parameters() as f64).ln()));
+    lab.operations_per_second = Some(RATE);
+    let short = Options { held_out_tokens: [500, 500], ..options(0.4, 1) };
+    // Small batches: short runs still have enough steps.
+    let sets = ["optim.batch_sequences=1".to_owned()];
+    let outcome = search(&mut lab, &sets, &short).unwrap();
+    assert!(outcome.setting.epochs < 1.0, "{}", outcome.setting);
+    assert!(!outcome.is_data_limited());
+    assert!(outcome.messages.iter().any(|message| message.id == "F15"));
+}
+
+#[test]
+fn a_size_other_than_the_best_compared_has_its_reason() {
+    // The smallest size wins; a member has more compute, for which the rule takes a larger one.
+    let mut lab = FormulaLab::new(|spec| {
+        Some(3.0 + 0.01 * (spec.model.parameters() as f64).ln() - 0.001 * spec.data.epochs)
+    });
+    lab.operations_per_second = Some(RATE);
+    let outcome = search(&mut lab, &[], &options(4.0, 2)).unwrap();
+    let choice = &outcome.choice;
+    assert_eq!(choice.won, outcome.scan[0].size.model);
+    let wanted = choice.lowest_parameters * choice.compute_factor.sqrt();
+    assert!(choice.compute_factor > 1.0);
+    let of_ladder = |model| {
+        Cell::new(&Request { file: None, sets: &[format!("model.preset={model}")] }, &facts(), 0)
+            .unwrap()
+            .template()
+            .model
+            .parameters() as f64
+    };
+    assert!(of_ladder(choice.by_rule) <= wanted);
 }
 
 #[test]
@@ -185,11 +253,12 @@ fn a_parabola_finds_the_lowest_size() {
 fn the_next_larger_size_takes_over_where_passes_would_be_too_many() {
     let ladder = [size("a", 10_000), size("b", 20_000), size("c", 40_000)];
     let epochs = |budget: f64| move |size: &Sized| budget / size.parameters as f64;
-    assert_eq!(carried(&ladder, 39_000.0, epochs(2e5)).model, "b");
-    assert_eq!(carried(&ladder, 9_000.0, epochs(2e5)).model, "a");
-    let found = carried(&ladder, 21_000.0, epochs(2e6));
+    assert_eq!(carried(&ladder, 39_000.0, epochs(2e5)).0.model, "b");
+    assert_eq!(carried(&ladder, 9_000.0, epochs(2e5)).0.model, "a");
+    let (found, by_rule) = carried(&ladder, 21_000.0, epochs(2e6));
+    assert_eq!(by_rule, "b");
     assert_eq!((found.model, found.setting.epochs), ("c", 50.0));
-    let found = carried(&ladder, 21_000.0, epochs(2e8));
+    let (found, _) = carried(&ladder, 21_000.0, epochs(2e8));
     assert_eq!((found.model, found.setting.epochs), ("c", EPOCHS_MAX));
 }
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::message::Message;
 use crate::eval::statistics::PairedDifference;
 use crate::lab::Lab;
+use crate::spec::bounds::{SUBSETS_MAX, at_most};
 use crate::spec::{EnsembleSpec, Job, JobId, Split, TrainSpec};
 use crate::store::{Loss, Outcome as Ended, Record};
 use crate::{Error, Result};
@@ -177,6 +178,7 @@ impl Options {
             ))
             .hint(hint));
         }
+        at_most("subsets_max", self.subsets_max, SUBSETS_MAX)?;
         match self.single_asymptote_nats {
             Some(nats) if !(nats.is_finite() && nats > 0.0) => Err(Error::usage(format!(
                 "`single_asymptote_nats` = {nats} is no loss: it must be positive and finite"

@@ -104,6 +104,7 @@ impl FakeLab {
             side_means: Vec::new(),
             measured: Vec::new(),
             trained_on: Vec::new(),
+            tokenizer: None,
             allowed: crate::spec::Allowed::NONE,
             cost: Cost::default(),
             machine: Machine::here(1, "portable"),

@@ -17,14 +17,16 @@ mod verdicts;
 use serde::Deserialize;
 
 pub use laws::{DataEfficiency, LawOf, Laws, ModelLaws};
-pub use plan::run;
+pub use plan::{possible_runs, run};
 pub use verdicts::{Answer, Finding};
 
+use super::decided::{BY_THE_GRID, Decided, refuse};
 use super::grid::{Grid, Setting};
 use super::members::MembersCurve;
 use super::message::Message;
 use super::tune::Certificate;
 use crate::spec::JobId;
+use crate::spec::bounds::{RESAMPLES_MAX, SEED_MAX, SEEDS_MAX, at_most};
 use crate::store::{Loss, Record};
 use crate::{Error, Result};
 
@@ -64,6 +66,18 @@ pub struct Options {
     /// Resamples of every law's bootstrap; laws over two axes take a tenth.
     #[serde(default = "resamples")]
     pub resamples: u32,
+}
+
+/// Refuses overrides of what the study decides in every cell.
+///
+/// # Errors
+/// Names the key.
+pub fn check_sets(sets: &[String]) -> Result<()> {
+    const OF_CELLS: [Decided; 2] = [
+        ("model.preset", "`models` of the study"),
+        ("data.budget_tokens", "`budgets` of the study"),
+    ];
+    refuse(sets, &[&OF_CELLS[..], &BY_THE_GRID].concat(), "change [plan] in the study's file")
 }
 
 /// Factors from a single model's optimum to an ensemble's members (mission R5).
@@ -236,6 +250,10 @@ impl Options {
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(Error::usage(format!("`{key}` must be at least 1")));
         }
+        at_most("members", self.members, crate::study::ensemble::MEMBERS_MAX)?;
+        at_most("standard_seeds", self.standard_seeds, SEEDS_MAX)?;
+        at_most("resamples", self.resamples, RESAMPLES_MAX)?;
+        at_most("seed", self.seed, SEED_MAX)?;
         let positive = |rule: &MemberRule| rule.epochs > 0.0 && rule.weight_decay > 0.0;
         if !self.member_rules.iter().all(positive) {
             return Err(Error::usage("the factors of `member_rules` must be positive"));

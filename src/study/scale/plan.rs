@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{CellResult, Ensemble, MemberRule, Options, Outcome, Single, Transfer};
 use crate::lab::Lab;
 use crate::laws;
-use crate::spec::{CorpusFacts, Job, JobId, Request, Split};
+use crate::spec::{CorpusFacts, Job, JobId, Request, Split, TrainSpec};
 use crate::store::{Outcome as RunOutcome, Record};
 use crate::study::cell::{Cell, column};
 use crate::study::grid::{Grid, Setting};
@@ -40,6 +40,40 @@ pub fn run(
     Ok(Outcome { cells, transfers, laws: found, findings, messages, records })
 }
 
+/// Runs that the study may come to, one for each cell and number of epochs: see
+/// [`tune::possible_runs`].
+///
+/// # Errors
+/// If a cell cannot be resolved.
+pub fn possible_runs(
+    (request, corpus): (&Request<'_>, &CorpusFacts),
+    options: &Options,
+) -> Result<Vec<TrainSpec>> {
+    let budgets = options.budgets.iter().chain(options.standard_budgets());
+    let budgets: std::collections::BTreeSet<u64> = budgets.copied().collect();
+    let mut runs = Vec::new();
+    for budget_tokens in budgets {
+        for model in &options.models {
+            let cell = cell((request, corpus), options.seed, (model, budget_tokens))?;
+            let at = |&epochs: &f64| cell.train(Setting { epochs, ..cell.setting() }, 0);
+            runs.extend(options.grid.epochs.iter().map(at));
+        }
+    }
+    Ok(runs)
+}
+
+/// What the runs of a model at a budget share.
+fn cell(
+    (request, corpus): (&Request<'_>, &CorpusFacts),
+    seed: u64,
+    (model, budget_tokens): (&str, u64),
+) -> Result<Cell> {
+    let mut sets = request.sets.to_vec();
+    sets.push(format!("model.preset={model}"));
+    sets.push(format!("data.budget_tokens={budget_tokens}"));
+    Cell::new(&Request { file: request.file, sets: &sets }, corpus, seed)
+}
+
 struct Planner<'a> {
     lab: &'a mut dyn Lab,
     request: &'a Request<'a>,
@@ -64,11 +98,7 @@ impl Searched {
 
 impl Planner<'_> {
     fn cell(&self, model: &str, budget_tokens: u64) -> Result<Cell> {
-        let mut sets = self.request.sets.to_vec();
-        sets.push(format!("model.preset={model}"));
-        sets.push(format!("data.budget_tokens={budget_tokens}"));
-        let request = Request { file: self.request.file, sets: &sets };
-        Cell::new(&request, self.corpus, self.options.seed)
+        cell((self.request, self.corpus), self.options.seed, (model, budget_tokens))
     }
 
     /// Every cell without results. All of them are resolved before anything is run, so that a

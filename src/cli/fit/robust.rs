@@ -1,0 +1,107 @@
+//! Laws by Huber's loss, with the least squares that they stand beside.
+
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Answered, Question};
+use crate::laws::{
+    Claim, Curve, Estimate, HUBER_DELTA, Parameter, RobustFit, Sample, Shape, digits, fit_robust,
+    fit_surface_robust,
+};
+use crate::report::number::{MISSING, signed};
+use crate::report::table::{Align, Table};
+use crate::{Error, Result};
+
+/// An error of the library as an answer.
+pub(super) fn refused(error: &Error) -> Answer {
+    let hint = error.hint_text().map(str::to_owned);
+    let text = error.to_string();
+    Answer::Refused(text.lines().next().unwrap_or_default().to_owned(), hint)
+}
+
+/// The robust law of one axis beside the least squares, where there is one.
+pub(super) fn line(squares: Answer, curve: &Curve, question: &Question) -> Answer {
+    match fit_robust(curve, &question.options, HUBER_DELTA) {
+        Ok(fit) => Answer::Robust(Box::new(fit), Box::new(squares)),
+        Err(why) => Answer::Refused(why.to_string(), Some(why.hint().to_owned())),
+    }
+}
+
+/// The same for laws of several axes.
+pub(super) fn surface(
+    squares: Answer,
+    samples: &[Sample],
+    shape: Shape,
+    question: &Question,
+) -> Answer {
+    let found: Result<RobustFit> =
+        fit_surface_robust(samples, shape, &question.options, HUBER_DELTA);
+    match found {
+        Ok(fit) => Answer::Robust(Box::new(fit), Box::new(squares)),
+        Err(error) => refused(&error),
+    }
+}
+
+/// A parameter of an answer by least squares.
+fn by_squares(answer: &Answer, parameter: Parameter) -> Option<&Estimate> {
+    match (answer, parameter) {
+        (Answer::Surface(fit), _) => fit.get(parameter),
+        (Answer::Line(fit, _), Parameter::E) => Some(&fit.asymptote),
+        (Answer::Line(fit, _), Parameter::A) => Some(&fit.coefficient),
+        (Answer::Line(fit, _), Parameter::Alpha) => Some(&fit.exponent),
+        _ => None,
+    }
+}
+
+/// Every parameter by both, and how far they lie apart.
+pub(super) fn parameters(question: &Question, answers: &[Answered]) -> Table {
+    let mut table = Table::new(&[
+        (question.group.as_deref().unwrap_or("group"), Align::Left),
+        ("parameter", Align::Left),
+        ("huber-log (bootstrap)", Align::Right),
+        ("least squares (profile)", Align::Right),
+        ("huber-log - least squares", Align::Right),
+    ]);
+    for answered in answers {
+        let title = super::text::title(answered);
+        let Answer::Robust(fit, squares) = &answered.answer else {
+            table.push([title.as_str(), "no law", MISSING, MISSING, MISSING]);
+            continue;
+        };
+        for (parameter, claim) in &fit.estimates {
+            let other = by_squares(squares, *parameter).map(Estimate::claim);
+            let difference = other.map(|other| claim.value - other.value);
+            let plain = |value: f64| match value.abs() {
+                size if size < 100.0 => signed(value),
+                _ => digits(value),
+            };
+            table.push([
+                title.clone(),
+                parameter.to_string(),
+                claim.to_string(),
+                other.map_or_else(|| MISSING.to_owned(), |other| other.to_string()),
+                difference.map_or_else(|| MISSING.to_owned(), plain),
+            ]);
+        }
+    }
+    table
+}
+
+/// The law as JSON. A profile of this objective is no likelihood, so that there is none.
+pub(super) fn json(fit: &RobustFit, squares: Map<String, Value>) -> Map<String, Value> {
+    let mut object = Map::new();
+    let mut intervals = Map::new();
+    for (parameter, Claim { value, interval }) in &fit.estimates {
+        object.insert(parameter.name().to_owned(), json!(value));
+        let bootstrap = json!([interval.low.value(), interval.high.value()]);
+        let entry = json!({ "profile": null, "bootstrap": bootstrap });
+        intervals.insert(parameter.name().to_owned(), entry);
+        intervals.insert("level".to_owned(), json!(interval.level));
+    }
+    object.insert("intervals".to_owned(), Value::Object(intervals));
+    object.insert("r2".to_owned(), json!(fit.r_squared));
+    object.insert("loss".to_owned(), json!("huber-log"));
+    object.insert("delta".to_owned(), json!(fit.delta));
+    object.insert("objective".to_owned(), json!(fit.objective));
+    object.insert("least_squares".to_owned(), Value::Object(squares));
+    object
+}

@@ -433,8 +433,14 @@ fn a_worker_that_lost_its_lab_checkpoints_and_stops() {
         output.read_line(&mut said).unwrap();
         assert!(said.contains("\"kind\":\"done\""), "{said}");
         let (input, output) = match reports_end {
-            true => (Some(input), None),
-            false => (None, Some(output)),
+            true => {
+                drop(output);
+                (Some(input), None)
+            }
+            false => {
+                drop(input);
+                (None, Some(output))
+            }
         };
         // Somebody must read what is said, or the worker would wait for that.
         let reader = std::thread::spawn(move || output.map(|output| output.lines().count()));

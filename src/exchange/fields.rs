@@ -563,8 +563,8 @@ mod tests {
     #[test]
     fn a_run_that_diverged_has_no_final_loss() {
         let mut course = Course::default();
-        course.push("eval", 1, 4.0);
-        course.push("eval", 2, f64::INFINITY);
+        course.push("loss", 1, 4.0);
+        course.push("loss", 2, f64::INFINITY);
         let row = row(json!({"loss": 4.0}));
         let (run, history) =
             Mapping::default().run(&row, &mut course, "d", &mut Vec::new()).unwrap();

@@ -282,37 +282,41 @@ mod tests {
         assert_eq!(fitting(0.001, 4, 200.0), "data.epochs=0.02 fits");
     }
 
-    /// The paper's own studies ask for whole steps in every cell.
+    /// Every spec and study that is shipped asks for whole steps, in every cell.
     #[test]
-    fn the_papers_studies_are_rounded_nowhere() {
+    fn what_is_shipped_is_rounded_nowhere() {
         use crate::study::{Cell, Plan, StudyFile, scale, tune};
         let facts = crate::spec::CorpusFacts {
             id: "ab".repeat(32).parse().unwrap(),
-            vocabulary: 128_256,
+            vocabulary: 256,
             train_tokens: 1 << 31,
         };
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/paper");
         let mut runs = Vec::new();
-        for file in std::fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
-            let text = std::fs::read_to_string(&path).unwrap();
-            if !StudyFile::is_study(&text) {
-                continue;
+        for folder in ["specs/paper", "specs/pocket"] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            for file in std::fs::read_dir(folder).unwrap() {
+                let path = file.unwrap().path();
+                let (name, text) =
+                    (path.display().to_string(), std::fs::read_to_string(&path).unwrap());
+                if !StudyFile::is_study(&text) {
+                    let file = Some((&*name, &*text));
+                    let request = crate::spec::Request { file, sets: &[] };
+                    runs.push(crate::spec::resolve(&request, &facts).unwrap().spec);
+                    continue;
+                }
+                let study = StudyFile::parse(&name, &text).unwrap();
+                let request = study.request(&[]);
+                let cell = |seed| Cell::new(&request, &facts, seed).unwrap();
+                runs.extend(match &study.plan {
+                    Plan::Tune(options) => tune::possible_runs(&cell(options.seed), options),
+                    Plan::Scale(options) => {
+                        scale::possible_runs((&request, &facts), options).unwrap()
+                    }
+                    Plan::Ensemble(_) => vec![cell(0).template().clone()],
+                });
             }
-            let study = StudyFile::parse(&path.display().to_string(), &text).unwrap();
-            let request = study.request(&[]);
-            runs.extend(match &study.plan {
-                Plan::Tune(options) => {
-                    let cell = Cell::new(&request, &facts, options.seed).unwrap();
-                    tune::possible_runs(&cell, options)
-                }
-                Plan::Scale(options) => scale::possible_runs((&request, &facts), options).unwrap(),
-                Plan::Ensemble(_) => {
-                    vec![Cell::new(&request, &facts, 0).unwrap().template().clone()]
-                }
-            });
         }
-        assert!(runs.len() > 20);
+        assert!(runs.len() > 100, "{}", runs.len());
         for spec in runs {
             let found = roundings(&spec).unwrap();
             assert!(found.is_empty(), "{}", found[0].what);

@@ -96,7 +96,8 @@ impl Demand {
             let text = format!("this needs {needed} of memory, and {most_text} can be had");
             let hint = spec.map(|spec| smaller(spec, crowd.threads, most)).unwrap_or_default();
             return Err(match hint.is_empty() {
-                true => Error::usage(text).hint("fewer threads and smaller models take less"),
+                true => Error::usage(text)
+                    .hint("fewer members, fewer threads and smaller models take less"),
                 false => Error::usage(text).hint(format!("what fits: {}", hint.join(", or "))),
             });
         }

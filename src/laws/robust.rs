@@ -40,7 +40,7 @@ const DIFFERENCE: f64 = 1e-7;
 /// A term that is nowhere larger than this share of the largest loss is none.
 const NOTHING: f64 = 1e-9;
 /// Descents that go on to the smallest delta.
-const FINALISTS: usize = 4;
+const FINALISTS: usize = 3;
 
 /// A law fitted by Huber's loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,7 +216,7 @@ impl Huber<'_> {
             .into_iter()
             .map(|theta| self.problem.with_coefficients(&theta))
             .chain([squares])
-            .map(|start| wide.descend(wide.start(&start), 40))
+            .map(|start| wide.descend(wide.start(&start), 25))
             .collect();
         // Places that lead to one another are tried once.
         found.sort_by(|left, right| left.value.total_cmp(&right.value));

@@ -13,6 +13,7 @@ mod part;
 pub mod preset;
 mod resolve;
 mod split;
+mod text;
 mod train;
 
 pub use consent::{Allowed, Consent};
@@ -24,6 +25,7 @@ pub use optim::{Decay, OptimSpec, Schedule};
 pub use part::{Part, SideName, SideSet};
 pub use resolve::{CorpusFacts, Origin, Request, Resolved, named_corpus, resolve, set_keys};
 pub use split::Split;
+pub use text::parse_toml;
 pub use train::{Evaluation, Objective, Precision, Seeds, Start, TrainSpec};
 
 #[cfg(test)]

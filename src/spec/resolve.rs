@@ -12,8 +12,9 @@ use super::field;
 use super::id::CorpusId;
 use super::optim::{Decay, OptimSpec, Schedule};
 use super::preset;
+use super::text::parse_toml;
 use super::train::{Evaluation, Objective, Precision, Seeds, Start, TrainSpec};
-use crate::error::{quoted, suggest, toml_message};
+use crate::error::{quoted, suggest};
 use crate::{Error, Result};
 
 /// What a spec needs to know of the corpus that it is resolved against.
@@ -206,8 +207,8 @@ fn split_defaults(leaves: Leaves, preset_named: bool) -> (Leaves, Leaves, Leaves
 }
 
 fn parse_file(name: &str, text: &str) -> Result<Leaves> {
-    let table: toml::Table = toml::from_str(text)
-        .map_err(|cause| Error::usage(format!("{name}: {}", toml_message(&cause))))?;
+    let table: toml::Table =
+        parse_toml(text).map_err(|cause| Error::usage(format!("{name}: {cause}")))?;
     table_leaves(table).map_err(|error| error.within(name))
 }
 
@@ -220,7 +221,7 @@ fn parse_sets(sets: &[String]) -> Result<Leaves> {
         };
         let (key, value) = (key.trim(), value.trim());
         // A bare word is a string: nobody should have to quote quotes on a command line.
-        let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
+        let parsed = parse_toml::<toml::Table>(&format!("value = {value}"))
             .ok()
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(|| toml::Value::String(value.to_owned()));

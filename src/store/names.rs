@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, regular, write_atomically};
-use crate::spec::{CorpusId, JobId};
+use crate::spec::{CorpusId, JobId, parse_toml};
 use crate::{Error, Result};
 
 /// The content of `names/NAME.toml`. Unlike a record it may be replaced.
@@ -56,7 +56,7 @@ impl Store {
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(Error::io("read", &path, &cause)),
         };
-        let model: NamedModel = toml::from_str(&text)
+        let model: NamedModel = parse_toml(&text)
             .map_err(|cause| Error::data(format!("`{}`: {cause}", path.display())))?;
         if model.members.is_empty() {
             return Err(Error::data(format!("`{}` has no members", path.display())));

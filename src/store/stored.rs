@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::manifest;
 use super::record::Record;
-use crate::spec::{Job, JobId};
+use crate::spec::{Job, JobId, parse_toml};
 use crate::{Error, Result};
 
 /// Whether a folder is a record; its content is not looked at.
@@ -27,6 +27,6 @@ pub(super) fn job(folder: &Path, id: JobId) -> Result<Job> {
     let path = folder.join("spec.toml");
     let bad = |cause: &dyn std::fmt::Display| Error::data(format!("`{}`: {cause}", path.display()));
     let text = std::str::from_utf8(&bytes).map_err(|cause| bad(&cause))?;
-    let job: Job = toml::from_str(text).map_err(|cause| bad(&cause))?;
+    let job: Job = parse_toml(text).map_err(|cause| bad(&cause))?;
     if job.id() == id { Ok(job) } else { Err(bad(&"the spec does not hash to the record's id")) }
 }

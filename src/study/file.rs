@@ -18,7 +18,7 @@ use super::decided::check_sets;
 use super::grid::Grid;
 use super::{ensemble, scale, tune};
 use crate::error::{quoted, suggest, toml_message};
-use crate::spec::Request;
+use crate::spec::{Request, parse_toml};
 use crate::{Error, Result};
 
 /// A study as its file has it.
@@ -98,9 +98,8 @@ impl StudyFile {
     /// If it is no TOML, names a planner that does not exist, or has a key that its planner does
     /// not know.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let bad =
-            |cause: toml::de::Error| Error::usage(format!("{name}: {}", toml_message(&cause)));
-        let layout: Layout = toml::from_str(text).map_err(bad)?;
+        let bad = |cause: String| Error::usage(format!("{name}: {cause}"));
+        let layout: Layout = parse_toml(text).map_err(bad)?;
         let plan = match layout.study.as_str() {
             "tune" => {
                 let options: tune::Options = read(layout.plan, name)?;
@@ -133,7 +132,7 @@ impl StudyFile {
     /// Whether a TOML text is a study rather than the spec of a run.
     #[must_use]
     pub fn is_study(text: &str) -> bool {
-        text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("study"))
+        parse_toml::<toml::Table>(text).is_ok_and(|table| table.contains_key("study"))
     }
 
     /// The error of giving the file to another verb than its own.

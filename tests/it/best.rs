@@ -65,8 +65,9 @@ fn the_best_model_gets_a_name_and_a_second_call_trains_nothing() {
     // All members share one setting, and the size has its reason.
     let setting = |id: &str| &runs.iter().find(|run| run["run"] == id).unwrap()["setting"];
     assert!(members.iter().all(|id| *setting(id) == found["setting"]), "{found}");
-    let size = found["size"].as_str().unwrap();
-    assert!(found["size_reason"].as_str().unwrap().contains(size), "{found}");
+    let reason = found["size_reason"].as_str().unwrap();
+    assert!(reason.contains("had the lowest loss"), "{reason}");
+    assert!(reason.contains(found["size"].as_str().unwrap()), "{reason}");
     let epochs = found["setting"]["epochs"].as_f64().unwrap();
     assert_eq!(found["data_limited"], epochs >= 1.0);
     let averages = found["averages_on_val"].as_array().unwrap();

@@ -113,6 +113,8 @@ fn counts_of_studies_and_flags_have_bounds() {
         "tune --corpus POCKET --certificate-seeds 4294967295",
         "tune --corpus POCKET --seeds 4294967295",
         "fit x.csv --x a --y b --resamples 4294967295",
+        "best POCKET --hours 1e300",
+        "prepare x.txt --out none --threads 100000",
         "bench train --members 65535",
         "bench train --windows 18446744073709551615",
     ];
@@ -155,6 +157,12 @@ fn what_memory_cannot_hold_is_refused_before_the_first_step() {
     refuse(&format!("train --corpus POCKET --store {store} {wide}"), &["of memory"]);
     refuse(&format!("ensemble --corpus POCKET --store {store} {HUGE}"), &["this needs "]);
     refuse(&format!("tune --corpus POCKET --store {store} {HUGE}"), &["this needs "]);
+    // A thousand workers of 1.4 GiB each.
+    let many = "--workers 1024 --set model.preset=pocket-48m";
+    refuse(
+        &format!("tune --corpus POCKET --store {store} {many}"),
+        &["need", "GiB of memory, and"],
+    );
     let records = folder.path().join("store/records");
     assert_eq!(fs::read_dir(records).map_or(0, Iterator::count), 0);
 

@@ -368,6 +368,17 @@ fn workers(store: &Path) -> Vec<u32> {
     processes.filter_map(|process| of_process(process.path())).collect()
 }
 
+/// Workers of a store that must not outlive their test, should they not stop by themselves.
+struct Orphans<'s>(&'s Path);
+
+impl Drop for Orphans<'_> {
+    fn drop(&mut self) {
+        for id in workers(self.0) {
+            let _ = Command::new("kill").args(["-KILL", &id.to_string()]).status();
+        }
+    }
+}
+
 /// However a lab dies, its workers stop, and what they have done is kept.
 #[test]
 fn workers_of_a_killed_lab_leave_checkpoints() {
@@ -390,6 +401,7 @@ fn workers_of_a_killed_lab_leave_checkpoints() {
     assert_eq!(workers(&store).len(), 2);
     lab.kill().unwrap();
     lab.wait().unwrap();
+    let _orphans = Orphans(&store);
     wait_until("workers stop", || workers(&store).is_empty());
     let checkpoints = working_files(&store, "checkpoint");
     let runs: BTreeSet<_> = checkpoints.iter().map(|path| path.parent()).collect();
@@ -421,13 +433,18 @@ fn a_worker_that_lost_its_lab_checkpoints_and_stops() {
         output.read_line(&mut said).unwrap();
         assert!(said.contains("\"kind\":\"done\""), "{said}");
         let (input, output) = match reports_end {
-            true => (Some(input), None),
-            false => (None, Some(output)),
+            true => {
+                drop(output);
+                (Some(input), None)
+            }
+            false => {
+                drop(input);
+                (None, Some(output))
+            }
         };
         // Somebody must read what is said, or the worker would wait for that.
         let reader = std::thread::spawn(move || output.map(|output| output.lines().count()));
-        wait_until("the worker stops", || worker.try_wait().unwrap().is_some());
-        assert_eq!(worker.wait().unwrap().code(), Some(85));
+        assert_eq!(ended("the worker stops", worker).status.code(), Some(85));
         assert_eq!(working_files(&store, "checkpoint").len(), 1);
         drop(input);
         reader.join().unwrap();

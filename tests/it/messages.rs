@@ -111,6 +111,23 @@ fn specs_and_studies_hold_anything() {
     assert!(!folder.path().join("store").exists());
 }
 
+/// Not even by a stack overflow, which no message follows.
+#[test]
+fn nesting_without_an_end_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep.toml");
+    let corpus = pocket_corpus().to_str().unwrap();
+    for open in ["[", "{", "a = {\n", "a.", "[a]\nb = { c = 1, d\n"] {
+        for text in [format!("a = {}", open.repeat(20_000)), open.repeat(20_000)] {
+            fs::write(&path, text).unwrap();
+            for verb in ["train", "tune", "ensemble"] {
+                let words = [verb, path.to_str().unwrap(), "--corpus", corpus, "--dry-run"];
+                refused(&words, &format!("{verb} {open:?}"));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_toml_error_is_one_line_with_its_place() {
     let folder = tempfile::tempdir().unwrap();

@@ -142,7 +142,7 @@ pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
     let all = [jobs, ensemble::ensemble_jobs(&base, &options)].concat();
     let known = |job: &Job| existing.as_ref().is_some_and(|store| store.has(job.id()));
     if !all.iter().all(known) {
-        demand.check(Some(&base), crowd)?;
+        demand.check(None, crowd)?;
     }
     let store = Store::open(&arguments.places.store)?;
     let plan = |lab: &mut dyn Lab| ensemble::run(lab, &base, &options);
@@ -232,7 +232,7 @@ fn dry_run(
         print::bytes(memory_bytes),
         crowd.workers,
         print::bytes(demand.together_bytes),
-        memory_verdict(&demand, Some(base), crowd),
+        memory_verdict(&demand, None, crowd),
     ));
     Ok(())
 }

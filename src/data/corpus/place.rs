@@ -219,8 +219,8 @@ fn remove_corpus(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// For file systems that cannot swap: the old corpus waits beside its place for a moment, from where
-/// [`bring_back`] fetches it if the program is killed in that moment.
+/// For file systems that cannot swap: the old corpus waits beside its place for a moment, from
+/// where [`bring_back`] fetches it if the program is killed in that moment.
 fn exchange_by_steps(temporary: &Path, target: &Path) -> io::Result<()> {
     let old = replaced(target);
     if old.exists() {

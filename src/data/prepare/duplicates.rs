@@ -116,8 +116,12 @@ impl<C: Content> DuplicateFinder<C> {
         });
         for hash in hashes.drain(..) {
             let from = entries.partition_point(|&(other, _)| other < hash);
-            let equal = entries[from..].iter().take_while(|&&(other, _)| other == hash).count();
-            found[from..from + equal].fill(true);
+            // All equal entries are found together, and a text that repeats itself looks for the
+            // same ones again and again.
+            if found.get(from) == Some(&false) {
+                let equal = entries[from..].iter().take_while(|&&(other, _)| other == hash).count();
+                found[from..from + equal].fill(true);
+            }
         }
     }
 

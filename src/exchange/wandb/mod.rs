@@ -326,11 +326,7 @@ mod tests {
         let run = Message::default().bytes(17, &Message::default().bytes(1, b"x").0).0;
         let with_run: Vec<Vec<u8>> = hostile.into_iter().chain([run]).collect();
         let read = read_bytes("run.wandb", &log::testing::log(&with_run)).unwrap();
-        assert_eq!(
-            (read.runs[0].0.id.as_str(), read.warnings.len()),
-            ("x", 3),
-            "{:?}",
-            read.warnings
-        );
+        let damaged = read.warnings.iter().filter(|warning| warning.starts_with("byte ")).count();
+        assert_eq!((read.runs[0].0.id.as_str(), damaged), ("x", 3), "{:?}", read.warnings);
     }
 }

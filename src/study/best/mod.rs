@@ -34,6 +34,8 @@ use super::grid::Setting;
 use super::message::Message;
 use super::trial::Difference;
 
+/// More hours than this, a century of them, are a slip of the keyboard.
+const HOURS_MAX: f64 = 1e6;
 /// Share of the hours that is planned for; the rest is for what no measurement foretells.
 const PLANNED_SHARE: f64 = 0.95;
 /// Share of the planned time in which sizes are compared.
@@ -257,6 +259,11 @@ impl Options {
         if !(self.hours > 0.0 && self.hours.is_finite()) {
             return Err(Error::usage(format!("--hours: {} is no time", self.hours))
                 .hint("half an hour is --hours 0.5"));
+        }
+        if self.hours > HOURS_MAX {
+            return Err(Error::usage(format!(
+                "--hours: more than {HOURS_MAX} are not planned for"
+            )));
         }
         if self.workers == 0 {
             return Err(Error::usage("there must be a worker"));

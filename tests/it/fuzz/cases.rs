@@ -82,6 +82,7 @@ impl Maker<'_> {
             "--vocab 300",
             "--vocab 260 --invalid-utf8 replace",
             "--vocab 280 --text-field raw.content",
+            "--vocab 275 --format jsonl --invalid-utf8 replace --allow lost-text",
             "--vocab 270 --seed 3 --val-share 0.4 --test-share 0.3",
             "",
         ]);

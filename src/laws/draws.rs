@@ -37,12 +37,6 @@ impl Draws {
         radius * libm::cos(angle)
     }
 
-    /// A uniform number between 0 and 1.
-    pub(super) fn uniform(&mut self) -> f64 {
-        self.next += 1;
-        self.stream.uniform(self.next - 1)
-    }
-
     /// sqrt(d / chi-square with d degrees of freedom): what an estimated standard deviation must be
     /// multiplied with, so that its uncertainty reaches the resamples.
     pub(super) fn scale(&mut self, degrees: usize) -> f64 {

@@ -127,10 +127,12 @@ impl<'a> Reader<'a> {
     /// Refuses columns in which some rows are in another unit than others.
     pub(super) fn check_units(&self, rows: &[Row]) -> Result<()> {
         let passes = self.columns.t.as_ref().unwrap_or(&self.columns.d);
-        let axes: [(&String, fn(&Row) -> f64); 3] =
-            [(&self.columns.n, |row| row.n), (&self.columns.d, |row| row.u), (passes, |row| row.t)];
-        for (column, of) in axes {
-            let values: Vec<f64> = rows.iter().map(of).collect();
+        let axes = [
+            (&self.columns.n, rows.iter().map(|row| row.n).collect()),
+            (&self.columns.d, rows.iter().map(|row| row.u).collect()),
+            (passes, rows.iter().map(|row| row.t).collect::<Vec<f64>>()),
+        ];
+        for (column, values) in axes {
             let Some(&first) = in_other_units(&values).first() else { continue };
             let column = quoted(column);
             let what = format!(

@@ -222,8 +222,8 @@ impl Normal {
                     // A parameter without any effect must not make the matrix singular.
                     entry += damping * entry + 1e-14;
                 }
-                for inner in 0..column {
-                    entry -= factor[row][inner] * factor[column][inner];
+                for (left, right) in factor[row].iter().zip(&factor[column]).take(column) {
+                    entry -= left * right;
                 }
                 factor[row][column] = match row == column {
                     true if entry > 0.0 => entry.sqrt(),

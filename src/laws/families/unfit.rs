@@ -96,14 +96,14 @@ pub fn check(points: &[Point]) -> Result<(), Unfit> {
     if points.iter().all(|point| point.place.repetitions <= SAME) {
         return Err(Unfit::NeverRepeated);
     }
-    let axes: [(&str, usize, fn(&Point) -> f64); 4] = [
-        ("parameters", VALUES_MIN, |point| point.place.ln_n),
-        ("tokens", VALUES_MIN, |point| point.place.ln_t),
-        ("unique tokens", VALUES_MIN, |point| point.place.ln_u),
-        ("epochs", 2, |point| ln_key(3, point)),
+    let along = |key: &dyn Fn(&Point) -> f64| distinct(points.iter().map(key).collect());
+    let axes = [
+        ("parameters", VALUES_MIN, along(&|point| point.place.ln_n)),
+        ("tokens", VALUES_MIN, along(&|point| point.place.ln_t)),
+        ("unique tokens", VALUES_MIN, along(&|point| point.place.ln_u)),
+        ("epochs", 2, along(&|point| ln_key(3, point))),
     ];
-    for (axis, needed, key) in axes {
-        let values = distinct(points.iter().map(key).collect());
+    for (axis, needed, values) in axes {
         if values < needed {
             return Err(Unfit::FewValues { axis, values });
         }

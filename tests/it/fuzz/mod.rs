@@ -157,6 +157,8 @@ fn run_child(world: &Path, worker: usize, cases: &[u64]) -> (Vec<Failure>, usize
         (out.join().unwrap(), errors.join().unwrap(), hung)
     });
     let status = child.wait().unwrap();
+    let last: Vec<&str> = errors.lines().rev().take(12).collect();
+    let nothing = format!("a child did nothing: {status}: {}", last.join(" | "));
     let (out, errors) = (parts(&out), parts(&errors));
     let mut failures = Vec::new();
     for (case, text, cpu_seconds) in &errors {
@@ -172,7 +174,7 @@ fn run_child(world: &Path, worker: usize, cases: &[u64]) -> (Vec<Failure>, usize
         let bad = end.or_else(|| rude_message(text)).or_else(|| rude_data(printed));
         failures.extend(bad.map(|what| Failure::new(*case, &what)));
     }
-    assert!(!errors.is_empty(), "a child did nothing: {status}");
+    assert!(!errors.is_empty(), "{nothing}");
     (failures, errors.len())
 }
 

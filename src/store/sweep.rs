@@ -15,7 +15,8 @@ const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 /// Ending of a draft that is being removed.
 const SWEPT: &str = "swept";
 
-/// Removes abandoned drafts, work that has become a record, and temporary files of a store. What cannot be removed stays.
+/// Removes abandoned drafts, work that has become a record, and temporary files of a store. What
+/// cannot be removed stays.
 ///
 /// A draft is written by whoever holds the claim of its job. So nobody writes it while the job can
 /// be claimed, and a new holder gives its own draft another name.

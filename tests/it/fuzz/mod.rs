@@ -139,6 +139,8 @@ fn run_child(world: &Path, worker: usize, cases: &[u64]) -> (Vec<Failure>, usize
         .args(["-c", &limited, "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "fuzz::cases_of_a_child", "--nocapture", "--test-threads", "1"])
+        // Damaged flags name folders of stores in passing.
+        .current_dir(world)
         .env("SCARCE_FUZZ_CHILD", list.join(","))
         .env("SCARCE_FUZZ_WORLD", world)
         .env("SCARCE_FUZZ_FOLDER", &folder)

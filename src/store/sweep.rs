@@ -1,9 +1,11 @@
-//! What killed processes left behind: drafts of records and temporary files.
+//! What killed processes left behind: drafts of records, finished work and temporary files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::claim::Claim;
+use super::stored::is_record;
 use super::{claim, clock};
 use crate::spec::JobId;
 
@@ -13,17 +15,23 @@ const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 /// Ending of a draft that is being removed.
 const SWEPT: &str = "swept";
 
-/// Removes abandoned drafts and temporary files of a store. What cannot be removed stays.
+/// Removes abandoned drafts, work that has become a record, and temporary files of a store. What
+/// cannot be removed stays.
 ///
 /// A draft is written by whoever holds the claim of its job. So nobody writes it while the job can
 /// be claimed, and a new holder gives its own draft another name.
 pub(super) fn sweep(root: &Path) {
-    let work = root.join("work");
+    let (work, records) = (root.join("work"), root.join("records"));
     for path in entries(&work) {
         if has_ending(&path, SWEPT) {
             let _ = fs::remove_dir_all(&path);
         } else if draft_of(&path).is_some_and(|id| claim::is_free(&work.join(id.to_string()))) {
             remove_draft(&path);
+        } else if job_of(&path).is_some_and(|id| is_record(&records.join(id.to_string()))) {
+            // Killed between publishing its record and clearing up.
+            if let Ok(Claim::Held(held)) = claim::claim(&path) {
+                let _ = held.clear();
+            }
         }
     }
     for folder in [root.to_owned(), root.join("names")] {
@@ -33,6 +41,11 @@ pub(super) fn sweep(root: &Path) {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// The job of a folder `ID`.
+fn job_of(path: &Path) -> Option<JobId> {
+    path.file_name()?.to_str()?.parse().ok()
 }
 
 /// The job of a folder `draft-ID.*.tmp`.

@@ -194,6 +194,9 @@ fn what_killed_processes_left_is_swept() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     answer(train(&store, ""));
+    let finished = store.join("work").join(id(&train(&store, "")));
+    fs::create_dir(&finished).unwrap();
+    fs::write(finished.join("metrics.jsonl"), "of a record that is out").unwrap();
     let dead = "ab".repeat(32);
     let draft = store.join("work").join(format!("draft-{dead}.4194303-0.tmp"));
     fs::create_dir(&draft).unwrap();

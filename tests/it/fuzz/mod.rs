@@ -139,6 +139,8 @@ fn run_child(world: &Path, worker: usize, cases: &[u64]) -> (Vec<Failure>, usize
         .args(["-c", &limited, "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "fuzz::cases_of_a_child", "--nocapture", "--test-threads", "1"])
+        // Damaged flags name folders of stores in passing.
+        .current_dir(world)
         .env("SCARCE_FUZZ_CHILD", list.join(","))
         .env("SCARCE_FUZZ_WORLD", world)
         .env("SCARCE_FUZZ_FOLDER", &folder)
@@ -157,6 +159,8 @@ fn run_child(world: &Path, worker: usize, cases: &[u64]) -> (Vec<Failure>, usize
         (out.join().unwrap(), errors.join().unwrap(), hung)
     });
     let status = child.wait().unwrap();
+    let last: Vec<&str> = errors.lines().rev().take(12).collect();
+    let nothing = format!("a child did nothing: {status}: {}", last.join(" | "));
     let (out, errors) = (parts(&out), parts(&errors));
     let mut failures = Vec::new();
     for (case, text, cpu_seconds) in &errors {
@@ -172,7 +176,7 @@ fn run_child(world: &Path, worker: usize, cases: &[u64]) -> (Vec<Failure>, usize
         let bad = end.or_else(|| rude_message(text)).or_else(|| rude_data(printed));
         failures.extend(bad.map(|what| Failure::new(*case, &what)));
     }
-    assert!(!errors.is_empty(), "a child did nothing: {status}");
+    assert!(!errors.is_empty(), "{nothing}");
     (failures, errors.len())
 }
 

@@ -153,9 +153,9 @@ pub(super) fn agree_corpus(corpus: &Path, changed: &Path) {
         .collect();
     for side in sides {
         let id = SideFacts::content_id(&side, vocabulary, separator, &files);
-        manifest["side"][side.as_str()]["id"] = id.to_string().into();
+        put_id(&mut manifest["side"][side.as_str()], &id);
     }
-    manifest["id"] = id.to_string().into();
+    put_id(&mut manifest, &id);
     fs::write(path, manifest.to_string()).unwrap();
 }
 
@@ -214,10 +214,17 @@ pub(super) fn agree_store(store: &Path, changed: PathBuf) -> PathBuf {
     changed
 }
 
+/// Names an id in an object; damage may have left something else.
+fn put_id(value: &mut Value, id: &impl ToString) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("id".to_owned(), id.to_string().into());
+    }
+}
+
 fn set_id(record: &Path, id: JobId) {
     let path = record.join("record.json");
     let Some(mut value) = read_json(&path) else { return };
-    value["id"] = id.to_string().into();
+    put_id(&mut value, &id);
     fs::write(&path, value.to_string()).unwrap();
     agree_manifest(record, "record.json");
 }

@@ -252,8 +252,8 @@ impl Answer<'_> {
             Misfit::Squares => "squares of the loss".to_owned(),
         };
         let mut text = format!(
-            "{y} over N = {n} in {:e}, T = {tokens} and U = {d} in {:e}\nfitted to {} runs by {misfit}; \
-             a run weighs exp(-distance / h), its distance from the largest {}\n",
+            "{y} over N = {n} in {:e}, T = {tokens} and U = {d} in {:e}\nfitted to {} runs by \
+             {misfit}; a run weighs exp(-distance / h), its distance from the largest {}\n",
             self.units.parameters,
             self.units.tokens,
             self.split.rest.len(),

@@ -82,7 +82,8 @@ pub struct Known {
 pub struct Law {
     /// Every family of the library, by ascending score.
     pub members: Vec<Member>,
-    /// The axes: compute N T, parameters N, unique tokens U, epochs T/U, and one that was asked for.
+    /// The axes: compute N T, parameters N, unique tokens U, epochs T/U, and one that was asked
+    /// for.
     pub axes: Vec<Known>,
     /// The axis that weights fall along.
     pub along: usize,

@@ -6,11 +6,10 @@ use clap::Args;
 use scarce_engine::isa::Isa;
 use serde_json::{Value, json};
 
-use super::options::processors;
+use super::options::{MAKES_STORES, existing_store, processors};
 use super::print;
-use super::runs::existing;
 use crate::Result;
-use crate::lab::{Choice, Reason, foreseen, numerics};
+use crate::lab::{Choice, Reason, WORTHWHILE_GAIN, foreseen, numerics};
 use crate::spec::Precision;
 use crate::store::{ChosenArithmetic, Machine, Store, utc};
 
@@ -27,8 +26,8 @@ pub(super) struct DoctorArgs {
 
 pub(super) fn run(arguments: &DoctorArgs) -> Result<()> {
     let store = match &arguments.store {
-        Some(path) => Some(existing(path)?),
-        None => existing(Path::new("scarce-store")).ok(),
+        Some(path) => Some(existing_store(path, MAKES_STORES)?),
+        None => Store::look(Path::new("scarce-store")).ok().flatten(),
     };
     let choice = |precision| foreseen(store.as_ref(), precision);
     let (f32, bf16) = (choice(Precision::F32)?, choice(Precision::Bf16)?);
@@ -108,8 +107,9 @@ fn verdict(chosen: &ChosenArithmetic) -> String {
     let fact =
         format!("{} stays, although {} is faster by {by}", chosen.arithmetic, next.arithmetic);
     // Else somebody has written it.
-    let small = next.flops_per_second <= 1.1 * mine;
-    if small { format!("{fact}: a change needs more than 10 %") } else { fact }
+    let small = next.flops_per_second <= WORTHWHILE_GAIN * mine;
+    let needed = percent(WORTHWHILE_GAIN, 1.0);
+    if small { format!("{fact}: a change needs more than {needed}") } else { fact }
 }
 
 fn reason_json(choice: &Choice) -> Value {

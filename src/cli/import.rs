@@ -151,39 +151,48 @@ struct Intake {
 }
 
 impl Intake {
-    /// Takes a run of the file that is being read.
-    fn take(&mut self, mut next: Gathered) -> Result<()> {
+    /// Takes a run of the file that is being read, the last one that was begun.
+    fn take(
+        &mut self,
+        mut run: ForeignRun,
+        history: &ForeignHistory,
+        source: &ForeignSource,
+    ) -> Result<()> {
+        let file = self.counts.len() - 1;
         match self.rule {
             OnDuplicate::Last | OnDuplicate::Join => {
-                self.waiting.push(next);
+                let (history, source) = (history.clone(), source.clone());
+                self.waiting.push(Gathered { run, history, source, file });
                 return Ok(());
             }
             OnDuplicate::First => {
-                let place = self.draft.place(&next.run, &next.history)?;
-                if matches!(place, Place::Taken | Place::Stored) {
-                    self.counts[next.file].duplicates += 1;
+                if matches!(self.draft.place(&run, history)?, Place::Taken | Place::Stored) {
+                    self.counts[file].duplicates += 1;
                     return Ok(());
                 }
             }
             OnDuplicate::Number => {
-                let id = next.run.id.clone();
+                let id = run.id.clone();
                 let mut number = 1_u64;
-                while !matches!(
-                    self.draft.place(&next.run, &next.history)?,
-                    Place::Free | Place::Same
-                ) {
+                while !matches!(self.draft.place(&run, history)?, Place::Free | Place::Same) {
                     number += 1;
-                    next.run.id = format!("{id}#{number}");
+                    run.id = format!("{id}#{number}");
                 }
             }
             OnDuplicate::Refuse => {}
         }
-        self.add(next)
+        self.add(file, run, history, source)
     }
 
-    fn add(&mut self, next: Gathered) -> Result<()> {
-        let counts = &mut self.counts[next.file];
-        match self.draft.add(next.run, &next.history, &next.source)? {
+    fn add(
+        &mut self,
+        file: usize,
+        run: ForeignRun,
+        history: &ForeignHistory,
+        source: &ForeignSource,
+    ) -> Result<()> {
+        let counts = &mut self.counts[file];
+        match self.draft.add(run, history, source)? {
             Added::New => counts.new += 1,
             Added::Known => counts.known += 1,
         }
@@ -198,7 +207,7 @@ impl Intake {
         }
         for one in exchange::settle(waiting, self.rule) {
             self.counts[one.file].duplicates -= 1;
-            self.add(one)?;
+            self.add(one.file, one.run, &one.history, &one.source)?;
         }
         Ok((self.draft.publish()?, self.counts))
     }
@@ -230,11 +239,10 @@ pub(super) fn run(arguments: &ImportArgs) -> Result<()> {
     let rule = arguments.on_duplicate.rule();
     let mut intake = Intake { draft, rule, waiting: Vec::new(), counts: Vec::new() };
     let mut files = Vec::new();
-    for (file, path) in arguments.files.iter().enumerate() {
+    for path in &arguments.files {
         intake.counts.push(Counts::default());
         let mut sink = |run: ForeignRun, history: &ForeignHistory, source: &ForeignSource| {
-            let (history, source) = (history.clone(), source.clone());
-            intake.take(Gathered { run, history, source, file })
+            intake.take(run, history, source)
         };
         let request = Import { path, format, written, mapping: &mapping, choice: &choice, prefix };
         let imported = exchange::import(&request, &mut sink)?;

@@ -138,12 +138,17 @@ impl PoolArgs {
     }
 }
 
-impl Places {
-    /// The store, if there is one: looking makes none.
-    pub(super) fn existing_store(&self) -> Result<Option<Store>> {
-        Store::look(&self.store)
-    }
+/// A store that must exist: looking at one creates nothing. `hint` says how to come by one.
+pub(super) fn existing_store(path: &Path, hint: &str) -> Result<Store> {
+    Store::look(path)?.ok_or_else(|| {
+        Error::usage(format!("there is no store at `{}`", quoted_path(path))).hint(hint)
+    })
+}
 
+/// How to come by a store, where records are meant.
+pub(super) const MAKES_STORES: &str = "name it with --store DIR; `scarce train` makes one";
+
+impl Places {
     /// Opens the corpora; at least one is needed.
     pub(super) fn open_corpora(&self) -> Result<Corpora> {
         if self.corpus.is_empty() {

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::options::{Places, facts};
+use super::options::{Places, existing_store, facts};
 use super::plot::{own, write};
 use super::print;
 use super::study::read_study;
 use crate::data::Corpus;
-use crate::error::quoted_path;
 use crate::lab::{Corpora, StoredLab};
 use crate::report::chart;
 use crate::report::page::{Block, Figure, Page, Section, Source};
@@ -78,11 +77,8 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
     let file = read_study(&arguments.study)?;
     let corpora = arguments.places.open_corpora()?;
     let root = &arguments.places.store;
-    let none = || {
-        let error = Error::usage(format!("there is no store at `{}`", quoted_path(root)));
-        error.hint(format!("run `scarce {}` first, or name its --store", file.plan.verb()))
-    };
-    let store = Store::look(root)?.ok_or_else(none)?;
+    let hint = format!("run `scarce {}` first, or name its --store", file.plan.verb());
+    let store = existing_store(root, &hint)?;
     file.plan.check_sets(&arguments.set)?;
     let told = tell(&file, &arguments.set, (&store, &corpora))?;
     let corpus = corpora.get(facts(&corpora)?.id)?;

@@ -7,10 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::foreign::ForeignArgs;
-use super::options::{AllowArgs, Places, SpecSource, ThreadArgs};
+use super::options::{AllowArgs, MAKES_STORES, Places, SpecSource, ThreadArgs, existing_store};
 use super::{corpus, foreign, print, progress::Bar};
 use crate::data::{Corpus, MANIFEST_FILE, Manifest, PartReader};
-use crate::error::quoted_path;
 use crate::lab::{Corpora, WorkOptions, add_floors, ledger, replay};
 use crate::report::table::{Align, Table};
 use crate::spec::preset::PRESETS;
@@ -71,7 +70,7 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
-    let store = existing(&arguments.store)?;
+    let store = existing_store(&arguments.store, MAKES_STORES)?;
     if arguments.foreign.foreign {
         return foreign::list(&store, &arguments.foreign, arguments.json);
     }
@@ -139,7 +138,7 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
     if Path::new(prefix).join(MANIFEST_FILE).is_file() {
         return show_corpus(Path::new(prefix), arguments.json);
     }
-    let store = existing(&arguments.places.store)?;
+    let store = existing_store(&arguments.places.store, MAKES_STORES)?;
     if let Some(model) = store.named(prefix)? {
         show_named(prefix, &model, arguments.json);
         return Ok(());
@@ -257,7 +256,7 @@ fn show_spec(arguments: &ShowArgs) -> Result<()> {
 }
 
 pub(super) fn verify(arguments: &VerifyArgs) -> Result<()> {
-    let store = existing(&arguments.places.store)?;
+    let store = existing_store(&arguments.places.store, MAKES_STORES)?;
     let ids = store.members(&arguments.id)?;
     for &id in &ids {
         let files = store.verify(id)?;
@@ -284,15 +283,6 @@ fn verify_replay(
     result?;
     print::data(&format!("{}: trained again, the weights are the same bytes\n", id.short()));
     Ok(())
-}
-
-/// A store that must exist: looking at one creates nothing.
-pub(super) fn existing(path: &std::path::Path) -> Result<Store> {
-    let none = || {
-        let error = Error::usage(format!("there is no store at `{}`", quoted_path(path)));
-        error.hint("name it with --store DIR; `scarce train` makes one")
-    };
-    Store::look(path)?.ok_or_else(none)
 }
 
 fn outcome(record: &Record) -> String {

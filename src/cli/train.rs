@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<ExitCode> {
     let resolved = arguments.source.resolve(&corpora)?;
     let options = arguments.running.options()?;
     let job = Job::Train(resolved.spec.clone());
-    let existing = arguments.places.existing_store()?;
+    let existing = Store::look(&arguments.places.store)?;
     let places = (existing.as_ref(), &corpora);
     ask(std::slice::from_ref(&job), places, options.allowed)?;
     if arguments.dry_run {

@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &TuneArgs) -> Result<()> {
     check_sets(&arguments.common.set)?;
     let cell =
         Cell::new(&arguments.common.request(study.file.as_ref()), &study.facts, options.seed)?;
-    let memory = arguments.common.ask(&study, tune::possible_runs(&cell, &options))?;
+    let memory = arguments.common.ask(&study, tune::possible_runs(&cell, &options.grid))?;
     let plan = |lab: &mut dyn Lab| tune::run(lab, &cell, &options);
     if arguments.common.dry_run {
         return arguments.common.preview(&study, memory, plan);

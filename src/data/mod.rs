@@ -9,6 +9,8 @@ pub mod hash;
 pub mod input;
 mod language;
 mod order;
+#[cfg(feature = "parquet")]
+pub mod pages;
 mod prepare;
 
 #[cfg(test)]

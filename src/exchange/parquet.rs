@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::row::Row;
 use super::source::Reading;
+use crate::data::pages::{self, Pages, fenced};
 use crate::error::quoted;
-use crate::token::catch_panics;
+use crate::model::half_to_f32;
 use crate::{Error, Result};
 
 /// Rows held in memory at a time.
@@ -48,7 +49,7 @@ enum Kind {
 
 /// Reads the runs of a file.
 pub(super) fn read(file: File, reading: &mut Reading<'_>) -> Result<()> {
-    let reader = fenced(|| SerializedFileReader::new(file))?;
+    let reader = pages::open(file)?;
     let columns = columns(&reader)?;
     reading.columns.extend(columns.iter().map(|column| column.name.clone()));
     reading.mapping.check(&reading.columns)?;
@@ -85,7 +86,7 @@ pub(super) fn read(file: File, reading: &mut Reading<'_>) -> Result<()> {
 }
 
 /// The columns with at most one value per row.
-fn columns(reader: &SerializedFileReader<File>) -> Result<Vec<Column>> {
+fn columns(reader: &SerializedFileReader<Pages>) -> Result<Vec<Column>> {
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
     let plain = schema.columns().iter().enumerate().filter(|(_, c)| c.max_rep_level() == 0);
     let columns: Vec<Column> = plain
@@ -136,26 +137,15 @@ fn decimal(whole: f64, places: u32) -> Value {
     real(whole / 10_f64.powi(places.cast_signed()))
 }
 
-/// The number in the bits of a half-precision one.
-fn half(bytes: &[u8]) -> Value {
-    let &[low, high] = bytes else { return Value::Null };
-    let bits = u16::from_le_bytes([low, high]);
-    let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023) / 1024.0);
-    real(match (exponent, fraction) {
-        (31, fraction) if fraction > 0.0 => f64::NAN,
-        (31, _) => sign * f64::INFINITY,
-        (0, fraction) => sign * fraction * 2_f64.powi(-14),
-        (exponent, fraction) => sign * (1.0 + fraction) * 2_f64.powi(exponent - 15),
-    })
-}
-
 /// The value of some bytes.
 fn of_bytes(bytes: &[u8], kind: Kind) -> Value {
     match kind {
         Kind::Text => Value::from(String::from_utf8_lossy(bytes).into_owned()),
         Kind::Decimal(places) => decimal(whole(bytes), places),
-        Kind::Half => half(bytes),
+        Kind::Half => match *bytes {
+            [low, high] => real(f64::from(half_to_f32(u16::from_le_bytes([low, high])))),
+            _ => Value::Null,
+        },
         _ => Value::Null,
     }
 }
@@ -230,18 +220,6 @@ fn next<T: DataType>(
 fn real(number: f64) -> Value {
     serde_json::Number::from_f64(number)
         .map_or_else(|| Value::from(number.to_string()), Value::Number)
-}
-
-/// Calls the crate, which answers some damaged files with a panic.
-fn fenced<T>(action: impl FnOnce() -> ::parquet::errors::Result<T>) -> Result<T> {
-    let damaged = |cause: &dyn std::fmt::Display| {
-        Error::data(format!("not a complete Parquet file: {cause}"))
-            .hint("download or write the file again")
-    };
-    match catch_panics(action) {
-        Some(result) => result.map_err(|cause| damaged(&cause)),
-        None => Err(damaged(&"its metadata contradict themselves")),
-    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::store::{
 use crate::{Error, Result};
 
 /// Another arithmetic has to be faster by this factor: less is not worth another class.
-const GAIN: f64 = 1.1;
+pub const WORTHWHILE_GAIN: f64 = 1.1;
 /// How often each product is timed; the best counts, because interruptions only slow down.
 const ROUNDS: usize = 16;
 
@@ -171,7 +171,7 @@ impl Here {
         let usual = before.and_then(|chosen| self.parse(chosen)).unwrap_or(self.candidates[0]);
         let fastest = |a: &Arithmetic, b: &Arithmetic| rate(*a).total_cmp(&rate(*b));
         let fastest = self.candidates.iter().copied().max_by(fastest).unwrap_or(usual);
-        let worth = rate(fastest) > GAIN * rate(usual);
+        let worth = rate(fastest) > WORTHWHILE_GAIN * rate(usual);
         let rates = self.candidates.iter().zip(&rates).map(|(arithmetic, rate)| ArithmeticRate {
             arithmetic: arithmetic.name().to_owned(),
             flops_per_second: rate.round(),

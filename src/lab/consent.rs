@@ -6,7 +6,9 @@
 
 use super::context::Corpora;
 use crate::data::{Corpus, Mixture, total_steps};
-use crate::spec::{Allowed, Consent, Job, JobId, Start, TrainSpec, preset};
+use crate::spec::{
+    Allowed, Consent, EnsembleSpec, EvaluateSpec, Job, JobId, Start, TrainSpec, preset,
+};
 use crate::store::{Record, Store};
 use crate::{Error, Result};
 
@@ -82,15 +84,10 @@ fn findings(job: &Job, store: Option<&Store>, corpora: &Corpora) -> Result<Vec<F
                 Start::From { record } => found.extend(tokenizer(record, corpus, store, corpora)?),
             }
         }
-        Job::Evaluate(spec) => {
-            let corpus = corpora.get(spec.corpus)?;
-            for &member in &spec.members {
-                found.extend(tokenizer(member, corpus, store, corpora)?);
-            }
-        }
-        Job::Ensemble(spec) => {
-            let corpus = corpora.get(spec.corpus)?;
-            for &member in &spec.members {
+        Job::Evaluate(EvaluateSpec { members, corpus, .. })
+        | Job::Ensemble(EnsembleSpec { members, corpus, .. }) => {
+            let corpus = corpora.get(*corpus)?;
+            for &member in members {
                 found.extend(tokenizer(member, corpus, store, corpora)?);
             }
         }
@@ -173,7 +170,7 @@ fn vocabulary(spec: &TrainSpec, corpus: &Corpus) -> Option<Finding> {
             "the preset has {model} tokens and the corpus {own}: {unused} rows of the model stand \
              for no token"
         );
-        return Some(Finding { what, consent: None, hint: String::new(), change: 0.0 });
+        return Some(Finding::note(what));
     }
     Some(Finding {
         what: format!(
@@ -213,7 +210,7 @@ fn tokenizer(
              its own corpus {} as a further --corpus to have them compared",
             spec.data.corpus.short()
         );
-        return Ok(Some(Finding { what, consent: None, hint: String::new(), change: 0.0 }));
+        return Ok(Some(Finding::note(what)));
     };
     if theirs == ours {
         return Ok(None);
@@ -237,6 +234,10 @@ fn tokenizer_of(record: &Record, spec: &TrainSpec, corpora: &Corpora) -> Option<
 }
 
 impl Finding {
+    fn note(what: String) -> Self {
+        Self { what, consent: None, hint: String::new(), change: 0.0 }
+    }
+
     fn rounding(what: String, hint: String, change: f64) -> Self {
         let change = change.abs();
         let consent = (change > ROUNDING_MAX).then_some(Consent::Rounding);
@@ -308,7 +309,7 @@ mod tests {
                 let request = study.request(&[]);
                 let cell = |seed| Cell::new(&request, &facts, seed).unwrap();
                 runs.extend(match &study.plan {
-                    Plan::Tune(options) => tune::possible_runs(&cell(options.seed), options),
+                    Plan::Tune(options) => tune::possible_runs(&cell(options.seed), &options.grid),
                     Plan::Scale(options) => {
                         scale::possible_runs((&request, &facts), options).unwrap()
                     }

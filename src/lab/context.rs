@@ -45,14 +45,7 @@ impl Corpora {
 
     /// What was allowed when the corpora of a job were prepared: its record says so, too.
     pub(super) fn allowed(&self, job: &Job) -> Allowed {
-        let (first, others) = match job {
-            Job::Train(spec) => (spec.data.corpus, &spec.data.mixture[..]),
-            Job::Evaluate(spec) => (spec.corpus, &[][..]),
-            Job::Ensemble(spec) => (spec.corpus, &[][..]),
-            Job::Ngram(spec) => (spec.corpus, &[][..]),
-        };
-        let all = [first].into_iter().chain(others.iter().map(|component| component.corpus));
-        let corpora = all.filter_map(|id| self.corpora.get(&id));
+        let corpora = job.corpora().into_iter().filter_map(|id| self.corpora.get(&id));
         corpora.fold(Allowed::NONE, |all, corpus| all.or(corpus.manifest().allowed))
     }
 

@@ -201,11 +201,11 @@ fn smaller(spec: &TrainSpec, threads: usize, most: u64) -> Vec<String> {
 /// If the numbers do not fit together.
 pub fn ensemble_demand(
     (base, members, split): (&TrainSpec, usize, Split),
-    corpora: &Corpora,
+    (store, corpora): (Option<&Store>, &Corpora),
     crowd: Crowd,
 ) -> Result<Demand> {
     let tokens = corpora.get(base.data.corpus)?.split(split).tokens();
-    let ensemble = planned_ensemble_bytes(base, None, members, crowd.threads, tokens)?;
+    let ensemble = planned_ensemble_bytes(base, store, members, crowd.threads, tokens)?;
     let runs = Demand::of_runs(std::slice::from_ref(base), crowd)?;
     Ok(Demand {
         largest_bytes: runs.largest_bytes.max(ensemble),

@@ -25,7 +25,7 @@ use crate::spec::{Job, JobId, Split};
 use crate::store::Record;
 use crate::train::MetricsLine;
 
-pub use arithmetic::{Choice, Reason, all_kernels, foreseen, kernels, numerics};
+pub use arithmetic::{Choice, Reason, WORTHWHILE_GAIN, all_kernels, foreseen, kernels, numerics};
 pub use consent::{Consents, consents};
 pub use context::Corpora;
 pub use ensemble::{planned_ensemble_bytes, planned_ledger_bytes};

@@ -290,7 +290,7 @@ pub fn replay(
         let loss_nats = cohort.step()?[0].map(|result| result.loss_nats);
         (bench.report)(Report::Done { done: cohort.steps(0).0, total, loss_nats });
     }
-    for corpus in Job::Train(spec).corpora() {
+    for corpus in job.corpora() {
         corpora.get(corpus)?.check_content()?;
     }
     if to_safetensors(&cohort.model().table, &cohort.weights(0).values)? != expected {

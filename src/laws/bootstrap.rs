@@ -58,7 +58,7 @@ pub(super) fn percentiles(mut values: Vec<f64>, level: f64, limits: (f64, f64)) 
 
 /// The quantile of sorted values, linear between neighbors (numpy's default). Infinite neighbors
 /// count as they are.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let index = (place as usize).min(sorted.len() - 1);
     let (left, right) = (sorted[index], sorted[(index + 1).min(sorted.len() - 1)]);

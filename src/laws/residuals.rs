@@ -25,7 +25,7 @@ const NAMED: usize = 8;
 /// Fewer points than this have no tails.
 const TAIL_POINTS: usize = 20;
 /// A normal standard deviation is this much larger than the median of absolute values.
-const MEDIAN_FACTOR: f64 = 1.482_602_218_505_602;
+pub(super) const MEDIAN_FACTOR: f64 = 1.482_602_218_505_602;
 
 /// What is known of a law's residuals.
 #[derive(Clone, Debug, PartialEq)]

@@ -73,8 +73,9 @@ fn read_numbers(view: &TensorView<'_>, values: &mut [f32]) -> Result<()> {
     Ok(())
 }
 
-/// IEEE half precision, subnormals included.
-fn half_to_f32(bits: u16) -> f32 {
+/// The number in the bits of IEEE half precision, subnormals included.
+#[must_use]
+pub fn half_to_f32(bits: u16) -> f32 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 0x3ff));
     match exponent {

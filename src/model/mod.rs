@@ -14,7 +14,7 @@ use scarce_engine::ops::rope::{Llama3Scaling, RopeTable};
 
 use crate::spec::{ModelSpec, RopeScaling};
 
-pub use files::{from_safetensors, to_safetensors};
+pub use files::{from_safetensors, half_to_f32, to_safetensors};
 pub use lane::{Dropout, Lane, Sequences};
 pub use table::{Initial, LayerRanges, Table, Tensor};
 pub use weights::Weights;

@@ -3,13 +3,13 @@
 //! The file holds nothing that a record needs: a record names its own numerics class. Without the
 //! file the choice is made again, and may then be another one.
 
-use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, write_atomically};
+use super::{Store, open_regular, write_atomically};
 use crate::{Error, Result};
 
 /// Its name in the store.
@@ -104,14 +104,16 @@ fn read(path: &Path) -> Result<Choices> {
             .hint("remove it: the choice is then made again")
     };
     let io = |cause: std::io::Error| Error::io("read", path, &cause);
-    match std::fs::metadata(path) {
-        Ok(facts) if !facts.is_file() => return Err(damaged("is no file".to_owned())),
-        Ok(_) => {}
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Choices::default()),
+    let file = match open_regular(path) {
+        Ok(file) => file,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Choices::default()),
+        Err(cause) if cause.kind() == ErrorKind::InvalidData => {
+            return Err(damaged("is no file".to_owned()));
+        }
         Err(cause) => return Err(io(cause)),
-    }
+    };
     let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > BYTES_MAX {
         return Err(damaged("is too long".to_owned()));
     }

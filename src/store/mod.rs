@@ -130,16 +130,18 @@ impl Store {
         content.map_err(|error| error.hint(WAY_OUT))
     }
 
+    fn manifest(&self, id: JobId) -> Result<manifest::Manifest> {
+        manifest::read(&self.record_path(id)).map_err(|error| error.hint(WAY_OUT))
+    }
+
     /// Whether a record holds this file; weights may have been dropped by policy.
     pub fn has_file(&self, id: JobId, name: &str) -> Result<bool> {
-        let files = manifest::read(&self.record_path(id)).map_err(|error| error.hint(WAY_OUT))?;
-        Ok(files.contains_key(name))
+        Ok(self.manifest(id)?.contains_key(name))
     }
 
     /// Hashes every file of a record again and compares with its manifest. Returns their names.
     pub fn verify(&self, id: JobId) -> Result<Vec<String>> {
-        let files = manifest::read(&self.record_path(id)).map_err(|error| error.hint(WAY_OUT))?;
-        let names: Vec<String> = files.into_keys().collect();
+        let names: Vec<String> = self.manifest(id)?.into_keys().collect();
         for name in &names {
             self.read_file(id, name)?;
         }

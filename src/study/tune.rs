@@ -213,12 +213,12 @@ pub fn run(lab: &mut dyn Lab, cell: &Cell, options: &Options) -> Result<Outcome>
     }
 }
 
-/// Runs that the search may come to, one for each number of epochs: all that decides how requests
-/// are rounded and how much memory they take.
+/// Runs that a search over a grid may come to, one for each number of epochs: all that decides how
+/// requests are rounded and how much memory they take.
 #[must_use]
-pub fn possible_runs(cell: &Cell, options: &Options) -> Vec<TrainSpec> {
+pub fn possible_runs(cell: &Cell, grid: &Grid) -> Vec<TrainSpec> {
     let at = |&epochs: &f64| cell.train(Setting { epochs, ..cell.setting() }, 0);
-    options.grid.epochs.iter().map(at).collect()
+    grid.epochs.iter().map(at).collect()
 }
 
 /// The guess for the members of an ensemble from a single model's optimum (mission R5).

@@ -243,7 +243,11 @@ fn megatrons_index_says_how_its_tokens_are_read() {
     desk.write("m/data.idx", megatron_index(7, &[20; 150]));
     desk.refuse(line, 3, &["data.idx", "no integers"]);
     desk.write("m/data.idx", [b"MMIDIDX\0\0", &[0xFF; 25][..]].concat());
-    desk.refuse(line, 3, &["data.idx", "not an index of Megatron"]);
+    desk.refuse(line, 3, &["data.idx", "not an index of Megatron", "`--token-width` reads"]);
+    // As the hint says: with a width an index is nobody's business.
+    desk.write("m/data.bin", packed(&tokens, |t| (t as u32).to_le_bytes()));
+    let alone = desk.prepare(&format!("{line} --token-width u32"));
+    assert_eq!(alone["manifest"]["id"], right["manifest"]["id"]);
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
 }
 
-/// Files under `STORE/work/*/` with this ending, in order.
+/// Files with this ending in the working directories of a store, in order.
 pub(crate) fn working_files(store: &Path, ending: &str) -> Vec<PathBuf> {
     let runs = std::fs::read_dir(store.join("work")).into_iter().flatten().flatten();
     let files = runs.flat_map(|run| std::fs::read_dir(run.path()).into_iter().flatten().flatten());

@@ -130,15 +130,16 @@ impl EnsembleArgs {
 pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
     let corpora = arguments.places.open_corpora()?;
     let (base, options) = arguments.request(&corpora)?;
-    let existing = arguments.places.existing_store()?;
+    let existing = Store::look(&arguments.places.store)?;
+    let places = (existing.as_ref(), &corpora);
     let jobs = ensemble::training_jobs(&base, &options);
-    ask(&jobs, (existing.as_ref(), &corpora), arguments.pool.options(jobs.len())?.allowed)?;
-    if arguments.dry_run {
-        return dry_run(arguments, &base, &options, &corpora);
-    }
     // Members first: with a core for each, no thread is left over.
     let pool = arguments.pool.options(jobs.len())?;
-    let (demand, crowd) = demand((&base, &options), &corpora, &pool)?;
+    ask(&jobs, places, pool.allowed)?;
+    if arguments.dry_run {
+        return dry_run(arguments, (&base, &options), places);
+    }
+    let (demand, crowd) = demand((&base, &options), places, &pool)?;
     let all = [jobs, ensemble::ensemble_jobs(&base, &options)].concat();
     let known = |job: &Job| existing.as_ref().is_some_and(|store| store.has(job.id()));
     if !all.iter().all(known) {
@@ -169,23 +170,20 @@ pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
 /// What the study needs of memory.
 fn demand(
     (base, options): (&TrainSpec, &Options),
-    corpora: &Corpora,
+    places: (Option<&Store>, &Corpora),
     pool: &LocalOptions,
 ) -> Result<(Demand, Crowd)> {
     let crowd = Crowd { workers: pool.workers, threads: pool.threads };
     let members = options.members as usize;
-    Ok((ensemble_demand((base, members, options.split), corpora, crowd)?, crowd))
+    Ok((ensemble_demand((base, members, options.split), places, crowd)?, crowd))
 }
 
 fn dry_run(
     arguments: &EnsembleArgs,
-    base: &TrainSpec,
-    options: &Options,
-    corpora: &Corpora,
+    (base, options): (&TrainSpec, &Options),
+    (store, corpora): (Option<&Store>, &Corpora),
 ) -> Result<()> {
-    let path = &arguments.places.store;
-    let store = Store::look(path)?;
-    let known = |job: &Job| store.as_ref().is_some_and(|store| store.has(job.id()));
+    let known = |job: &Job| store.is_some_and(|store| store.has(job.id()));
     let jobs = ensemble::training_jobs(base, options);
     let ensembles = ensemble::ensemble_jobs(base, options);
     let needed = jobs.iter().filter(|job| !known(job)).count();
@@ -204,9 +202,8 @@ fn dry_run(
     let disk_bytes = needed as u64 * 4 * base.model.parameters()
         + (ensembles.len() - measured) as u64 * planned_ledger_bytes(members, split_tokens);
     let pool = arguments.pool.options(needed)?;
-    let memory_bytes =
-        planned_ensemble_bytes(base, store.as_ref(), members, pool.threads, split_tokens)?;
-    let (demand, crowd) = demand((base, options), corpora, &pool)?;
+    let memory_bytes = planned_ensemble_bytes(base, store, members, pool.threads, split_tokens)?;
+    let (demand, crowd) = demand((base, options), (store, corpora), &pool)?;
     if arguments.json {
         let ids = |jobs: &[Job]| jobs.iter().map(Job::id).collect::<Vec<_>>();
         print::json(&json!({

@@ -8,7 +8,7 @@ use super::hold_out::HoldOut;
 use super::law_file::{Findings, LawFile};
 use super::rows::{Columns, Reader, Row};
 use super::sheet::Sheet;
-use super::{FitArgs, Objective};
+use super::{FitArgs, Objective, checked_level};
 use crate::cli::print;
 use crate::error::quoted;
 use crate::laws::families::{
@@ -122,10 +122,7 @@ fn columns(arguments: &FitArgs) -> Result<Columns> {
         return Err(Error::usage(format!("--law auto has no use for {flag}"))
             .hint("its columns are --n, --d, --t or --epochs, and --y"));
     }
-    if !(arguments.level > 0.0 && arguments.level < 1.0) {
-        let text = format!("--level {} does not lie between 0 and 1", arguments.level);
-        return Err(Error::usage(text).hint("write 0.9 for 90 %"));
-    }
+    checked_level(arguments.level)?;
     let columns = Columns {
         n: arguments.n.clone().ok_or_else(|| needs("n"))?,
         d: arguments.d.clone().ok_or_else(|| needs("d"))?,
@@ -167,11 +164,7 @@ impl Split {
             loss: row.loss.expect("a run that was measured"),
         };
         let points: Vec<Point> = rows.iter().map(point).collect();
-        let ln_keys = hold_out.map(|hold_out| {
-            let bound = hold_out.expression.bind(sheet)?;
-            (0..rows.len()).map(|row| bound.ln_value(row, &hold_out.text)).collect()
-        });
-        let ln_keys: Option<Vec<f64>> = ln_keys.transpose()?;
+        let ln_keys = hold_out.map(|it| it.expression.ln_values(&it.text, sheet)).transpose()?;
         let mut held_out = Vec::new();
         if let (Some(hold_out), Some(ln_keys)) = (hold_out, &ln_keys) {
             held_out = largest(ln_keys, hold_out.count(rows.len()).min(rows.len()));
@@ -306,7 +299,6 @@ impl Answer<'_> {
     /// What a reader must know, as sentences.
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let train = self.split.points(&self.split.rest);
         let repeated = self.split.rest.iter().map(|&index| &self.split.rows[index]);
         let repeated = repeated.filter(|row| row.t > row.u * 1.005).count();
         if repeated < REPEATED_FEW {
@@ -319,14 +311,13 @@ impl Answer<'_> {
             let (formula, names) = (member.formula, names.join(", "));
             warnings.push(format!("{formula} ends on a bound: {names} may lie beyond"));
         }
-        let outliers = self.law.outliers(&train);
-        for &(index, residual) in outliers.iter().take(OUTLIERS_NAMED) {
-            let row = &self.split.rows[self.split.rest[index]];
+        let outliers = self.far();
+        for (row, residual) in outliers.iter().take(OUTLIERS_NAMED) {
             warnings.push(format!(
                 "{} (line {}) is an outlier: {:.1} % from the law; it was not dropped",
                 row.name,
                 row.line,
-                100.0 * libm::expm1(residual)
+                100.0 * libm::expm1(*residual)
             ));
         }
         if outliers.len() > OUTLIERS_NAMED {
@@ -340,12 +331,17 @@ impl Answer<'_> {
         warnings
     }
 
+    /// The runs far from the law, the farthest first, and how far in the logarithm.
+    fn far(&self) -> Vec<(&Row, f64)> {
+        let rest = &self.split.rest;
+        let outliers = self.law.outliers(&self.split.points(rest)).into_iter();
+        outliers.map(|(index, residual)| (&self.split.rows[rest[index]], residual)).collect()
+    }
+
     fn outliers(&self) -> Value {
-        let train = self.split.points(&self.split.rest);
-        let outliers = self.law.outliers(&train).into_iter().map(|(index, residual)| {
-            let row = &self.split.rows[self.split.rest[index]];
-            json!({ "run": row.name, "line": row.line, "ln_error": residual })
-        });
+        let outliers = self.far().into_iter().map(
+            |(row, residual)| json!({ "run": row.name, "line": row.line, "ln_error": residual }),
+        );
         outliers.collect()
     }
 

@@ -29,7 +29,7 @@ pub(super) enum Operator {
 }
 
 /// An expression with its columns found in a table.
-pub(super) struct Bound<'a> {
+struct Bound<'a> {
     sheet: &'a Sheet,
     expression: &'a Expression,
     columns: Vec<(&'a str, Column)>,
@@ -50,8 +50,14 @@ impl Expression {
         })
     }
 
+    /// The logarithms of its values in all rows of a table; `text` is the expression as written.
+    pub(super) fn ln_values(&self, text: &str, sheet: &Sheet) -> Result<Vec<f64>> {
+        let bound = self.bind(sheet)?;
+        (0..sheet.rows().len()).map(|row| bound.ln_value(row, text)).collect()
+    }
+
     /// Finds the columns in a table.
-    pub(super) fn bind<'a>(&'a self, sheet: &'a Sheet) -> Result<Bound<'a>> {
+    fn bind<'a>(&'a self, sheet: &'a Sheet) -> Result<Bound<'a>> {
         let mut names = Vec::new();
         self.names(&mut names);
         let found = names.into_iter().map(|name| Ok((name, sheet.column(name)?)));
@@ -91,7 +97,7 @@ impl Expression {
 
 impl Bound<'_> {
     /// The logarithm of the value in a row, which must be positive and finite.
-    pub(super) fn ln_value(&self, row: usize, text: &str) -> Result<f64> {
+    fn ln_value(&self, row: usize, text: &str) -> Result<f64> {
         let column = |name: &str| {
             let found = self.columns.iter().find(|(known, _)| *known == name);
             let (_, column) = *found.expect("every column was found");

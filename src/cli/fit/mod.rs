@@ -562,23 +562,22 @@ fn options(arguments: &FitArgs) -> Result<Options> {
             return Err(Error::usage(text).hint("leave it out to use the scatter of the points"));
         }
     };
-    let level = arguments.level;
-    if !(level > 0.0 && level < 1.0) {
-        let text = format!("--level {level} does not lie between 0 and 1");
-        return Err(Error::usage(text).hint("write 0.9 for 90 %"));
-    }
-    let (family, resamples) = match arguments.law {
-        Law::Power if arguments.loss == Some(Objective::HuberLog) => {
-            (Family::Power, SURFACE_RESAMPLES)
-        }
-        Law::Reciprocal if arguments.loss == Some(Objective::HuberLog) => {
-            (Family::Reciprocal, SURFACE_RESAMPLES)
-        }
-        Law::Reciprocal => (Family::Reciprocal, RESAMPLES),
-        Law::Power => (Family::Power, RESAMPLES),
-        Law::Joint => (Family::Power, SURFACE_RESAMPLES),
-        Law::Chinchilla | Law::Repeat | Law::Auto => (Family::Power, SURFACE_RESAMPLES),
+    let law = arguments.law;
+    let family = if law == Law::Reciprocal { Family::Reciprocal } else { Family::Power };
+    let by_squares = arguments.loss != Some(Objective::HuberLog);
+    let resamples = match law {
+        Law::Power | Law::Reciprocal if by_squares => RESAMPLES,
+        _ => SURFACE_RESAMPLES,
     };
     let resamples = arguments.resamples.map_or(resamples, |count| count as usize);
-    Ok(Options { family, noise, level, resamples })
+    Ok(Options { family, noise, level: checked_level(arguments.level)?, resamples })
+}
+
+/// The level of intervals, if it is one.
+fn checked_level(level: f64) -> Result<f64> {
+    if level > 0.0 && level < 1.0 {
+        return Ok(level);
+    }
+    let text = format!("--level {level} does not lie between 0 and 1");
+    Err(Error::usage(text).hint("write 0.9 for 90 %"))
 }

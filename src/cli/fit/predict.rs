@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::checked_level;
 use super::expression::Expression;
 use super::forecasts;
 use super::law_file::LawFile;
 use super::rows::{Reader, Row};
 use super::sheet::Sheet;
+use crate::Result;
 use crate::cli::print;
 use crate::error::quoted_path;
 use crate::exchange::Written;
-use crate::laws::families::{Comparison, Forecast, Law, Place, Point, compare};
-use crate::{Error, Result};
+use crate::laws::families::{Comparison, Forecast};
 
 /// Arguments of `scarce predict`.
 #[derive(Debug, Args)]
@@ -46,25 +47,22 @@ pub(in crate::cli) struct PredictArgs {
 pub(in crate::cli) fn run(arguments: &PredictArgs) -> Result<()> {
     let file = LawFile::read(&arguments.law)?;
     let law = file.law().map_err(|error| error.within(quoted_path(&arguments.law)))?;
-    let level = arguments.level.unwrap_or(file.level);
-    if !(level > 0.0 && level < 1.0) {
-        let text = format!("--level {level} does not lie between 0 and 1");
-        return Err(Error::usage(text).hint("write 0.9 for 90 %"));
-    }
+    let level = checked_level(arguments.level.unwrap_or(file.level))?;
     let sheet = Sheet::read(&arguments.runs, Written::default())?;
     let reader = Reader::new(&sheet, &file.columns, arguments.name.as_deref(), true)?;
     let rows = reader.rows(true)?;
     let units = file.units();
-    let places: Vec<Place> = rows.iter().map(|row| units.place(row.n, row.t, row.u)).collect();
     let axes = file.axes();
-    let asked = axes.get(4).map(|text| asked(text, &sheet, rows.len())).transpose()?;
-    let key = |index: usize| asked.as_ref().map(|asked| asked[index]);
-    let forecasts: Vec<Forecast> = places
-        .iter()
-        .enumerate()
-        .map(|(index, place)| law.forecast(place, key(index), level))
-        .collect();
-    let held = went(&law, &rows, &places, asked.as_deref(), level);
+    let asked = axes.get(4).map(|text| Expression::parse(text)?.ln_values(text, &sheet));
+    let asked = asked.transpose()?;
+    let forecast = |(index, row): (usize, &Row)| {
+        let key = asked.as_ref().map(|asked| asked[index]);
+        law.forecast(&units.place(row.n, row.t, row.u), key, level)
+    };
+    let forecasts: Vec<Forecast> = rows.iter().enumerate().map(forecast).collect();
+    let measured = rows.iter().zip(&forecasts).filter_map(|(row, f)| Some((row.loss?, f.clone())));
+    let (losses, known): (Vec<f64>, Vec<Forecast>) = measured.unzip();
+    let held = (!losses.is_empty()).then(|| Comparison::of(&losses, known));
     let rows: Vec<&Row> = rows.iter().collect();
     if arguments.json {
         let went = held.map(|held| {
@@ -93,32 +91,4 @@ pub(in crate::cli) fn run(arguments: &PredictArgs) -> Result<()> {
         print::warning(&sentence);
     }
     Ok(())
-}
-
-/// The logarithms of the law's own axis.
-fn asked(text: &str, sheet: &Sheet, rows: usize) -> Result<Vec<f64>> {
-    let expression = Expression::parse(text)?;
-    let bound = expression
-        .bind(sheet)
-        .map_err(|error| error.hint(format!("the law was weighted along {text}")))?;
-    (0..rows).map(|row| bound.ln_value(row, text)).collect()
-}
-
-/// How the runs went whose losses are known.
-fn went(
-    law: &Law,
-    rows: &[Row],
-    places: &[Place],
-    asked: Option<&[f64]>,
-    level: f64,
-) -> Option<Comparison> {
-    let mut points = Vec::new();
-    let mut keys = Vec::new();
-    for (index, row) in rows.iter().enumerate() {
-        let Some(loss) = row.loss else { continue };
-        points.push(Point { place: places[index], loss });
-        keys.extend(asked.map(|asked| asked[index]));
-    }
-    let keys = asked.is_some().then_some(&keys[..]);
-    (!points.is_empty()).then(|| compare(law, &points, keys, level))
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::options::processors;
+use super::options::{existing_store, processors};
 use super::print as out;
-use crate::error::{quoted, quoted_path};
+use crate::error::quoted;
 use crate::laws::Noise;
 use crate::report::chart::Figure;
 use crate::report::palette::Colors;
@@ -18,7 +18,7 @@ use crate::report::plot::{Mode, Options, draw};
 use crate::report::runs::{Averaging, Runs};
 use crate::report::{pdf, png};
 use crate::spec::Split;
-use crate::store::{Store, write_atomically};
+use crate::store::write_atomically;
 use crate::{Error, Result};
 
 /// Arguments of `scarce plot`.
@@ -155,12 +155,8 @@ fn options(arguments: &PlotArgs) -> Result<Options> {
 
 /// The runs that were asked for: own and foreign ones are never mixed unless that is asked for.
 fn runs(arguments: &PlotArgs, mode: Mode) -> Result<Runs> {
-    let none = || {
-        let error =
-            Error::usage(format!("there is no store at `{}`", quoted_path(&arguments.store)));
-        error.hint("name it with --store DIR; `scarce train` makes one, `scarce import runs`, too")
-    };
-    let store = Store::look(&arguments.store)?.ok_or_else(none)?;
+    let hint = "name it with --store DIR; `scarce train` makes one, `scarce import runs`, too";
+    let store = existing_store(&arguments.store, hint)?;
     let split = arguments.split.split();
     let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
     if !arguments.foreign {

@@ -103,13 +103,10 @@ pub fn declared_vocabulary(input: &InputFile) -> Result<Option<u32>> {
     Ok(declared)
 }
 
-/// How many of these files have an index that says how they are read.
-pub fn indexed_files(files: &[InputFile]) -> Result<usize> {
-    let mut count = 0;
-    for file in files {
-        count += usize::from(megatron::index(file)?.is_some());
-    }
-    Ok(count)
+/// How many of these files have an index beside them, which says how they are read.
+#[must_use]
+pub fn indexed_files(files: &[InputFile]) -> usize {
+    files.iter().filter(|file| megatron::path(file).is_some()).count()
 }
 
 fn failed(cause: &std::io::Error) -> Error {
@@ -164,7 +161,8 @@ fn layout(input: &InputFile, wanted: Option<TokenInteger>) -> Result<Layout> {
 
 /// Files without a header: nanoGPT's, and Megatron's with an index beside them.
 fn headless(input: &InputFile, start: &[u8], wanted: Option<TokenInteger>) -> Result<Layout> {
-    let (width, ends) = match (wanted, megatron::index(input)?) {
+    let index = if wanted.is_none() { megatron::index(input)? } else { None };
+    let (width, ends) = match (wanted, index) {
         (Some(width), _) => (width, Vec::new()),
         (None, Some(index)) => (index.width, index.ends),
         (None, None) => {

@@ -7,9 +7,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor as JsonVisitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor as JsonVisitor};
 
 use super::files::InputFile;
 use super::stream::{Observer, Stream};
@@ -204,17 +202,13 @@ impl<'a> Objects<'a> {
     ) -> Result<ControlFlow<()>> {
         let found = field(object, &self.reading.text_field).map_err(|e| e.at_line(number))?;
         match found {
-            Found::Text(mut bytes) => {
+            Found::Text(bytes) => {
                 self.found = true;
-                let halves = mend_surrogates(&mut bytes);
+                let (text, halves) = mend_surrogates(bytes);
                 if let Some(at) = halves.first.filter(|_| self.refuses()) {
                     return Err(half_surrogate(at).at_line(number));
                 }
                 counts.replaced_characters += halves.count;
-                let text = String::from_utf8(bytes).map_err(|error| {
-                    let at = error.utf8_error().valid_up_to();
-                    super::text::invalid(&format!("byte {at} of the text")).at_line(number)
-                })?;
                 return whole_document(&text, visitor, counts);
             }
             Found::Null => self.found = true,
@@ -272,17 +266,22 @@ struct Halves {
 
 /// Puts U+FFFD in the place of halves of surrogate pairs, which the JSON reader leaves as three
 /// bytes that are no UTF-8. The line itself is UTF-8, so nothing else can be wrong.
-fn mend_surrogates(bytes: &mut [u8]) -> Halves {
+fn mend_surrogates(bytes: Vec<u8>) -> (String, Halves) {
     let mut halves = Halves::default();
-    let Err(error) = std::str::from_utf8(bytes) else { return halves };
-    for at in error.valid_up_to()..bytes.len().saturating_sub(2) {
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => return (text, halves),
+        Err(error) => error,
+    };
+    let start = error.utf8_error().valid_up_to();
+    let mut bytes = error.into_bytes();
+    for at in start..bytes.len().saturating_sub(2) {
         if let [0xED, 0xA0..=0xBF, 0x80..=0xBF] = bytes[at..at + 3] {
             bytes[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
             halves.first.get_or_insert(at);
             halves.count += 1;
         }
     }
-    halves
+    (String::from_utf8(bytes).expect("the rest of a line of UTF-8"), halves)
 }
 
 /// The text at the path `field` of the object in `line`.
@@ -328,13 +327,13 @@ impl<'de> JsonVisitor<'de> for Field<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Found, A::Error> {
         let (mut whole, mut nested, mut keys) = (None, None, Vec::new());
         while let Some(key) = map.next_key_seed(Text)? {
-            let Found::Text(key) = key else { return Err(A::Error::custom("a key is null")) };
             let key = String::from_utf8_lossy(&key);
             let rest = self.0.strip_prefix(&*key).and_then(|rest| rest.strip_prefix('.'));
             if key == self.0 {
-                whole = Some(map.next_value_seed(Text)?);
+                whole = Some(map.next_value_seed(OrNull(Text))?.map_or(Found::Null, Found::Text));
             } else if let Some(rest) = rest {
-                nested = Some(match map.next_value_seed(Nested(Field(rest)))? {
+                let inner = map.next_value_seed(OrNull(Field(rest)))?;
+                nested = Some(match inner.unwrap_or(Found::Missing(Vec::new())) {
                     Found::Missing(inner) if inner.is_empty() => {
                         Found::Missing(vec![key.into_owned()])
                     }
@@ -363,61 +362,59 @@ impl<'de> JsonVisitor<'de> for Field<'_> {
     }
 }
 
-/// An object, or null.
-struct Nested<'a>(Field<'a>);
+/// What a seed reads, or null.
+struct OrNull<S>(S);
 
-impl<'de> DeserializeSeed<'de> for Nested<'_> {
-    type Value = Found;
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for OrNull<S> {
+    type Value = Option<S::Value>;
 
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> std::result::Result<Found, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        json: D,
+    ) -> std::result::Result<Self::Value, D::Error> {
         json.deserialize_option(self)
     }
 }
 
-impl<'de> JsonVisitor<'de> for Nested<'_> {
-    type Value = Found;
+impl<'de, S: DeserializeSeed<'de>> JsonVisitor<'de> for OrNull<S> {
+    type Value = Option<S::Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
+        f.write_str("a value or null")
     }
 
-    fn visit_none<E>(self) -> std::result::Result<Found, E> {
-        Ok(Found::Missing(Vec::new()))
+    fn visit_none<E>(self) -> std::result::Result<Self::Value, E> {
+        Ok(None)
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, json: D) -> std::result::Result<Found, D::Error> {
-        json.deserialize_map(self.0)
+    fn visit_some<D: Deserializer<'de>>(
+        self,
+        json: D,
+    ) -> std::result::Result<Self::Value, D::Error> {
+        self.0.deserialize(json).map(Some)
     }
 }
 
-/// A string, or null. As bytes, because only then the reader lets halves of surrogate pairs pass.
+/// A string. As bytes, because only then the reader lets halves of surrogate pairs pass.
 struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Found;
+    type Value = Vec<u8>;
 
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> std::result::Result<Found, D::Error> {
-        json.deserialize_option(self)
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> std::result::Result<Vec<u8>, D::Error> {
+        json.deserialize_bytes(self)
     }
 }
 
 impl<'de> JsonVisitor<'de> for Text {
-    type Value = Found;
+    type Value = Vec<u8>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
-    fn visit_none<E>(self) -> std::result::Result<Found, E> {
-        Ok(Found::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, json: D) -> std::result::Result<Found, D::Error> {
-        json.deserialize_bytes(self)
-    }
-
-    fn visit_bytes<E>(self, bytes: &[u8]) -> std::result::Result<Found, E> {
-        Ok(Found::Text(bytes.to_vec()))
+    fn visit_bytes<E>(self, bytes: &[u8]) -> std::result::Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
     }
 }
 
@@ -481,9 +478,9 @@ mod tests {
     #[test]
     fn halves_of_pairs_are_replaced_one_by_one() {
         let line = r#"{"text": "a\ud800b\udc00\ud83d\ude00\ud83d"}"#;
-        let Found::Text(mut bytes) = field(line, "text").unwrap() else { panic!("a text") };
-        let halves = mend_surrogates(&mut bytes);
+        let Found::Text(bytes) = field(line, "text").unwrap() else { panic!("a text") };
+        let (text, halves) = mend_surrogates(bytes);
         assert_eq!((halves.first, halves.count), (Some(1), 3));
-        assert_eq!(String::from_utf8(bytes).unwrap(), "a\u{fffd}b\u{fffd}😀\u{fffd}");
+        assert_eq!(text, "a\u{fffd}b\u{fffd}😀\u{fffd}");
     }
 }

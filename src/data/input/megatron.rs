@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bin::TokenInteger;
 use super::files::InputFile;
@@ -24,12 +24,15 @@ pub(super) struct Index {
     pub(super) ends: Vec<u64>,
 }
 
+/// Where the index beside a token file lies, if there is one.
+pub(super) fn path(input: &InputFile) -> Option<PathBuf> {
+    let path = input.path.with_extension("idx");
+    (path != input.path && path.is_file()).then_some(path)
+}
+
 /// The index beside a token file, if there is one.
 pub(super) fn index(input: &InputFile) -> Result<Option<Index>> {
-    let path = input.path.with_extension("idx");
-    if path == input.path || !path.is_file() {
-        return Ok(None);
-    }
+    let Some(path) = path(input) else { return Ok(None) };
     read(&path).map(Some).map_err(|error| {
         error
             .within(quoted_path(&path))

@@ -10,8 +10,6 @@ mod json;
 mod jsonl;
 mod megatron;
 #[cfg(feature = "parquet")]
-mod pages;
-#[cfg(feature = "parquet")]
 mod parquet;
 mod standard_input;
 mod stream;
@@ -25,8 +23,6 @@ use crate::error::quoted_path;
 pub use bin::{TokenInteger, declared_vocabulary, indexed_files};
 pub use content::Content;
 pub use files::{FileKind, InputFile, Packing, Sources, expand, is_standard_input};
-#[cfg(feature = "parquet")]
-pub use pages::Pages;
 pub use standard_input::StandardInput;
 pub use stream::Observer;
 pub use text::InvalidUtf8;

@@ -9,16 +9,14 @@ use std::ops::ControlFlow;
 use parquet::basic::{Compression, Type};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{ByteArray, ByteArrayType};
-use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::files::InputFile;
-use super::pages::Pages;
 use super::stream::Observer;
 use super::text::decode_whole;
 use super::{ReadCounts, Reading, Visitor, whole_document};
+use crate::data::pages::{self, Pages, fenced};
 use crate::error::quoted;
-use crate::token::catch_panics;
 use crate::{Error, Result};
 
 /// Rows held in memory at a time.
@@ -36,7 +34,7 @@ pub(super) fn visit(
 ) -> Result<ControlFlow<()>> {
     let file =
         File::open(&input.path).map_err(|cause| Error::data(format!("failed to open: {cause}")))?;
-    let reader = fenced(|| SerializedFileReader::new(Pages::new(file)))?;
+    let reader = pages::open(file)?;
     let column = text_column(&reader, &reading.text_field)?;
     check_packing(&reader, column)?;
     let groups = reader.num_row_groups();
@@ -147,17 +145,4 @@ fn visit_group(
             }
         }
     }
-}
-
-/// Calls the crate, which answers some damaged files with a panic.
-fn fenced<T>(action: impl FnOnce() -> std::result::Result<T, ParquetError>) -> Result<T> {
-    match catch_panics(action) {
-        Some(result) => result.map_err(damaged),
-        None => Err(damaged("its metadata contradict themselves")),
-    }
-}
-
-fn damaged(cause: impl std::fmt::Display) -> Error {
-    Error::data(format!("not a complete Parquet file: {cause}"))
-        .hint("download or write the file again")
 }

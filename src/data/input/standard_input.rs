@@ -11,20 +11,19 @@ use crate::{Error, Result};
 /// What was stored; removed when it is dropped.
 #[derive(Debug)]
 pub struct StandardInput {
-    folder: PathBuf,
+    _folder: Folder,
     file: InputFile,
     /// Whether its kind was found out and not given.
     guessed: bool,
 }
 
-/// Removes the folder unless all went well.
-struct Folder(Option<PathBuf>);
+/// Removed when it is dropped: it would be a folder that no program takes for a corpus.
+#[derive(Debug)]
+struct Folder(PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _ = fs::remove_dir_all(path);
-        }
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -36,7 +35,7 @@ impl StandardInput {
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let path = folder.join("standard-input");
-        let mut guard = Folder(Some(folder));
+        let folder = Folder(folder);
         copy(&path, observer)?;
         let metadata = fs::metadata(&path).map_err(|cause| Error::io("inspect", &path, &cause))?;
         let file = |kind| InputFile::new(&path, "standard input".to_owned(), &metadata, kind);
@@ -45,8 +44,7 @@ impl StandardInput {
             Some(kind) => kind,
             None => kind(&file((FileKind::Text, packing)))?,
         };
-        let folder = guard.0.take().expect("it was put there");
-        Ok(Self { folder, file: file((kind, packing)), guessed: format.is_none() })
+        Ok(Self { _folder: folder, file: file((kind, packing)), guessed: format.is_none() })
     }
 
     /// The file that it was stored in.
@@ -70,13 +68,6 @@ impl StandardInput {
                 "standard input was read as {what}, by its first bytes; `--format` says otherwise"
             )
         })
-    }
-}
-
-impl Drop for StandardInput {
-    fn drop(&mut self) {
-        // What is left would be a folder that no program takes for a corpus.
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -169,7 +169,7 @@ impl Utf8Decoder {
 }
 
 /// Text that is not UTF-8, at a place.
-pub(super) fn invalid(place: &str) -> Error {
+fn invalid(place: &str) -> Error {
     Error::data(format!("invalid UTF-8 at {place}"))
         .hint("convert the file to UTF-8, or use `--invalid-utf8 replace`")
 }

@@ -210,7 +210,7 @@ fn run<C: Content>(
     let plan = Plan::new::<C>(options, inputs, given.as_ref(), observer)?;
     let mut notes = plan.notes.clone();
     let indexed = match (C::IS_TEXT, options.token_integer) {
-        (false, None) => indexed_files(&inputs.files.train)?,
+        (false, None) => indexed_files(&inputs.files.train),
         _ => 0,
     };
     if indexed > 0 {

@@ -29,6 +29,9 @@ use crate::{Error, Result};
 use log::Log;
 use message::{Fields, Value};
 
+/// Names of a history that are remembered, as many as one step may have.
+const NAMES_MAX: usize = 20_000;
+
 /// What is known so far of the run of a file.
 #[derive(Debug, Default)]
 struct Run {
@@ -147,6 +150,7 @@ impl Run {
             match self.followed.get(name) {
                 Some(Some(first)) if first != value => _ = self.varied.insert(name.clone()),
                 Some(_) => {}
+                None if self.followed.len() >= NAMES_MAX => {}
                 None => {
                     let setting = alias::number_field(name).map(|_| value.clone());
                     self.followed.insert(name.clone(), setting);

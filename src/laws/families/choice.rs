@@ -11,6 +11,7 @@ use super::formula::{Formula, Letter, Limits, Theta};
 use super::points::{Place, Point};
 use super::unfit::{Unfit, check};
 use crate::laws::draws::Draws;
+use crate::laws::residuals::MEDIAN_FACTOR;
 
 /// The most families that are averaged.
 const AVERAGED_MAX: usize = 4;
@@ -22,8 +23,6 @@ const RESAMPLES: u64 = 40;
 const RESAMPLE_SEQUENCE: u64 = 2 << 56;
 /// Steps of a refit to a resample, from the fit.
 const RESAMPLE_STEPS: usize = 40;
-/// A standard deviation in units of the median of absolute normal numbers.
-const MEDIAN_TO_DEVIATION: f64 = 1.482_602_218_505_602;
 /// A run is named as an outlier beyond so many deviations and this distance in ln(loss).
 const OUTLIER_DEVIATIONS: f64 = 4.0;
 const OUTLIER_MIN: f64 = 0.02;
@@ -129,7 +128,7 @@ pub fn choose(points: &[Point], asked: Option<&[f64]>, options: &Options) -> Res
     law.members.sort_by(|left, right| left.score.total_cmp(&right.score));
     let mut sizes: Vec<f64> = law.residuals(points).iter().map(|residual| residual.abs()).collect();
     sizes.sort_by(f64::total_cmp);
-    law.noise = MEDIAN_TO_DEVIATION * sizes[sizes.len() / 2];
+    law.noise = MEDIAN_FACTOR * sizes[sizes.len() / 2];
     Ok(law)
 }
 

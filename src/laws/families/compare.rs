@@ -1,8 +1,9 @@
 //! Predictions beside what was measured.
 
 use super::choice::Law;
-use super::forecast::{Forecast, quantile};
+use super::forecast::Forecast;
 use super::points::Point;
+use crate::laws::bootstrap::quantile;
 
 /// How predictions of some runs went.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,26 +27,37 @@ pub struct Comparison {
 /// Without runs.
 #[must_use]
 pub fn compare(law: &Law, points: &[Point], asked: Option<&[f64]>, level: f64) -> Comparison {
-    assert!(!points.is_empty(), "a comparison needs runs");
     let forecast = |(index, point): (usize, &Point)| {
         law.forecast(&point.place, asked.map(|asked| asked[index]), level)
     };
-    let forecasts: Vec<Forecast> = points.iter().enumerate().map(forecast).collect();
-    let count = points.len() as f64;
-    let pairs = || points.iter().map(|point| point.loss).zip(&forecasts);
-    let sum = |of: &dyn Fn(f64, &Forecast) -> f64| {
-        pairs().fold(0.0, |sum, (loss, forecast)| sum + of(loss, forecast))
-    };
-    let mean = sum(&|loss, _| loss) / count;
-    let total = sum(&|loss, _| (loss - mean) * (loss - mean));
-    let left = sum(&|loss, forecast| (loss - forecast.loss) * (loss - forecast.loss));
-    let mut widths: Vec<f64> = forecasts.iter().map(|forecast| forecast.half_width).collect();
-    widths.sort_by(f64::total_cmp);
-    Comparison {
-        r_squared: (total > 0.0).then(|| 1.0 - left / total),
-        mean_error: sum(&|loss, forecast| libm::log(forecast.loss / loss).abs()) / count,
-        inside: pairs().filter(|(loss, f)| (f.low..=f.high).contains(loss)).count(),
-        half_width: quantile(&widths, 0.5),
-        forecasts,
+    let losses: Vec<f64> = points.iter().map(|point| point.loss).collect();
+    Comparison::of(&losses, points.iter().enumerate().map(forecast).collect())
+}
+
+impl Comparison {
+    /// Of forecasts with the losses that came of them.
+    ///
+    /// # Panics
+    /// Without runs.
+    #[must_use]
+    pub fn of(losses: &[f64], forecasts: Vec<Forecast>) -> Self {
+        assert!(!losses.is_empty(), "a comparison needs runs");
+        let count = losses.len() as f64;
+        let pairs = || losses.iter().copied().zip(&forecasts);
+        let sum = |of: &dyn Fn(f64, &Forecast) -> f64| {
+            pairs().fold(0.0, |sum, (loss, forecast)| sum + of(loss, forecast))
+        };
+        let mean = sum(&|loss, _| loss) / count;
+        let total = sum(&|loss, _| (loss - mean) * (loss - mean));
+        let left = sum(&|loss, forecast| (loss - forecast.loss) * (loss - forecast.loss));
+        let mut widths: Vec<f64> = forecasts.iter().map(|forecast| forecast.half_width).collect();
+        widths.sort_by(f64::total_cmp);
+        Self {
+            r_squared: (total > 0.0).then(|| 1.0 - left / total),
+            mean_error: sum(&|loss, forecast| libm::log(forecast.loss / loss).abs()) / count,
+            inside: pairs().filter(|(loss, f)| (f.low..=f.high).contains(loss)).count(),
+            half_width: quantile(&widths, 0.5),
+            forecasts,
+        }
     }
 }

@@ -9,6 +9,7 @@
 use super::axis::ln_key;
 use super::choice::{Law, Member};
 use super::points::{Place, Point};
+use crate::laws::bootstrap::quantile;
 use crate::laws::two_sided_z;
 
 /// Logarithms that are nearer than this to the edge are not beyond it.
@@ -55,7 +56,10 @@ impl Law {
     pub fn forecast(&self, place: &Place, asked: Option<f64>, level: f64) -> Forecast {
         let ln_loss = self.ln_loss(place);
         let beyond = self.beyond(place, asked);
-        let errors = |axis: usize| quantile(&self.axes[axis].errors, level);
+        let errors = |axis: usize| match &self.axes[axis].errors[..] {
+            [] => 0.0,
+            errors => quantile(errors, level),
+        };
         let seen = match beyond.is_empty() || beyond.iter().any(|b| b.axis == self.along) {
             true => errors(self.along),
             false => beyond.iter().map(|beyond| errors(beyond.axis)).fold(0.0, f64::max),
@@ -100,13 +104,4 @@ impl Law {
         });
         beyond.collect()
     }
-}
-
-/// The quantile of ascending values, linear between neighbors; 0 without values.
-pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
-    let place = share * last as f64;
-    let index = (place as usize).min(last);
-    let right = sorted[(index + 1).min(last)];
-    sorted[index] + (place - index as f64) * (right - sorted[index])
 }

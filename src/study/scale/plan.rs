@@ -55,8 +55,7 @@ pub fn possible_runs(
     for budget_tokens in budgets {
         for model in &options.models {
             let cell = cell((request, corpus), options.seed, (model, budget_tokens))?;
-            let at = |&epochs: &f64| cell.train(Setting { epochs, ..cell.setting() }, 0);
-            runs.extend(options.grid.epochs.iter().map(at));
+            runs.extend(tune::possible_runs(&cell, &options.grid));
         }
     }
     Ok(runs)

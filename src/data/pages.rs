@@ -1,4 +1,5 @@
-//! A Parquet file whose sizes are looked at before the crate asks for that much memory.
+//! Parquet files of strangers: panics of the crate become errors, and a file's sizes are looked
+//! at before the crate asks for that much memory.
 //!
 //! A page's header says how long the page is unpacked, and the crate takes its word: four damaged
 //! bytes ask for two gigabytes. The header is the first thing that is read from the start of a
@@ -9,20 +10,40 @@ use std::io::{BufRead, BufReader};
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::reader::{ChunkReader, Length, SerializedFileReader};
+
+use crate::token::catch_panics;
+use crate::{Error, Result as Checked};
 
 /// Far above what writers make of a page: a megabyte, or one text.
 const PAGE_BYTES_MAX: u64 = 512 << 20;
 
 /// The file.
+#[derive(Debug)]
 pub struct Pages(File);
 
-impl Pages {
-    /// Takes a file.
-    #[must_use]
-    pub fn new(file: File) -> Self {
-        Self(file)
+/// Opens a file and reads its metadata.
+///
+/// # Errors
+/// If it is not a whole Parquet file.
+pub fn open(file: File) -> Checked<SerializedFileReader<Pages>> {
+    fenced(|| SerializedFileReader::new(Pages(file)))
+}
+
+/// Calls the crate, which answers some damaged files with a panic.
+///
+/// # Errors
+/// Whatever the crate complains about, in whatever way.
+pub fn fenced<T>(action: impl FnOnce() -> Result<T>) -> Checked<T> {
+    match catch_panics(action) {
+        Some(result) => result.map_err(damaged),
+        None => Err(damaged("its metadata contradict themselves")),
     }
+}
+
+fn damaged(cause: impl std::fmt::Display) -> Error {
+    Error::data(format!("not a complete Parquet file: {cause}"))
+        .hint("download or write the file again")
 }
 
 impl Length for Pages {

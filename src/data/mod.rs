@@ -24,4 +24,6 @@ pub use corpus::{
 pub use input::{FileKind, InvalidUtf8, Observer, TokenInteger};
 pub use language::{LANGUAGE_SIZES, Language, LanguageSize};
 pub use order::{Assignment, Mixture, Permutation, Sampler, SamplerPlan, total_steps};
-pub use prepare::{PrepareOptions, Prepared, SequenceSplit, prepare, prepare_synthetic};
+pub use prepare::{
+    PrepareOptions, Prepared, SequenceSplit, prepare, prepare_language, prepare_synthetic,
+};

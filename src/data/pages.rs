@@ -12,8 +12,8 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length, SerializedFileReader};
 
+use crate::Error;
 use crate::token::catch_panics;
-use crate::{Error, Result as Checked};
 
 /// Far above what writers make of a page: a megabyte, or one text.
 const PAGE_BYTES_MAX: u64 = 512 << 20;
@@ -26,7 +26,7 @@ pub struct Pages(File);
 ///
 /// # Errors
 /// If it is not a whole Parquet file.
-pub fn open(file: File) -> Checked<SerializedFileReader<Pages>> {
+pub fn open(file: File) -> crate::Result<SerializedFileReader<Pages>> {
     fenced(|| SerializedFileReader::new(Pages(file)))
 }
 
@@ -34,7 +34,7 @@ pub fn open(file: File) -> Checked<SerializedFileReader<Pages>> {
 ///
 /// # Errors
 /// Whatever the crate complains about, in whatever way.
-pub fn fenced<T>(action: impl FnOnce() -> Result<T>) -> Checked<T> {
+pub fn fenced<T>(action: impl FnOnce() -> Result<T>) -> crate::Result<T> {
     match catch_panics(action) {
         Some(result) => result.map_err(damaged),
         None => Err(damaged("its metadata contradict themselves")),

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::program::{failure, pocket_corpus, run, scarce, wait_until};
+use crate::program::{ended, failure, listen, pocket_corpus, run, scarce, wait_until};
 
 /// A command that must fail with this code and say all of these.
 fn refuse(line: &str, code: i32, expected: &[&str]) {
@@ -151,16 +151,10 @@ fn wrong_flags_and_wrong_values() {
 #[test]
 fn two_processes_on_one_store_train_a_spec_once() {
     let folder = tempfile::tempdir().unwrap();
-    let line = train(&folder.path().join("store"), "--set data.epochs=2 --set optim.lr=0.01");
-    let start = || {
-        scarce(line.split_whitespace())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
-    };
-    let children = [start(), start(), start()];
-    let outputs = children.map(|child| child.wait_with_output().unwrap());
+    let more = "--set model.preset=pocket-20k --set data.epochs=2 --set optim.lr=0.01";
+    let line = train(&folder.path().join("store"), more);
+    let children = [(); 3].map(|()| listen(line.split_whitespace()));
+    let outputs = children.map(|child| ended("a run", child));
     let errors: Vec<_> =
         outputs.iter().map(|output| String::from_utf8_lossy(&output.stderr)).collect();
     assert!(outputs.iter().all(|output| output.status.success()), "{errors:?}");

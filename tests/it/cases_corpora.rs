@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use scarce::data::{Corpus, Manifest};
 use scarce::spec::JobId;
@@ -52,7 +51,8 @@ impl Desk {
         format!(
             "train @spec.toml --corpus @own --corpus @further --store @store --threads 1 \
              --checkpoint-every 1000000 --log-every 1 --set model.layers=1 --set model.width=32 \
-             --set data.sequence_tokens=64 --set data.epochs={epochs}"
+             --set data.sequence_tokens=64 --set data.budget_tokens=1280 \
+             --set optim.batch_sequences=4 --set evaluation.points=1 --set data.epochs={epochs}"
         )
     }
 
@@ -173,27 +173,19 @@ fn a_corpus_that_only_looks_changed_is_used() {
 #[test]
 fn a_corpus_is_there_at_every_moment_of_its_replacement() {
     let desk = Desk(tempfile::tempdir().unwrap());
-    let prepare = |size: &str| {
-        answer(desk.words(&format!("prepare --synthetic {size} --out @corpus --force")));
-    };
-    prepare("pocket");
+    fs::write(desk.path("text.txt"), text("Paragraph", 2600)).unwrap();
+    let prepare = || answer(desk.words("prepare @text.txt --vocab 300 --out @corpus --force"));
+    prepare();
     let manifest = desk.path("corpus/manifest.json");
-    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                if !manifest.exists() {
-                    return false;
-                }
-            }
-            true
-        });
-        (0..6).for_each(|_| prepare("pocket"));
-        done.store(true, Ordering::Relaxed);
-        assert!(watch.join().unwrap(), "for a moment there was no corpus");
+        let work = scope.spawn(|| (0..20).for_each(|_| drop(prepare())));
+        while !work.is_finished() {
+            assert!(manifest.exists(), "for a moment there was no corpus");
+        }
+        work.join().unwrap();
     });
     Corpus::open(desk.path("corpus")).unwrap();
-    assert_eq!(fs::read_dir(desk.0.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_dir(desk.0.path()).unwrap().count(), 2, "nothing is left beside it");
 }
 
 #[test]

@@ -1,13 +1,11 @@
 //! Tables of losses whose law was once wrong without a doubt, or doubted without a reason.
 
 use std::fmt::Write;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::program::{answer, failure, run, scarce, slow};
+use crate::program::{self, answer, failure, run, slow};
 
 /// A file of `tests/cases`.
 fn case(name: &str) -> String {
@@ -161,14 +159,7 @@ fn tables_of_spreadsheets_are_read() {
     // Standard input is a table, too, and what is none is named.
     let feed = |bytes: &[u8]| {
         let words = ["fit", "-", "--x", "n", "--y", "loss", "--resamples", "2"];
-        let mut child = scarce(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(bytes).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = program::feed(words, bytes);
         String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
     };
     assert!(feed(b"n;loss\n1;4\n2;3,5\n3;3,4\n4;3,25\n5;3,2\n").contains("loss = A / n^alpha + E"));

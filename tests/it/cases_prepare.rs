@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::program::{answer, failure, scarce};
+use crate::program::{answer, failure, feed};
 
 /// A scratch directory with files.
 pub(crate) struct Desk(tempfile::TempDir);
@@ -317,9 +316,7 @@ fn standard_input_is_read_whatever_it_holds() {
     // Neither a pipe nor a file needs a name.
     let prepare = |line: &str, content: &[u8]| {
         let words = desk.words(&format!("prepare {line} --out @corpus --json"));
-        let mut child = scarce(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(content).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = feed(words, content);
         assert!(output.status.success(), "{line}");
         fs::remove_dir_all(desk.path("corpus")).unwrap();
         let left: Vec<_> = fs::read_dir(desk.0.path()).unwrap().collect();

@@ -1,13 +1,12 @@
 //! Tables of runs that were once read wrongly without a word: each kind with its right values.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::program::{answer, run, scarce};
+use crate::program::{self, answer, run};
 
 /// A file of `tests/cases`.
 fn case(name: &str) -> String {
@@ -324,14 +323,7 @@ fn standard_input_and_pipes_are_files() {
     let feed = |words: &str, bytes: &[u8]| {
         let store = place.store();
         let words = words.split_whitespace().chain(["--store", &store]);
-        let mut child = scarce(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(bytes).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = program::feed(words, bytes);
         String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
     };
     let said = feed("import runs - --format csv", b"id;loss\na;3,5\n");

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use scarce::data::prepare_synthetic;
 use scarce::lab::{Corpora, Report, WorkOptions, ledger, work};
 use scarce::spec::{EnsembleSpec, EvaluateSpec, Job, JobId, Request, Split, TrainSpec, resolve};
 use scarce::store::{Record, Store};
 use serde_json::Value;
 
-use crate::program::{answer, failure, pocket_corpus, slow};
+use crate::program::{answer, copy_folder, failure, pocket_corpus, slow};
 use crate::report::check_in_browser;
 
 /// A short run of a small model on the built-in language.
@@ -33,7 +32,7 @@ fn obtain(job: &Job, store: &Store, corpora: &Corpora) -> (Record, Vec<String>) 
 
 fn places(folder: &Path) -> (Store, Corpora) {
     let corpus = folder.join("corpus");
-    prepare_synthetic("pocket", &corpus, false).unwrap();
+    copy_folder(pocket_corpus(), &corpus);
     let corpora = Corpora::open(&[corpus]).unwrap();
     (Store::open(&folder.join("store")).unwrap(), corpora)
 }

@@ -4,15 +4,16 @@
 //! tested in `src/lab/arithmetic/tests.rs`, on any machine.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use scarce_engine::isa::{Arithmetic, Isa, Precision};
 use serde_json::{Value, json};
 
 use crate::best::small_corpus;
-use crate::program::{answer, failure, run, scarce};
+use crate::program::{
+    answer, ended, failure, listen, run, scarce, signal, wait_until, working_files,
+};
 
 /// The bf16 arithmetics of this CPU, at least two.
 #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
@@ -106,28 +107,12 @@ fn weights(store: &Path, id: &str) -> Vec<u8> {
     std::fs::read(store.join("records").join(id).join("weights.safetensors")).unwrap()
 }
 
-/// Checkpoints of all runs in progress, the oldest first.
-fn checkpoints(store: &Path) -> Vec<PathBuf> {
-    let runs = std::fs::read_dir(store.join("work")).into_iter().flatten().flatten();
-    let files = runs.flat_map(|run| std::fs::read_dir(run.path()).into_iter().flatten().flatten());
-    let mut paths: Vec<_> = files.map(|file| file.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|e| e == "checkpoint"));
-    paths.sort();
-    paths
-}
-
 /// Starts a run and interrupts it once it has a checkpoint.
 fn interrupted(arguments: &[String], store: &Path) -> Output {
-    let mut command = scarce(arguments);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let start = Instant::now();
-    while checkpoints(store).is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(120), "no checkpoint in two minutes");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
+    let child = listen(arguments);
+    wait_until("a checkpoint", || !working_files(store, "checkpoint").is_empty());
+    signal(&child, "-TERM");
+    let output = ended("the end of a run", child);
     assert_eq!(output.status.code(), Some(85), "{}", String::from_utf8_lossy(&output.stderr));
     output
 }
@@ -183,11 +168,10 @@ fn two_runs_that_start_at_once_agree_on_their_class() {
         let folder = tempfile::tempdir().unwrap();
         let start = |seed: u32| {
             let more = format!("--set precision=bf16 --set seeds.init={seed}");
-            let mut command = scarce(train(folder.path(), 1, &more));
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            listen(train(folder.path(), 1, &more))
         };
         let classes = [start(1), start(2)].map(|child| {
-            let output = child.wait_with_output().unwrap();
+            let output = ended("a run", child);
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             class(std::str::from_utf8(&output.stdout).unwrap())
         });
@@ -233,7 +217,7 @@ fn a_run_is_not_continued_on_a_machine_without_its_class() {
     };
     interrupted(&bf16(&store, LONG), &store);
     // As if it had been begun on another machine.
-    for path in checkpoints(&store) {
+    for path in working_files(&store, "checkpoint") {
         in_another_class(&path);
     }
     let output = small(bf16(&store, LONG)).output().unwrap();

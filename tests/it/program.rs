@@ -1,15 +1,25 @@
 //! Running the real program in scratch directories.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use scarce::data::{LANGUAGE_SIZES, LanguageSize, prepare_language};
+
 /// The program, silent unless asked, without settings of the surrounding shell.
 pub(crate) fn scarce<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scarce"));
     command.args(arguments).env_remove("SCARCE_ISA").stdin(Stdio::null());
+    command.current_dir(scratch());
     command
+}
+
+/// Where the program runs: what a wrong flag makes it write must not lie in the repository.
+pub(crate) fn scratch() -> &'static Path {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path()
 }
 
 /// Runs it to its end.
@@ -33,13 +43,28 @@ pub(crate) fn failure<A: AsRef<std::ffi::OsStr>>(
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// The pocket corpus, written once for all tests of this binary.
+/// Runs it with these bytes on standard input.
+pub(crate) fn feed<A: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = A>,
+    bytes: &[u8],
+) -> Output {
+    let mut command = scarce(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It may refuse before it has read all of it.
+    let _ = child.stdin.take().unwrap().write_all(bytes);
+    ended("an answer", child)
+}
+
+/// The pocket corpus, written once for all tests of this binary; with a sixteenth of its held-out
+/// text, which every run reads.
 pub(crate) fn pocket_corpus() -> &'static Path {
     static CORPUS: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = CORPUS.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pocket");
-        answer(["prepare", "--synthetic", "pocket", "--out", path.to_str().unwrap()]);
+        let size = LanguageSize { held_out_documents: 32, ..LANGUAGE_SIZES[0] };
+        prepare_language(size, &path, false).unwrap();
         (folder, path)
     });
     path
@@ -74,7 +99,7 @@ pub(crate) fn listen<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Ite
     scarce(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// The output of a command that might wait for ever.
+/// The output of a command that might wait for ever, and says less than a pipe holds.
 pub(crate) fn ended(what: &str, mut child: Child) -> Output {
     let has_ended = comes_true(&mut || child.try_wait().unwrap().is_some());
     if !has_ended {

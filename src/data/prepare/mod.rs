@@ -37,7 +37,7 @@ use plan::{Inputs, Plan};
 use vocabulary::Tokens;
 
 pub use plan::SequenceSplit;
-pub use synthetic::prepare_synthetic;
+pub use synthetic::{prepare_language, prepare_synthetic};
 
 /// What to prepare, and how.
 #[derive(Clone, Debug)]

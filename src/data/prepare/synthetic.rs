@@ -16,7 +16,14 @@ use crate::{Error, Result};
 /// # Errors
 /// If there is no such size, or as [`CorpusWriter`] does.
 pub fn prepare_synthetic(name: &str, target: &Path, overwrite: bool) -> Result<Prepared> {
-    let size = named(name)?;
+    prepare_language(named(name)?, target, overwrite)
+}
+
+/// Writes the built-in language of any size to `target`.
+///
+/// # Errors
+/// As [`CorpusWriter`] does.
+pub fn prepare_language(size: LanguageSize, target: &Path, overwrite: bool) -> Result<Prepared> {
     let language = Language::pocket();
     // Its tokens stand for one byte each, but for the start token, which stands for no text.
     let mut token_bytes = vec![1; language.vocabulary() as usize];

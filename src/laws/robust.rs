@@ -20,9 +20,8 @@ use super::bootstrap::percentiles;
 use super::curve::Curve;
 use super::draws::Draws;
 use super::fit::{Options, Refusal};
-use super::interval::{Claim, Interval};
+use super::interval::Claim;
 use super::noise::Noise;
-use super::power::Family;
 use super::residuals::Residuals;
 use super::separable::{Problem, Solution, Which, damped_step};
 use super::surface::{Layout, Parameter, Sample, Shape, check};
@@ -97,34 +96,11 @@ pub fn fit_robust(
     };
     let samples: Vec<Sample> = curve.points().map(sample).collect();
     let layout = Layout::line(options.family);
-    let mut fit = robust(&layout, &samples, options, delta);
-    // In the user's unit of x.
-    let alpha = match options.family {
-        Family::Power => fit.get(Parameter::Alpha).map_or(1.0, |claim| claim.value),
-        Family::Reciprocal => 1.0,
-    };
-    let unit = libm::pow(curve.x()[0], alpha);
-    for (parameter, claim) in &mut fit.estimates {
-        if *parameter == Parameter::A {
-            if claim.value <= 0.0 {
-                return Err(Refusal::NoDecrease);
-            }
-            *claim = scaled(*claim, unit);
-        }
-    }
-    if unit.is_normal() { Ok(fit) } else { Err(Refusal::Unit) }
-}
-
-fn scaled(claim: Claim, unit: f64) -> Claim {
-    use super::interval::End;
-    let end = |end: End| match end {
-        End::Closed(value) => End::Closed(value * unit),
-        open => open,
-    };
-    let interval = claim.interval;
-    Claim {
-        value: claim.value * unit,
-        interval: Interval { low: end(interval.low), high: end(interval.high), ..interval },
+    let fit = robust(&layout, &samples, curve.x()[0], options, delta);
+    match fit.get(Parameter::A).map(|claim| claim.value) {
+        Some(a) if a <= 0.0 => Err(Refusal::NoDecrease),
+        Some(a) if !a.is_normal() => Err(Refusal::Unit),
+        _ => Ok(fit),
     }
 }
 
@@ -149,10 +125,18 @@ pub fn fit_surface_robust(
     if samples.iter().any(|sample| sample.loss <= 0.0) {
         return Err(Error::data(Refusal::ZeroLoss.to_string()).hint(Refusal::ZeroLoss.hint()));
     }
-    Ok(robust(&layout, samples, options, delta))
+    Ok(robust(&layout, samples, 1.0, options, delta))
 }
 
-fn robust(layout: &Layout, samples: &[Sample], options: &Options, delta: f64) -> RobustFit {
+/// Samples have N in units of `unit`, in which A is told as it is in units of one: every refit has
+/// an exponent of its own, and so a factor of its own.
+fn robust(
+    layout: &Layout,
+    samples: &[Sample],
+    unit: f64,
+    options: &Options,
+    delta: f64,
+) -> RobustFit {
     let losses: Vec<f64> = samples.iter().map(|sample| sample.loss).collect();
     let columns = |theta: &[f64]| layout.columns(samples, theta);
     let (bounds, starts) = (layout.bounds(), layout.starts());
@@ -161,14 +145,20 @@ fn robust(layout: &Layout, samples: &[Sample], options: &Options, delta: f64) ->
     let best = huber.solve();
     let fitted = huber.values(&best);
     let intervals = huber.bootstrap(&best, &fitted, layout.count(), options);
-    let estimates = layout.places().into_iter().map(|(parameter, which)| {
-        let drawn = intervals.iter().map(|refit| refit.get(which)).collect();
+    let places = layout.places();
+    let alpha = places.iter().find(|(name, _)| *name == Parameter::Alpha).map(|(_, which)| *which);
+    let value = |law: &Solution, parameter, which| match parameter {
+        Parameter::A => law.get(which) * libm::pow(unit, alpha.map_or(1.0, |alpha| law.get(alpha))),
+        _ => law.get(which),
+    };
+    let estimates = places.iter().map(|&(parameter, which)| {
+        let drawn = intervals.iter().map(|refit| value(refit, parameter, which)).collect();
         let limits = match which {
             Which::Coefficient(_) => (0.0, f64::INFINITY),
             Which::Theta(index) => (bounds[index].0 * (1.0 + 1e-6), bounds[index].1 * (1.0 - 1e-6)),
         };
         let interval = percentiles(drawn, options.level, limits);
-        (parameter, Claim { value: best.get(which), interval })
+        (parameter, Claim { value: value(&best, parameter, which), interval })
     });
     let estimates = estimates.collect();
     let mean = losses.iter().fold(0.0, |sum, y| sum + y) / losses.len() as f64;
@@ -425,6 +415,36 @@ mod tests {
             near(value(&fit, Parameter::Alpha), alpha, 1e-4);
             near(value(&fit, Parameter::A), a * 1e8_f64.powf(alpha), 1e-2);
         }
+    }
+
+    /// Far from one, A follows the exponent of each refit: with one factor for all of them its
+    /// interval would be as wide as that of the term at the first point.
+    #[test]
+    fn the_interval_of_a_coefficient_knows_its_unit() {
+        let mut draws = Draws::new(5);
+        let noisy = |k: u32| 3.0 + 0.5 / f64::from(k).sqrt() + 0.002 * draws.normal();
+        let losses: Vec<f64> = (1..=12).map(noisy).collect();
+        let in_units_of = |unit: f64| {
+            let x = (1..=12).map(|k| unit * f64::from(k));
+            let points: Vec<(f64, f64)> = x.zip(losses.iter().copied()).collect();
+            fit_robust(&Curve::new(&points).unwrap(), &quick(), HUBER_DELTA).unwrap()
+        };
+        let ends = |fit: &RobustFit, parameter| {
+            let interval = fit.get(parameter).unwrap().interval;
+            (interval.low.value().unwrap(), interval.high.value().unwrap())
+        };
+        let (near_one, far) = (in_units_of(1.0), in_units_of(1e8));
+        let alpha = ends(&near_one, Parameter::Alpha);
+        assert_eq!(ends(&far, Parameter::Alpha), alpha);
+        let ratio = |fit| {
+            let (low, high) = ends(fit, Parameter::A);
+            high / low
+        };
+        let factor = libm::pow(1e8, alpha.1 - alpha.0);
+        assert!(factor > 2.0, "{factor}");
+        // Percentiles of a sum: nearly the product.
+        assert!(ratio(&far) > 0.8 * factor, "{} {} {factor}", ratio(&far), ratio(&near_one));
+        assert!(ratio(&far) > 1.5 * ratio(&near_one), "{}", ratio(&near_one));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::{Error, Result};
 
 /// Parentheses and signs within each other: more would be no formula but an attack on the stack.
 const DEPTH_MAX: usize = 50;
+/// Every operator is one call deeper where the expression is evaluated.
+const BYTES_MAX: usize = 4096;
 
 /// A parsed expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,11 +41,7 @@ impl Expression {
     /// Parses a text.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let mut parser = Parser { text, place: 0 };
-        let parsed = parser.sum(0).and_then(|expression| match parser.peek() {
-            None => Ok(expression),
-            Some(other) => Err(format!("`{other}` follows where nothing was expected")),
-        });
-        parsed.map_err(|what| {
+        parser.all().map_err(|what| {
             let text = quoted(text);
             Error::usage(format!("`{text}` is no expression over columns: {what}"))
                 .hint("write for example params*tokens or `unique tokens`/1e9, with + - * / ^ ( )")
@@ -121,6 +119,17 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
+    fn all(&mut self) -> std::result::Result<Expression, String> {
+        if self.text.len() > BYTES_MAX {
+            return Err(format!("it is longer than {BYTES_MAX} bytes"));
+        }
+        let expression = self.sum(0)?;
+        match self.peek() {
+            None => Ok(expression),
+            Some(other) => Err(format!("`{other}` follows where nothing was expected")),
+        }
+    }
+
     /// The next character that is no blank.
     fn peek(&mut self) -> Option<char> {
         let rest = &self.text[self.place..];
@@ -254,6 +263,7 @@ mod tests {
         check("6e-1*1.5E+1", 9.0);
         check("a - 1 - 1", 1.0);
         check("2^-1", 0.5);
+        check(&["a"; BYTES_MAX / 2].join("+"), 3.0 * (BYTES_MAX / 2) as f64);
     }
 
     #[test]
@@ -273,7 +283,8 @@ mod tests {
         refuse("1..2", "is no number");
         refuse("1e999", "is no number");
         refuse("a ü§ b", "follows where");
-        refuse(&"(".repeat(10_000), "nested too deeply");
-        refuse(&"-".repeat(10_000), "nested too deeply");
+        refuse(&"(".repeat(1000), "nested too deeply");
+        refuse(&"-".repeat(1000), "nested too deeply");
+        refuse(&["a"; 100_000].join("+"), "longer than 4096 bytes");
     }
 }

@@ -105,6 +105,22 @@ fn a_law_is_chosen_and_used_again() {
     let again = &predicted["predictions"][0]["predicted"];
     assert!((again.as_f64().unwrap() - first["predicted"].as_f64().unwrap()).abs() < 1e-12);
     assert_eq!(predicted["went"], Value::Null);
+
+    // Neither a law without a column nor a table with two of one name is used by half.
+    let refuse = |file: &Path, plan: &Path, expected: &str| {
+        let used = ["predict", file.to_str().unwrap(), "--runs", plan.to_str().unwrap()];
+        let (code, errors) = failure(used);
+        assert!(code == 3 && errors.contains(expected), "{errors}");
+    };
+    for column in ["loss", "name"] {
+        let twice = format!("params,tokens,unique,{column},{column}\n1e6,2e6,1e6,3,3\n");
+        let twice = write(folder.path(), "twice.csv", &twice);
+        refuse(&file, &twice, &format!("`{column}` stands in the heading twice"));
+    }
+    let mut lacking = law.clone();
+    lacking["columns"].as_object_mut().unwrap().remove("t");
+    let lacking = write(folder.path(), "lacking.json", &lacking.to_string());
+    refuse(&lacking, &plan, "lacking.json: the law is damaged: its columns need one of");
 }
 
 #[test]
@@ -188,6 +204,8 @@ fn holdouts_and_flags_that_make_no_sense() {
     refuse(&table(|_, _| ()), more, 2, &["needs a column for --t or --epochs"]);
     let more = "--x params --y loss --hold-out largest:params";
     refuse(&table(|_, _| ()), more, 2, &["--law power has no use for --hold-out"]);
+    let more = "--x params --y loss --ceiling 9";
+    refuse(&table(|_, _| ()), more, 2, &["--law power has no use for --ceiling"]);
 }
 
 #[test]

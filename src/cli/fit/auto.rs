@@ -27,14 +27,17 @@ pub(super) struct AutoArgs {
     /// as largest:params*tokens=21; runs that tie are never parted
     #[arg(long, value_name = "RUNS")]
     hold_out: Option<String>,
-    /// Loss of a uniform guess, ln(vocabulary), for the saturating families of `auto`
-    #[arg(long, value_name = "LOSS", default_value_t = 10.8)]
-    ceiling: f64,
+    /// Loss of a uniform guess, ln(vocabulary), for the saturating families of `auto` [default:
+    /// 10.8]
+    #[arg(long, value_name = "LOSS")]
+    ceiling: Option<f64>,
     /// Column of the names of runs, for `auto` [default: name, run, run_name, id or run_id]
     #[arg(long, value_name = "COL")]
     name: Option<String>,
 }
 
+/// The loss of a uniform guess over 50 thousand tokens, ln(50,000) = 10.82 nats.
+const CEILING: f64 = 10.8;
 /// Outliers that are named one by one, the farthest.
 const OUTLIERS_NAMED: usize = 5;
 /// How few repeated runs are few.
@@ -63,6 +66,7 @@ impl AutoArgs {
         let flags = [
             (self.t.is_some(), "--t"),
             (self.hold_out.is_some(), "--hold-out"),
+            (self.ceiling.is_some(), "--ceiling"),
             (self.name.is_some(), "--name"),
         ];
         flags.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
@@ -72,7 +76,7 @@ impl AutoArgs {
 /// Fits, chooses, predicts what was held out, prints.
 pub(super) fn run(arguments: &FitArgs) -> Result<()> {
     let columns = columns(arguments)?;
-    let ceiling = arguments.auto.ceiling;
+    let ceiling = arguments.auto.ceiling.unwrap_or(CEILING);
     if !(ceiling.is_finite() && ceiling > 0.0) {
         return Err(Error::usage(format!("--ceiling {ceiling} is no loss"))
             .hint("write ln(vocabulary), 10.8 for 50 thousand tokens"));

@@ -145,7 +145,9 @@ impl LawFile {
             let what = format!("`{name}` has the format `{}`, not {FORMAT}", quoted(&file.format));
             return Err(Error::data(what).hint("fit the law again with this program"));
         }
-        file.columns.check().map_err(|error| Error::data(error.to_string()).within(name))?;
+        file.columns
+            .check()
+            .map_err(|_| damaged("its columns need one of `t` and `epochs`").within(&name))?;
         Ok(file)
     }
 

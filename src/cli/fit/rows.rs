@@ -64,15 +64,9 @@ impl<'a> Reader<'a> {
     ) -> Result<Self> {
         let passes = columns.t.as_ref().or(columns.epochs.as_ref());
         let passes = sheet.column(passes.expect("checked: T or epochs"))?;
-        let usual = || NAMES.into_iter().find_map(|name| sheet.column(name).ok());
-        let y = match sheet.column(&columns.y) {
-            Err(_) if planned => None,
-            found => Some(found?),
-        };
-        let name = match name {
-            Some(name) => Some(sheet.column(name)?),
-            None => usual(),
-        };
+        let y = (!planned || sheet.has(&columns.y)).then(|| sheet.column(&columns.y));
+        let name = name.or_else(|| NAMES.into_iter().find(|name| sheet.has(name)));
+        let (y, name) = (y.transpose()?, name.map(|name| sheet.column(name)).transpose()?);
         let (n, d) = (sheet.column(&columns.n)?, sheet.column(&columns.d)?);
         Ok(Self { sheet, columns, n, d, passes, y, name })
     }

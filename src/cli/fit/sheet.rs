@@ -108,6 +108,11 @@ impl Sheet {
         Error::data(format!("{}: not a table of comma-separated values: {cause}", self.name))
     }
 
+    /// Whether a column of this name stands in the heading, be it twice.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.heading.iter().any(|heading| heading == name)
+    }
+
     /// The column of this name, which must stand in the heading exactly once.
     pub(super) fn column(&self, name: &str) -> Result<Column> {
         let mut found = self.heading.iter().enumerate().filter(|(_, heading)| *heading == name);

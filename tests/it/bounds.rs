@@ -100,7 +100,7 @@ fn counts_of_studies_and_flags_have_bounds() {
     refuse(&format!("tune {file} --corpus POCKET --store {store} --dry-run"), &parts);
 
     let flags = [
-        "train --corpus POCKET --threads 3000",
+        "train --dry-run --corpus POCKET --threads 3000",
         "train --corpus POCKET --threads 65536",
         "eval abc --corpus POCKET --threads 3000",
         "tune --corpus POCKET --workers 65535",

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use scarce::data::{Corpus, Manifest};
 use scarce::spec::JobId;
@@ -201,10 +201,17 @@ fn side_sets_that_are_added_at_once_all_join() {
     let lock = File::options().write(true).open(desk.path("own/manifest.json")).unwrap();
     lock.lock().unwrap();
     let mut children = names.map(add);
-    wait_until("six corpora in the making", || {
-        let files = fs::read_dir(desk.0.path()).unwrap().flatten();
-        let names = files.map(|file| file.file_name().into_string().unwrap());
-        names.filter(|name| name.starts_with(".own.partial-")).count() == children.len()
+    // Whoever waits for a lock stands in this list behind an arrow.
+    let waiting = |child: &Child| {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let id = format!(" {} ", child.id());
+        locks.lines().any(|line| line.contains(" -> ") && line.contains(&id))
+    };
+    wait_until("six that wait for the lock", || {
+        for child in &mut children {
+            assert!(child.try_wait().unwrap().is_none(), "a corpus changed in spite of the lock");
+        }
+        children.iter().all(waiting)
     });
     drop(lock);
     for child in &mut children {

@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{SEQUENCE_MAX, at_most};
 use super::canonical;
 use super::data::Mask;
 use super::id::{CorpusId, JobId};
 use super::part::Part;
 use super::split::Split;
 use super::train::{Precision, TrainSpec};
+use crate::{Error, Result};
 
 /// A job for the lab: plain data that determines every number of the record it leaves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +107,23 @@ impl Job {
     #[must_use]
     pub fn id(&self) -> JobId {
         JobId::of(self.canonical().as_bytes())
+    }
+
+    /// Rejects jobs that cannot be run, naming the key: stored specs may be anybody's.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub fn validate(&self) -> Result<()> {
+        let sequence = match self {
+            Self::Train(spec) => return spec.validate(),
+            Self::Evaluate(spec) => spec.sequence_tokens,
+            Self::Ensemble(spec) => spec.sequence_tokens,
+            Self::Ngram(spec) => spec.sequence_tokens,
+        };
+        if sequence < 2 {
+            return Err(Error::usage("`sequence_tokens` must be at least 2"));
+        }
+        at_most("sequence_tokens", sequence, SEQUENCE_MAX)
     }
 
     /// The kind in one word.

@@ -28,5 +28,10 @@ pub(super) fn job(folder: &Path, id: JobId) -> Result<Job> {
     let bad = |cause: &dyn std::fmt::Display| Error::data(format!("`{}`: {cause}", path.display()));
     let text = std::str::from_utf8(&bytes).map_err(|cause| bad(&cause))?;
     let job: Job = parse_toml(text).map_err(|cause| bad(&cause))?;
-    if job.id() == id { Ok(job) } else { Err(bad(&"the spec does not hash to the record's id")) }
+    if job.id() != id {
+        return Err(bad(&"the spec does not hash to the record's id"));
+    }
+    // A spec of no model would divide by its width of zero.
+    job.validate().map_err(|cause| bad(&cause))?;
+    Ok(job)
 }

@@ -299,6 +299,20 @@ fn a_record_that_its_reader_would_refuse_is_not_published() {
     assert_eq!(fs::read_dir(store.root().join("work")).unwrap().count(), 0);
 }
 
+/// Its hashes and its id are right: whoever wrote it wrote no job.
+#[test]
+fn a_stored_spec_that_nobody_could_run_is_refused() {
+    let (_folder, store) = store();
+    let Job::Ngram(spec) = job(0) else { panic!("it counts") };
+    let wrong = Job::Ngram(NgramSpec { sequence_tokens: 0, ..spec });
+    let draft = store.draft(wrong.id()).unwrap();
+    let said = match draft.publish(&wrong, &record(wrong.id())) {
+        Err(error) => error.to_string(),
+        Ok(_) => store.job(wrong.id()).unwrap_err().to_string(),
+    };
+    assert!(said.contains("`sequence_tokens` must be at least 2"), "{said}");
+}
+
 #[test]
 fn one_bad_record_does_not_hide_the_others() {
     let (_folder, store) = store();

@@ -184,6 +184,12 @@ impl<'a> Cohort<'a> {
             return Err(Error::data("the checkpoint belongs to a model of another shape"));
         }
         let member = &mut self.members[member];
+        let last = member.steps_total;
+        if steps_done > last {
+            return Err(Error::data(format!(
+                "the checkpoint is of step {steps_done}, but the run has {last}"
+            )));
+        }
         member.weights.values.copy_from_slice(&sections[0]);
         member.optimizer.first.copy_from_slice(&sections[1]);
         member.optimizer.second.copy_from_slice(&sections[2]);

@@ -103,6 +103,24 @@ fn a_run_that_diverges_says_at_which_step() {
     assert_eq!(cohort.step().unwrap(), vec![None]);
 }
 
+#[test]
+fn a_checkpoint_beyond_the_last_step_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path());
+    let spec = spec(&corpus.facts(), &[]);
+    let pool = Pool::new(1);
+    let model = Model::new(&spec.model, 128, Kernels::new(Isa::detect(), Precision::F32));
+    let sections = vec![vec![0.0; model.parameters()]; 3];
+    let feed = Feed::new(&spec, |_| Ok(&corpus)).unwrap();
+    let mut cohort = Cohort::new(model, vec![(spec, feed)], &pool);
+    let last = cohort.steps(0).1;
+    cohort.restore(0, last, &sections).unwrap();
+    for step in [last + 1, u64::MAX] {
+        let error = cohort.restore(0, step, &sections).unwrap_err().to_string();
+        assert_eq!(error, format!("the checkpoint is of step {step}, but the run has {last}"));
+    }
+}
+
 /// The loss and the gradient are still those of good weights: only the weights tell.
 #[test]
 fn a_member_ends_with_the_update_that_breaks_it() {

@@ -34,3 +34,11 @@ pub fn at_most(key: &str, count: impl Into<u64>, most: impl Into<u64>) -> Result
     }
     Err(Error::usage(format!("`{key}` = {count} is more than {most}, the most that is taken")))
 }
+
+/// Rejects lengths that no sequence has, naming the key: one token predicts nothing.
+pub fn sequence(key: &str, tokens: u32) -> Result<()> {
+    if tokens < 2 {
+        return Err(Error::usage(format!("`{key}` must be at least 2")));
+    }
+    at_most(key, tokens, SEQUENCE_MAX)
+}

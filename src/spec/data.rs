@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{SEQUENCE_MAX, TOKENS_MAX, at_most};
+use super::bounds::{self, TOKENS_MAX};
 use super::id::CorpusId;
 use crate::{Error, Result};
 
@@ -68,11 +68,8 @@ impl DataSpec {
 
     /// Rejects budgets and shares that make no sense, naming the key.
     pub fn validate(&self) -> Result<()> {
+        bounds::sequence("data.sequence_tokens", self.sequence_tokens)?;
         let sequence = u64::from(self.sequence_tokens);
-        if sequence < 2 {
-            return Err(Error::usage("`data.sequence_tokens` must be at least 2"));
-        }
-        at_most("data.sequence_tokens", sequence, SEQUENCE_MAX)?;
         if self.budget_tokens == 0 || !self.budget_tokens.is_multiple_of(sequence) {
             let below = self.budget_tokens / sequence * sequence;
             return Err(Error::usage(format!(

@@ -2,14 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{SEQUENCE_MAX, at_most};
-use super::canonical;
 use super::data::Mask;
 use super::id::{CorpusId, JobId};
 use super::part::Part;
 use super::split::Split;
 use super::train::{Precision, TrainSpec};
-use crate::{Error, Result};
+use super::{bounds, canonical};
+use crate::Result;
 
 /// A job for the lab: plain data that determines every number of the record it leaves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,16 +113,13 @@ impl Job {
     /// # Errors
     /// Names the key.
     pub fn validate(&self) -> Result<()> {
-        let sequence = match self {
+        let tokens = match self {
             Self::Train(spec) => return spec.validate(),
             Self::Evaluate(spec) => spec.sequence_tokens,
             Self::Ensemble(spec) => spec.sequence_tokens,
             Self::Ngram(spec) => spec.sequence_tokens,
         };
-        if sequence < 2 {
-            return Err(Error::usage("`sequence_tokens` must be at least 2"));
-        }
-        at_most("sequence_tokens", sequence, SEQUENCE_MAX)
+        bounds::sequence("sequence_tokens", tokens)
     }
 
     /// The kind in one word.

@@ -13,7 +13,7 @@ use crate::data::Corpus;
 use crate::lab::{Corpora, StoredLab};
 use crate::report::chart;
 use crate::report::page::{Block, Figure, Page, Section, Source};
-use crate::report::plot::{Mode, Options, Plots, draw};
+use crate::report::plot::{Chosen, Mode, Options, Plots, draw};
 use crate::report::runs::Runs;
 use crate::report::study::{
     ensemble_headline, ensemble_sections, frontier_figure, scaling, scaling_headline, tuning,
@@ -52,6 +52,8 @@ struct Told {
     modes: &'static [(Mode, Split)],
     /// Figures that are no plotting mode.
     figures: Vec<chart::Figure>,
+    /// What figures of losses on other text than that of the choice must show.
+    chosen: Option<Chosen>,
 }
 
 /// Folder of the figures' files, beside the page.
@@ -86,6 +88,7 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<()> {
     // Certificates in figures are those of the study's own grid.
     let mut options = Options::default();
     options.grid = file.plan.grid().cloned().unwrap_or(options.grid);
+    options.chosen = told.chosen;
     let mut figures = drawn((&store, told.modes, &options), &ids)?;
     figures.extend(told.figures);
     let figures = write_figures(&arguments.out, &figures)?;
@@ -143,6 +146,7 @@ fn tell(file: &StudyFile, sets: &[String], (store, corpora): (&Store, &Corpora))
                 sections: Box::new(move |figures| tuning(&outcome, figures)),
                 modes: &OF_TUNING,
                 figures: Vec::new(),
+                chosen: None,
             }
         }
         Plan::Scale(options) => {
@@ -151,6 +155,7 @@ fn tell(file: &StudyFile, sets: &[String], (store, corpora): (&Store, &Corpora))
                 headline: scaling_headline(&outcome),
                 records: outcome.records.clone(),
                 figures: frontier_figure(&outcome).into_iter().collect(),
+                chosen: Some(Chosen::of_scaling(&outcome)),
                 sections: Box::new(move |figures| scaling(&outcome, figures)),
                 modes: &OF_SCALING,
             }
@@ -162,6 +167,7 @@ fn tell(file: &StudyFile, sets: &[String], (store, corpora): (&Store, &Corpora))
                 headline: ensemble_headline(&outcome),
                 records: outcome.records.clone(),
                 figures: Vec::new(),
+                chosen: None,
                 modes: if options.split == Split::Test { &ON_TEST } else { &ON_VAL },
                 sections: Box::new(move |figures| ensemble_sections(&outcome, figures)),
             }

@@ -7,14 +7,14 @@ use super::print;
 use super::study::{Study, StudyArgs, messages_json, tell};
 use super::tune::trial_json;
 use crate::lab::Lab;
-use crate::laws::{Fit, Interval, Multiplier, Refusal};
+use crate::laws::{Fit, Interval, Multiplier};
 use crate::report::study::{
     LawRow, MultiplierRow, all_laws, cells_table, doubts_table, laws_table, multipliers_table,
     warnings_table,
 };
 use crate::store::Loss;
 use crate::study::scale::{
-    self, Answer, CellResult, DataEfficiency, LawOf, Options, Outcome, Single,
+    self, Answer, CellResult, DataEfficiency, LawOf, Options, Outcome, Question, Single,
 };
 use crate::study::{Plan, StudyFile};
 use crate::{Error, Result};
@@ -78,7 +78,7 @@ fn text(outcome: &Outcome) -> String {
         text += "\ntimes the budget that the standard recipe would need for the same loss\n\n";
     }
     for finding in &outcome.findings {
-        if finding.question.starts_with("How much") {
+        if finding.question == Question::DataEfficiency {
             continue;
         }
         let answer = match finding.answer {
@@ -103,7 +103,7 @@ fn as_json(outcome: &Outcome) -> Result<Value> {
             "interval_nats": transfer.difference.interval.map(|i| [i.low, i.high]),
         })).collect::<Vec<_>>(),
         "findings": outcome.findings.iter().map(|finding| json!({
-            "question": finding.question, "budget_tokens": finding.budget_tokens,
+            "question": finding.question.to_string(), "budget_tokens": finding.budget_tokens,
             "shown": finding.answer == Answer::Shown, "evidence": finding.evidence,
         })).collect::<Vec<_>>(),
         "runs": outcome.records.iter().filter(|record| record.kind == "train").count(),
@@ -148,14 +148,15 @@ fn loss_json(loss: &Loss) -> Value {
 fn law_json(law: &LawOf) -> Value {
     let points: Vec<Value> =
         law.points.iter().map(|(x, y, record)| json!([x, y, record])).collect();
-    let fit = law.fit.as_ref().map(fit_json).map_err(Refusal::to_string);
+    let fit = law.fit().map(fit_json).map_err(|refusal| refusal.to_string());
     let (fit, refused) = match fit {
         Ok(fit) => (fit, Value::Null),
         Err(refusal) => (Value::Null, Value::from(refusal)),
     };
     json!({
         "name": law.name, "axis": law.axis, "points": points, "fit": fit, "refused": refused,
-        "E_over_members": law.over_members.map(ends),
+        "E_interval": law.asymptote().map(|end| ends(end.claim.interval)),
+        "E_over": law.asymptote().map(|end| end.doubt.to_string()),
     })
 }
 
@@ -184,7 +185,8 @@ fn efficiency_json(row: &DataEfficiency) -> Value {
     };
     let all = row.multipliers.as_ref().map(|all| all.iter().map(multiplier).collect::<Vec<_>>());
     json!({
-        "budget_tokens": row.budget_tokens, "what": row.what, "loss_nats": row.loss_nats,
+        "budget_tokens": row.budget_tokens, "what": row.what, "loss_nats": row.target.loss,
+        "loss_error_nats": row.target.error.map(|error| error.nats),
         "multipliers": all.ok(),
     })
 }

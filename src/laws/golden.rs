@@ -246,12 +246,12 @@ fn multipliers_at_200_million_tokens() {
     ];
     let reference = reference();
     let (curve, rounded) = (standard(), published("standard_d"));
-    let base = Base::Loss(curve.y()[0]);
+    let base = Base::Loss(Target::exact(curve.y()[0]));
     let mut lines: Vec<(f64, String)> = Vec::new();
     let options = Options { resamples: 2000, ..Options::default() };
     for (item, entry) in reference["efficiency_200m"].as_object().unwrap() {
         let loss = entry["loss"].as_f64().unwrap();
-        let target = Target { loss, deviation: 0.0 };
+        let target = Target::exact(loss);
         let found = multipliers(&curve, &options, target, base).unwrap();
         close(item, found[0].value.unwrap(), &entry["with_early_snapshot_law"]);
         let by_rounded = rounded.multiplier(loss, curve.y()[0]).unwrap();
@@ -322,7 +322,7 @@ fn multipliers_by_three_interpolations() {
     let curve = curves(golden!("slowrun_baseline.csv"), &[], tokens, "loss").remove(0).1;
     check("slowrun", &curve, &expected["baseline_law_D_in_millions"]);
     for (loss, entry) in expected["multipliers"].as_object().unwrap() {
-        let target = Target { loss: loss.parse().unwrap(), deviation: 0.0 };
+        let target = Target::exact(loss.parse().unwrap());
         let found = multipliers(&curve, &quick(), target, Base::X(100.0)).unwrap();
         for (multiplier, name) in found.iter().zip(["power_law", "linear_in_d", "linear_in_log_d"])
         {

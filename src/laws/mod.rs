@@ -25,6 +25,10 @@
 //! - **Inverse** (L4), **data efficiency** (L5), **returns** (L6): [`PowerLaw::invert`],
 //!   [`multipliers`], [`PowerLaw::local_exponent`].
 //!
+//! - **What is told** of a law over one axis, everywhere: [`AxisLaw`]. The interval of its asymptote
+//!   is over what its points are: seeds, members, or asymptotes with errors of their own; that of
+//!   a [`difference`] is from both sides'.
+//!
 //! A law that would pass through its points whatever they are, or that has no decrease to
 //! describe, is a [`Refusal`] and not a fit. Draws come from a counter-based generator with a fixed
 //! key and functions from `libm`, so that the same points give the same bits everywhere.
@@ -48,6 +52,7 @@ pub mod families;
 mod fit;
 mod interval;
 mod joint;
+mod mover;
 mod multiplier;
 mod noise;
 mod power;
@@ -58,6 +63,7 @@ mod robust;
 mod search;
 mod separable;
 mod surface;
+mod told;
 
 #[cfg(test)]
 mod golden;
@@ -72,6 +78,7 @@ pub use doubt::{Candidate, HeldOut, Warning};
 pub use fit::{Estimate, Fit, NO_ASYMPTOTE, Options, Refusal, fit};
 pub use interval::{Claim, End, Interval, digits};
 pub use joint::{Cell, JointFit, Limit, NoLimit, Order, fit_joint};
+pub use mover::difference;
 pub use multiplier::{
     Base, Interpolation, Multiplier, Target, Unreached, factor, multipliers, predictions,
 };
@@ -81,3 +88,4 @@ pub use quantile::{two_sided_t, two_sided_z};
 pub use residuals::Residuals;
 pub use robust::{HUBER_DELTA, RobustFit, fit_robust, fit_surface_robust};
 pub use surface::{Parameter, Sample, Shape, SurfaceFit, effective_tokens, fit_surface};
+pub use told::{Asymptote, AxisLaw, Doubt, OverMembers, Replication, StandardError, jackknife};

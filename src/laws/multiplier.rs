@@ -9,11 +9,13 @@ use std::fmt;
 
 use super::bootstrap::{percentiles, resample};
 use super::curve::Curve;
+use super::draws::Draws;
 use super::fit::{Options, Refusal, Work};
 use super::interval::{Claim, End, Interval, digits};
 use super::power::PowerLaw;
 use super::region::{Region, Side};
 use super::search::border;
+use super::told::StandardError;
 
 /// The search for an x ends at e^131 times the best one: no corpus is larger.
 const DOUBLINGS: i32 = 18;
@@ -25,7 +27,7 @@ pub enum Base {
     X(f64),
     /// The amount of x that gives this loss, as in the paper: the law's own smoothing then acts on
     /// numerator and denominator alike.
-    Loss(f64),
+    Loss(Target),
 }
 
 /// A loss to be reached.
@@ -33,8 +35,8 @@ pub enum Base {
 pub struct Target {
     /// The loss, nats per token.
     pub loss: f64,
-    /// Its standard deviation, for the bootstrap; 0 if it is taken as exact.
-    pub deviation: f64,
+    /// Its error; `None` if it is taken as exact.
+    pub error: Option<StandardError>,
 }
 
 /// How x is read off the points.
@@ -64,9 +66,10 @@ pub struct Multiplier {
     pub interpolation: Interpolation,
     /// The factor, or why there is none.
     pub value: Result<f64, Unreached>,
-    /// By the law: its profile-likelihood interval, with the target taken as exact. An upper end is
-    /// open where the law may never reach the loss. There may be one where there is no value: the
-    /// best law does not reach the loss, but others do that the data do not exclude.
+    /// By the law: its profile-likelihood interval, and what the errors of both losses add to it
+    /// (in ln x, by their squares). An upper end is open where the law may never reach the loss.
+    /// There may be one where there is no value: the best law does not reach the loss, but others
+    /// do that the data do not exclude.
     pub profile: Option<Interval>,
     /// The bootstrap's interval, over the noise of the points and of the target. Ends are open
     /// where the loss may not be reached.
@@ -143,7 +146,7 @@ pub fn multipliers(
     // Lines take the base's x as known: it is a point, or lies between two.
     let line_bases = kinds.map(|kind| match base {
         Base::X(x) => Some(x),
-        Base::Loss(loss) => kind.invert(curve.x(), curve.y(), loss),
+        Base::Loss(base) => kind.invert(curve.x(), curve.y(), base.loss),
     });
     let by_line = |index: usize, y: &[f64], loss: f64| -> Option<f64> {
         Some(kinds[index].invert(curve.x(), y, loss)? / line_bases[index]?)
@@ -155,7 +158,11 @@ pub fn multipliers(
     let (mut losses, mut y) = (work.losses.clone(), curve.y().to_vec());
     let fitted = work.fitted();
     resample(&noises, work.scatter, options.resamples, |noise, draws| {
-        let loss = target.loss + target.deviation * draws.normal();
+        let loss = target.drawn(draws);
+        let base = match base {
+            Base::Loss(base) => Base::Loss(Target { loss: base.drawn(draws), error: None }),
+            x => x,
+        };
         let around = |center: &[f64], y: &mut [f64]| {
             for ((y, center), noise) in y.iter_mut().zip(center).zip(noise) {
                 *y = center + noise;
@@ -172,7 +179,7 @@ pub fn multipliers(
             drawn.push(by_line(index, &y, loss).unwrap_or(out));
         }
     });
-    let profile = profile(&work, target.loss, base);
+    let profile = with_errors(&work, target, base);
     let [law, linear, logarithmic] = drawn;
     let multiplier = |index: usize, value: Result<f64, Unreached>, profile, drawn| Multiplier {
         interpolation: kinds[index],
@@ -191,7 +198,57 @@ pub fn multipliers(
 fn by_law(law: &PowerLaw, loss: f64, base: Base) -> Option<f64> {
     match base {
         Base::X(x) => Some(law.invert(loss)? / x),
-        Base::Loss(base) => law.multiplier(loss, base),
+        Base::Loss(base) => law.multiplier(loss, base.loss),
+    }
+}
+
+/// The profile interval with the errors of the losses. Where the best law does not reach the loss
+/// there is no distance from it to an end: the ends are then those of the losses at their own ends.
+fn with_errors(work: &Work, target: Target, base: Base) -> Option<Interval> {
+    let level = work.options.level;
+    let moved = |by: f64| Target { loss: target.loss + by * target.half_width(level), ..target };
+    let base_moved = |by: f64| match base {
+        Base::Loss(own) => {
+            Base::Loss(Target { loss: own.loss + by * own.half_width(level), ..own })
+        }
+        x => x,
+    };
+    let Some(value) = by_law(&work.law, target.loss, base) else {
+        let low = profile(work, moved(1.0).loss, base_moved(-1.0)).map(|easiest| easiest.low);
+        return low.map(|low| Interval { low, high: End::Open(f64::INFINITY), level });
+    };
+    let own = profile(work, target.loss, base)?;
+    // How far one source alone moves the multiplier, in ln x; infinitely where it is not reached.
+    let reach = |loss: f64, base: Base| {
+        by_law(&work.law, loss, base).map_or(f64::INFINITY, |moved| libm::log(moved / value))
+    };
+    let (hard, easy) = (reach(moved(-1.0).loss, base), reach(moved(1.0).loss, base));
+    let (base_hard, base_easy) =
+        (reach(target.loss, base_moved(1.0)), reach(target.loss, base_moved(-1.0)));
+    let to = |end: End| end.value().map_or(f64::INFINITY, |end| libm::log(end / value));
+    let below = to(own.low).hypot(easy).hypot(base_easy);
+    let above = to(own.high).hypot(hard).hypot(base_hard);
+    let low = if below.is_finite() { End::Closed(value * libm::exp(-below)) } else { own.low };
+    let high = value * libm::exp(above);
+    let high = if high.is_finite() { End::Closed(high) } else { End::Open(f64::INFINITY) };
+    Some(Interval { low, high, level })
+}
+
+impl Target {
+    /// A loss that is taken as exact.
+    #[must_use]
+    pub fn exact(loss: f64) -> Self {
+        Self { loss, error: None }
+    }
+
+    fn half_width(self, level: f64) -> f64 {
+        self.error.map_or(0.0, |error| error.half_width(level))
+    }
+
+    /// The loss as it might have been.
+    fn drawn(self, draws: &mut Draws) -> f64 {
+        let noise = |error: StandardError| error.nats * draws.scale(error.degrees) * draws.normal();
+        self.loss + self.error.map_or(0.0, noise)
     }
 }
 
@@ -201,7 +258,7 @@ pub(super) fn profile(work: &Work, loss: f64, base: Base) -> Option<Interval> {
     let region = work.region();
     let (low, high) = match base {
         Base::Loss(base) => {
-            let end = |side| ratio(&region, side, loss, base);
+            let end = |side| ratio(&region, side, loss, base.loss);
             (end(Side::Low), end(Side::High))
         }
         Base::X(x) => {

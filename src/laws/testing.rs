@@ -75,8 +75,9 @@ fn simulate(setting: Setting, tables: u64) -> Outcome {
     let noise = if setting.known { Noise::Known { deviation } } else { Noise::Residuals };
     let options = Options { noise, level: LEVEL, resamples: RESAMPLES, family: Family::Power };
     // The multiplier: four times the largest x, relative to the smallest.
-    let target = Target { loss: truth.law.value(4.0 * x[x.len() - 1]), deviation: 0.0 };
-    let (base, factor) = (Base::Loss(truth.law.value(x[0])), 4.0 * x[x.len() - 1] / x[0]);
+    let target = Target::exact(truth.law.value(4.0 * x[x.len() - 1]));
+    let (base, factor) =
+        (Base::Loss(Target::exact(truth.law.value(x[0]))), 4.0 * x[x.len() - 1] / x[0]);
     let (mut covered, mut open, mut refused, mut multiplied) = (0_u32, 0_u32, 0_u32, 0_u32);
     let (mut bootstrapped, mut bootstrap_covered) = (0_u32, 0_u32);
     let mut widths = Vec::new();

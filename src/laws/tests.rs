@@ -215,9 +215,7 @@ fn multipliers_know_what_they_cannot_say() {
     let law = PowerLaw { a: 1.1, alpha: 0.3, e: 2.0 };
     let points = noisy(&law, 6, 0.002, 15);
     let curve = Curve::new(&points).unwrap();
-    let ask = |loss: f64, base| {
-        multipliers(&curve, &quick(), Target { loss, deviation: 0.0 }, base).unwrap()
-    };
+    let ask = |loss: f64, base| multipliers(&curve, &quick(), Target::exact(loss), base).unwrap();
     let inside = ask(2.75, Base::X(1.0));
     for multiplier in &inside {
         near(multiplier.value.unwrap(), law.invert(2.75).unwrap(), 0.05);
@@ -226,7 +224,7 @@ fn multipliers_know_what_they_cannot_say() {
     let profile = inside[0].profile.unwrap();
     assert!(profile.contains(law.invert(2.75).unwrap()) && !profile.is_open(), "{profile}");
     // Relative to a loss, the same question has the same order of answer.
-    let relative = ask(2.75, Base::Loss(curve.y()[0]));
+    let relative = ask(2.75, Base::Loss(Target::exact(curve.y()[0])));
     assert!(relative[0].profile.unwrap().contains(relative[0].value.unwrap()));
     let below = ask(1.0, Base::X(1.0));
     assert_eq!(below[0].value, Err(Unreached::BelowAsymptote));
@@ -240,7 +238,7 @@ fn multipliers_know_what_they_cannot_say() {
     assert!(open.low.value().unwrap() > 1.0);
     // Also where the best law does not reach it.
     let beyond = 0.9 * e.value + 0.1 * e.profile.low.value().unwrap();
-    for base in [Base::X(1.0), Base::Loss(curve.y()[0])] {
+    for base in [Base::X(1.0), Base::Loss(Target::exact(curve.y()[0]))] {
         let multiplier = ask(beyond, base)[0];
         assert_eq!(multiplier.value, Err(Unreached::BelowAsymptote));
         let profile = multiplier.profile.unwrap();
@@ -248,7 +246,7 @@ fn multipliers_know_what_they_cannot_say() {
         assert_eq!(profile.high, End::Open(f64::INFINITY));
     }
     // A worse loss than the base's is worth less than one.
-    let worse = ask(3.0, Base::Loss(2.8))[0];
+    let worse = ask(3.0, Base::Loss(Target::exact(2.8)))[0];
     assert!(worse.value.unwrap() < 1.0 && worse.profile.unwrap().contains(worse.value.unwrap()));
 }
 

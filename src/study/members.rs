@@ -1,10 +1,10 @@
 //! Losses of ensembles over their number of members.
 
 use super::cell::{Cell, column};
-use super::ensemble::{Average, over_members};
+use super::ensemble::{Average, replication, without};
 use crate::Result;
 use crate::lab::Lab;
-use crate::laws::{Claim, Curve, Fit, Options, Refusal, fit};
+use crate::laws::{AxisLaw, Curve, Options, Refusal, Replication, StandardError, jackknife};
 use crate::spec::{JobId, Split};
 use crate::store::{Loss, Record};
 
@@ -33,7 +33,7 @@ impl MembersCurve {
     /// Reads the losses out of the record of an evaluation.
     pub(super) fn read(evaluation: Record, members: usize, split: Split) -> Result<Self> {
         let losses = (1..=members)
-            .map(|k| column(&evaluation, &format!("subsets-logits-{k}"), split).cloned())
+            .map(|k| column(&evaluation, &Average::Logits.column(k), split).cloned())
             .collect::<Result<Vec<_>>>()?;
         Ok(Self { evaluation, losses })
     }
@@ -48,29 +48,34 @@ impl MembersCurve {
             .collect()
     }
 
-    /// The law in K.
+    /// The law in K. The points share their members, so that the interval of its asymptote is over
+    /// the choice of them where there are five or more.
     ///
     /// # Errors
     /// If the losses are none; inside, a [`Refusal`] where there is no law.
-    pub fn law(&self, options: &Options) -> Result<std::result::Result<Fit, Refusal>> {
-        Ok(fit(&Curve::new(&self.points())?, options))
+    pub fn law(&self, options: &Options) -> Result<std::result::Result<AxisLaw, Refusal>> {
+        Ok(AxisLaw::new(Curve::new(&self.points())?, &self.replication(), options))
     }
 
-    /// The asymptote of a law of this curve, with the interval over the choice of members where
-    /// there are five or more: the points share their members, so that their scatter around the
-    /// law says nothing about others. Otherwise with the law's own interval.
+    /// What is known of the noise of its points.
     #[must_use]
-    pub fn asymptote(&self, fit: &Fit) -> Claim {
-        let members = (Average::Logits, self.losses.len());
-        match over_members(&self.evaluation, members, fit) {
-            Some(over) => Claim { value: fit.law.e, interval: over.interval },
-            None => fit.asymptote.claim(),
-        }
+    pub fn replication(&self) -> Replication {
+        replication(&self.evaluation, (Average::Logits, self.losses.len()))
     }
 
     /// Loss of all members together, nats per token.
     #[must_use]
     pub fn all(&self) -> &Loss {
         self.losses.last().expect("an ensemble has members")
+    }
+
+    /// The error of [`MembersCurve::all`] over the choice of the members, nats per token: by the
+    /// jackknife, from the ensembles that do without one of them.
+    #[must_use]
+    pub fn member_error(&self) -> Option<StandardError> {
+        let members = self.losses.len();
+        let without = |member| without(&self.evaluation, member, Average::Logits, members - 1);
+        let nats = jackknife(&(0..members).map(without).collect::<Option<Vec<f64>>>()?)?;
+        Some(StandardError { nats, degrees: members - 1 })
     }
 }

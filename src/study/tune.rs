@@ -383,7 +383,7 @@ impl<'a> Planner<'a> {
         let evaluation = curve.evaluation.id;
         let law = curve.law(&laws::Options { resamples: RESAMPLES, ..Default::default() })?;
         let score = match law {
-            Ok(fit) => Score::Asymptote { claim: curve.asymptote(&fit), measured, evaluation },
+            Ok(law) => Score::Asymptote { claim: law.end().claim, measured, evaluation },
             Err(refusal) => Score::NoLaw { refusal, measured, evaluation },
         };
         self.records.insert(evaluation, curve.evaluation);

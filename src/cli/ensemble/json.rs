@@ -49,14 +49,14 @@ fn curve(curve: &Curve) -> Value {
         let mut value = fit(&law.fit);
         value["over_members"] = law.over_members.map_or(Value::Null, |over| {
             json!({
-                "standard_error_nats": over.standard_error_nats,
-                "E": interval(&over.interval),
+                "standard_error_nats": over.error.nats,
+                "E": interval(&law.end().claim.interval),
                 "E_range": [over.range.0, over.range.1],
             })
         });
         value
     });
-    let first_four = curve.first_four.as_ref().map(|law| law.as_ref().map(fit));
+    let first_four = curve.first_four.as_ref().map(|law| law.as_ref().map(|law| fit(&law.fit)));
     json!({
         "average": curve.average,
         "points": curve.points.iter().map(point).collect::<Vec<_>>(),

@@ -508,10 +508,10 @@ impl Question {
             Ok(fitted) => fitted,
             Err(why) => return refused(why),
         };
-        let base = self.base.map_or(Base::X(curve.x()[0]), Base::Loss);
+        let base = self.base.map_or(Base::X(curve.x()[0]), |loss| Base::Loss(Target::exact(loss)));
         let mut reached = Vec::new();
         for &loss in &self.reach {
-            match multipliers(curve, &self.options, Target { loss, deviation: 0.0 }, base) {
+            match multipliers(curve, &self.options, Target::exact(loss), base) {
                 Ok(found) => reached.push((loss, found)),
                 Err(why) => return refused(why),
             }

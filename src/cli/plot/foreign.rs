@@ -105,6 +105,7 @@ fn convert(foreign: &ForeignRun) -> Run {
         averaging: averaging(foreign),
         ids: Vec::new(),
         subsets: 1,
+        without: Vec::new(),
     });
     run.taught = taught;
     run.loss = loss;

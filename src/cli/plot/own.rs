@@ -11,6 +11,7 @@ use crate::spec::{
     Evaluation, FeedForward, Job, JobId, ModelSpec, OptimSpec, Part, Seeds, Split, Start, TrainSpec,
 };
 use crate::store::{Loss, Outcome, Record, Store, left_out};
+use crate::study::ensemble::{self, Average};
 use crate::train::MetricsLine;
 use crate::{Error, Result};
 
@@ -178,6 +179,11 @@ fn add_evaluation(
             averaging: Some(averaging),
             ids: ids.iter().map(ToString::to_string).collect(),
             subsets: if over_subsets { subsets(members.len(), k) } else { 1 },
+            without: if over_subsets {
+                without(record, (members.len(), k), averaging)
+            } else {
+                Vec::new()
+            },
         });
         if !alike {
             "mixed".clone_into(&mut run.model);
@@ -205,6 +211,17 @@ fn ensemble_of(name: &str) -> Option<(Averaging, usize, bool)> {
         _ => return None,
     };
     Some((averaging, k.parse().ok()?, over_subsets))
+}
+
+/// The mean losses over the ensembles of `k` that do without each member; empty if they are not
+/// known.
+fn without(record: &Record, (members, k): (usize, usize), averaging: Averaging) -> Vec<f64> {
+    let average = match averaging {
+        Averaging::Logits => Average::Logits,
+        Averaging::Probabilities => Average::Probabilities,
+    };
+    let of = |member| ensemble::without(record, member, average, k);
+    (0..members).map(of).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// How many subsets of `k` of `members` there are; at least two, to tell them from single ones.

@@ -3,10 +3,10 @@
 
 use super::laws::{Fitted, ends, short};
 use super::parameters::{floor_level, points};
-use super::scope::{Members, Scope, lack, refused, same};
+use super::scope::{Members, Scope, lack, over_seeds, refused, same};
 use super::tokens::{largest_single, multiplier, recipes_panel, regularized_asymptotes};
 use super::{Finding, Part};
-use crate::laws::{Base, Cell, Target, factor, fit_joint, multipliers};
+use crate::laws::{Base, Cell, Replication, Target, factor, fit_joint, multipliers};
 use crate::report::chart::{
     Block, Label, LawCurve, Line, Panel, Point, Right, RightTick, Scale, Series, Shape, Sheet,
     Sizes, Swath, Ticks,
@@ -26,6 +26,9 @@ pub(super) struct InMembers<'s> {
 pub(super) fn best_in_members<'s>(scope: &'s Scope, d: f64) -> Vec<InMembers<'s>> {
     let best = |(n, _): &(f64, String)| {
         let sets = scope.members.iter().filter(|set| same(set.n, *n) && same(set.d, d));
+        let sets = sets.filter(|set| {
+            scope.options.chosen.as_ref().is_none_or(|chosen| chosen.members.contains(&set.ids))
+        });
         let fitted = sets
             .filter_map(|members| Some(InMembers { members, law: k_law(scope, members).ok()? }));
         fitted.min_by(|a, b| a.law.asymptote().total_cmp(&b.law.asymptote()))
@@ -38,17 +41,22 @@ pub(super) fn k_law(scope: &Scope, set: &Members) -> Result<Fitted, String> {
     let fit = || {
         let size = scope.size_name(set.n);
         let name = format!("{size} members, {}, D = {}", set.text(), amount(set.d));
-        scope.k_law(name, &set.points)
+        scope.k_law(name, &set.points, &set.replication)
     };
     set.law.get_or_init(fit).clone()
 }
 
 /// The law in N of the asymptotes in K, whose asymptote is the joint one; or why there is none.
 pub(super) fn joint(scope: &Scope, d: f64) -> Result<Fitted, String> {
-    let stages = best_in_members(scope, d);
-    let shown: Vec<Point> =
-        stages.iter().map(|stage| stage.law.asymptote_point(stage.members.n)).collect();
-    scope.n_law(format!("joint at D = {}", amount(d)), &shown)
+    let (points, replication) = stage_points(&best_in_members(scope, d));
+    scope.n_law(format!("joint at D = {}", amount(d)), &points, &replication)
+}
+
+/// The asymptotes in K over N, with what is known of their noise.
+fn stage_points(stages: &[InMembers]) -> (Vec<Point>, Replication) {
+    let ending = || stages.iter().filter(|stage| stage.law.has_asymptote());
+    let points = ending().filter_map(|stage| stage.law.asymptote_point(stage.members.n));
+    (points.collect(), Replication::of_stages(ending().map(|stage| &stage.law.law)))
 }
 
 /// Adds points over N with their law; returns what was found.
@@ -56,12 +64,12 @@ pub(super) fn with_n_law(
     scope: &Scope,
     panel: &mut Panel,
     what: &str,
-    mut series: Series,
+    (mut series, replication): (Series, &Replication),
 ) -> Vec<Finding> {
     if series.points.is_empty() {
         return vec![refused(what, "no point")];
     }
-    let finding = match scope.n_law(what, &series.points) {
+    let finding = match scope.n_law(what, &series.points, replication) {
         Ok(law) => {
             let label = Label::Legend(format!("{}: {}", series.name, law.text()));
             panel.laws.push(law.layer(series.paint, label, 2.5));
@@ -108,11 +116,12 @@ fn singles(scope: &Scope, d: f64, panel: &mut Panel) -> (Vec<Finding>, Option<Fi
         series.line = Some(Line::Solid);
         panel.series.push(series);
     }
-    let tuned = points(&scope.regularized(d));
+    let settings = scope.regularized(d);
+    let (tuned, seeds) = (points(&settings), over_seeds(&settings));
     let what = format!("regularized, N to infinity, D = {}", amount(d));
-    let law = scope.n_law("regularized", &tuned).ok();
+    let law = scope.n_law("regularized", &tuned, &seeds).ok();
     let series = Series::new("regularized", Paint::Purple, Shape::Circle, tuned);
-    (with_n_law(scope, panel, &what, series), law)
+    (with_n_law(scope, panel, &what, (series, &seeds)), law)
 }
 
 /// (a) Every recipe at one budget over all parameters, students as stars.
@@ -182,8 +191,8 @@ pub(super) fn single_against_ensemble(scope: &Scope) -> Part {
         2.0,
     ));
     panel.series.push(ensemble_series(scope, stage.members, paint, name));
-    panel.levels.extend(law.map(|law| law.level(Paint::Purple, "regularized", false)));
-    panel.levels.push(stage.law.level(paint, "ensemble", false));
+    panel.levels.extend(law.and_then(|law| law.level(Paint::Purple, "regularized", false)));
+    panel.levels.extend(stage.law.level(paint, "ensemble", false));
     let caption = format!(
         "Larger models against more models of one size with the same settings, at D = {} tokens. \
          Dotted: asymptotes. {}",
@@ -197,12 +206,12 @@ pub(super) fn single_against_ensemble(scope: &Scope) -> Part {
 
 /// A number of Figure 1 on its second axis.
 fn tick(
-    y: f64,
-    base: f64,
+    target: Target,
+    base: Target,
     standard: &Fitted,
     (paint, records): (Paint, Vec<String>),
 ) -> Option<RightTick> {
-    let target = Target { loss: y, deviation: 0.0 };
+    let y = target.loss;
     let [law, ..] =
         multipliers(standard.curve(), standard.options(), target, Base::Loss(base)).ok()?;
     let value = law.value.ok()?;
@@ -233,29 +242,23 @@ pub(super) fn figure_one(scope: &Scope) -> Part {
         2.0,
     ));
     panel.series.push(ensemble_series(scope, shown.members, paint, name.clone()));
-    let mut marks: Vec<(String, f64, Paint, Vec<String>)> = Vec::new();
+    let mut marks: Vec<Mark> = Vec::new();
+    let mut mark = |panel: &mut Panel, law: &Fitted, (name, short): (&str, &str), paint, band| {
+        if let Some(level) = law.level(paint, short, band) {
+            panel.levels.push(level);
+            marks.push((name.to_owned(), law.target(), paint, law.records().to_vec()));
+        }
+    };
     if let Some(law) = &regularized {
-        panel.levels.push(law.level(Paint::Purple, "regularized", false));
-        marks.push((
-            "regularized asymptote".to_owned(),
-            law.asymptote(),
-            Paint::Purple,
-            law.records().to_vec(),
-        ));
+        let name = ("regularized asymptote", "regularized");
+        mark(&mut panel, law, name, Paint::Purple, false);
     }
-    panel.levels.push(shown.law.level(paint, "ensemble", false));
-    marks.push((
-        format!("{name}, K to infinity"),
-        shown.law.asymptote(),
-        paint,
-        shown.law.records().to_vec(),
-    ));
+    let in_members = format!("{name}, K to infinity");
+    mark(&mut panel, &shown.law, (&in_members, "ensemble"), paint, false);
     match joint(scope, d) {
         Ok(joint) => {
-            panel.levels.push(joint.level(Paint::Gold, "joint", true));
+            mark(&mut panel, &joint, ("joint asymptote", "joint"), Paint::Gold, true);
             findings.push(joint.finding(format!("joint, K then N to infinity, D = {}", amount(d))));
-            let records = joint.records().to_vec();
-            marks.push(("joint asymptote".to_owned(), joint.asymptote(), Paint::Gold, records));
         }
         Err(why) => {
             findings.push(refused(format!("joint, K then N to infinity, D = {}", amount(d)), why))
@@ -275,18 +278,15 @@ pub(super) fn figure_one(scope: &Scope) -> Part {
     Ok((sheet, findings))
 }
 
+/// A loss of Figure 1 on its second axis.
+type Mark = (String, Target, Paint, Vec<String>);
+
 /// The second axis of Figure 1, and the multipliers that it shows.
-fn efficiency(
-    scope: &Scope,
-    d: f64,
-    panel: &mut Panel,
-    mut marks: Vec<(String, f64, Paint, Vec<String>)>,
-) -> Vec<Finding> {
-    let all = super::tokens::standard_points(scope);
-    let Some(base) = all.iter().find(|point| point.x.to_bits() == d.to_bits()) else {
+fn efficiency(scope: &Scope, d: f64, panel: &mut Panel, mut marks: Vec<Mark>) -> Vec<Finding> {
+    let Some(base) = super::tokens::best_standard(scope, d) else {
         return vec![refused("data efficiency", "no run of the standard recipe at this budget")];
     };
-    let standard = match scope.d_law("standard law in D", &all) {
+    let standard = match super::tokens::standard_law(scope) {
         Ok(law) => law,
         Err(why) => return vec![refused("data efficiency", why)],
     };
@@ -297,14 +297,16 @@ fn efficiency(
     {
         let what = format!("five {}", scope.size_name(stage.members.n));
         let what = format!("data efficiency, {what}, D = {}", amount(d));
-        findings.push(multiplier(scope, what, point.y, base.y, &standard));
+        let target = Target { loss: point.y, error: stage.members.error() };
+        findings.push(multiplier(scope, what, target, base.target(), &standard));
     }
-    marks.insert(0, ("best standard".to_owned(), base.y, Paint::Vermillion, base.records.clone()));
+    let own = ("best standard".to_owned(), base.target(), Paint::Vermillion, base.records());
+    marks.insert(0, own);
     let mut ticks = Vec::new();
-    for (name, y, paint, records) in marks {
+    for (name, target, paint, records) in marks {
         let what = format!("data efficiency, {name}, D = {}", amount(d));
-        findings.push(multiplier(scope, what, y, base.y, &standard));
-        ticks.extend(tick(y, base.y, &standard, (paint, records)));
+        findings.push(multiplier(scope, what, target, base.target(), &standard));
+        ticks.extend(tick(target, base.target(), &standard, (paint, records)));
     }
     panel.right = Some(Right { name: "times the data (standard)".to_owned(), ticks });
     findings
@@ -322,7 +324,7 @@ pub(super) fn returns(scope: &Scope) -> Part {
         let places =
             (0..=48).map(|step| first * libm::pow(3.0 * last / first, f64::from(step) / 48.0));
         let swath = |x: f64| {
-            let y = law.fit.law.local_exponent(x);
+            let y = law.fit().law.local_exponent(x);
             Swath { x: x * scope.n_unit.divisor, y, low: Some(y), high: Some(y) }
         };
         let paint = [Paint::Blue, Paint::Gold, Paint::Green, Paint::Purple][index % 4];
@@ -334,7 +336,7 @@ pub(super) fn returns(scope: &Scope) -> Part {
         let at = |x: f64| {
             format!(
                 "{:.4} at N = {}",
-                law.fit.law.local_exponent(x),
+                law.fit().law.local_exponent(x),
                 amount(x * scope.n_unit.divisor)
             )
         };
@@ -375,10 +377,10 @@ pub(super) fn triptych(scope: &Scope) -> Part {
     for (index, &d) in budgets.iter().enumerate() {
         let paint = [Paint::Gold, Paint::Blue, Paint::Green, Paint::Vermillion][index % 4];
         let stages = best_in_members(scope, d);
-        let shown = stages.iter().map(|s| s.law.asymptote_point(s.members.n)).collect();
+        let (shown, replication) = stage_points(&stages);
         let series = Series::new(format!("D = {}", amount(d)), paint, scope.budget_shape(d), shown);
         let what = format!("joint, K then N to infinity, D = {}", amount(d));
-        findings.extend(with_n_law(scope, &mut second, &what, series));
+        findings.extend(with_n_law(scope, &mut second, &what, (series, &replication)));
         findings.extend(other_order(scope, &stages, d));
     }
     let (mut third, more) = recipes_panel(scope, true);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::parameters::points;
-use super::scope::{Scope, lack, mean_point, refused};
+use super::scope::{Scope, lack, mean_point, over_seeds, refused};
 use super::{Finding, Part};
 use crate::laws::{Parameter, Sample, Shape as Surface, SurfaceFit, digits, fit_surface};
 use crate::report::chart::{
@@ -205,12 +205,14 @@ pub(super) fn extrapolation(scope: &Scope) -> Part {
     const NAME: &str = "extrapolation";
     let needs = || lack(NAME, "tuned single models of five or more sizes at one budget");
     let d = scope.budget().ok_or_else(needs)?;
-    let tuned = points(&scope.regularized(d));
+    let settings = scope.regularized(d);
+    let tuned = points(&settings);
     // The paper fits four sizes and predicts the rest; with fewer than six, all but the largest.
     let fitted = if tuned.len() >= 6 { tuned.len() - 2 } else { tuned.len().saturating_sub(1) };
     if fitted < 4 {
         return Err(needs());
     }
+    let seeds = over_seeds(&settings[..fitted]);
     let mut panel = Panel::new("", scope.n_scale(), scope.loss_scale());
     panel.height = 250.0;
     let mut findings = Vec::new();
@@ -222,7 +224,7 @@ pub(super) fn extrapolation(scope: &Scope) -> Part {
     }
     let held: Vec<Point> = tuned[fitted..].to_vec();
     let what = format!("law of the {fitted} smallest sizes, D = {}", amount(d));
-    match scope.n_law(what.clone(), &tuned[..fitted]) {
+    match scope.n_law(what.clone(), &tuned[..fitted], &seeds) {
         Ok(law) => {
             let reach = held.last().map_or(1.0, |p| p.x / tuned[fitted - 1].x);
             let label = Label::Legend(format!("law: {}", law.text()));

@@ -2,7 +2,7 @@
 
 use super::asymptotes::{best_in_members, k_law};
 use super::parameters::points;
-use super::scope::{Scope, lack, same};
+use super::scope::{Scope, lack, over_seeds, same};
 use super::{Finding, Part};
 use crate::report::chart::{
     Arrow, Block, Label, Panel, Point, Scale, Series, Shape, Sheet, Upright,
@@ -50,11 +50,12 @@ pub(super) fn students(scope: &Scope) -> Part {
     let mut panel = Panel::new("", x, scope.loss_scale());
     panel.height = 250.0;
     let mut findings = Vec::new();
-    let tuned = points(&scope.regularized(d));
+    let settings = scope.regularized(d);
+    let (tuned, seeds) = (points(&settings), over_seeds(&settings));
     if !tuned.is_empty() {
         let what = format!("regularized, N to infinity, D = {}", amount(d));
         let series = Series::new("regularized", Paint::Purple, Shape::Circle, tuned);
-        findings.extend(super::asymptotes::with_n_law(scope, &mut panel, &what, series));
+        findings.extend(super::asymptotes::with_n_law(scope, &mut panel, &what, (series, &seeds)));
     }
     let stages = best_in_members(scope, d);
     let stage = stages.iter().find(|stage| same(stage.members.n, n)).or(stages.first());

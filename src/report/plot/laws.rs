@@ -3,7 +3,8 @@
 use super::Finding;
 use super::scope::{Scope, Unit};
 use crate::laws::{
-    Claim, Curve, End, Estimate, Fit, Interval, Options, Refusal, Warning, digits, fit, predictions,
+    AxisLaw, Claim, Curve, End, Estimate, Fit, Interval, NO_ASYMPTOTE, Options, Replication,
+    Target, Warning, digits, predictions,
 };
 use crate::report::chart::{Label, LawCurve, Level, Line, Point, Swath};
 use crate::report::palette::Paint;
@@ -15,9 +16,7 @@ const STEPS: usize = 48;
 #[derive(Clone, Debug)]
 pub(super) struct Fitted {
     pub(super) name: String,
-    pub(super) fit: Fit,
-    curve: Curve,
-    options: Options,
+    pub(super) law: AxisLaw,
     /// x of the points is divided by this in the law.
     unit: Unit,
     letter: char,
@@ -32,17 +31,17 @@ pub(super) fn law(
     name: impl Into<String>,
     points: &[Point],
     (letter, unit): (char, Unit),
-    options: &Options,
+    (replication, options): (&Replication, &Options),
 ) -> Result<Fitted, String> {
     let name = name.into();
     let pairs: Vec<(f64, f64)> = points.iter().map(|p| (p.x / unit.divisor, p.y)).collect();
     let curve = Curve::new(&pairs).map_err(|error| error.to_string())?;
-    let fit = fit(&curve, options).map_err(|refusal: Refusal| refusal.to_string())?;
+    let law = AxisLaw::new(curve, replication, options).map_err(|refusal| refusal.to_string())?;
     let mut records: Vec<String> =
         points.iter().flat_map(|point| point.records.iter().cloned()).collect();
     records.sort();
     records.dedup();
-    Ok(Fitted { name, fit, curve, options: *options, unit, letter, records })
+    Ok(Fitted { name, law, unit, letter, records })
 }
 
 /// Both ends of an interval; `None` where open.
@@ -51,12 +50,22 @@ pub(super) fn ends(interval: Interval) -> (Option<f64>, Option<f64>) {
 }
 
 impl Fitted {
-    pub(super) fn asymptote(&self) -> f64 {
-        self.fit.law.e
+    pub(super) fn fit(&self) -> &Fit {
+        &self.law.fit
     }
 
+    pub(super) fn asymptote(&self) -> f64 {
+        self.fit().law.e
+    }
+
+    /// E with its one interval, also where the law does not end.
     pub(super) fn claim(&self) -> Claim {
-        self.fit.asymptote.claim()
+        self.law.end().claim
+    }
+
+    /// The asymptote with its error, as a loss to be reached.
+    pub(super) fn target(&self) -> Target {
+        Target { loss: self.asymptote(), error: Some(self.law.asymptote_error()) }
     }
 
     pub(super) fn records(&self) -> &[String] {
@@ -64,24 +73,28 @@ impl Fitted {
     }
 
     pub(super) fn curve(&self) -> &Curve {
-        &self.curve
+        &self.law.curve
     }
 
     pub(super) fn options(&self) -> &Options {
-        &self.options
+        self.law.options()
     }
 
     /// "0.05/N^1.01 + 3.43 (3.39 to 3.46)": two decimals, as in the paper's legends, and the
     /// interval of the asymptote.
     pub(super) fn text(&self) -> String {
-        let law = &self.fit.law;
+        let law = &self.fit().law;
         let two = |value: f64| match value.abs() {
             magnitude if (0.01..1000.0).contains(&magnitude) => format!("{value:.2}"),
             _ => digits(value),
         };
         let end = |end: End| end.value().map_or_else(|| "open".to_owned(), |v| format!("{v:.2}"));
-        let Interval { low, high, .. } = self.fit.asymptote.profile;
+        let Interval { low, high, .. } = self.claim().interval;
         let doubt = if self.is_doubtful() { ", doubtful" } else { "" };
+        if !self.has_asymptote() {
+            let (a, alpha) = (two(law.a), two(law.alpha));
+            return format!("{a}/{}^{alpha}, no asymptote{doubt}", self.letter);
+        }
         format!(
             "{}/{}^{} + {} ({} to {}){doubt}",
             two(law.a),
@@ -96,7 +109,7 @@ impl Fitted {
     /// Whether a warning says that the points hardly show a law at all. All warnings are printed;
     /// these are marked in the pictures, too.
     fn is_doubtful(&self) -> bool {
-        self.fit.warnings.iter().any(|warning| {
+        self.fit().warnings.iter().any(|warning| {
             matches!(
                 warning,
                 Warning::ExponentAtBound { .. }
@@ -110,29 +123,33 @@ impl Fitted {
 
     /// Whether the law ends at a loss, which can then be a point of another law.
     pub(super) fn has_asymptote(&self) -> bool {
-        self.fit.has_asymptote()
+        self.fit().has_asymptote()
     }
 
     /// The asymptote with its interval and, in words, what must be known before believing it.
     pub(super) fn finding(&self, what: impl Into<String>) -> Finding {
-        let warnings = self.fit.warnings.iter().map(ToString::to_string).collect();
+        let warnings = self.fit().warnings.iter().map(ToString::to_string).collect();
+        if !self.has_asymptote() {
+            return Finding { warnings, ..Finding::text(what, format!("none: {NO_ASYMPTOTE}")) };
+        }
         let mut finding = Finding::claim(what, self.claim(), warnings);
         let unit = match self.unit.name {
             "members" => String::new(),
             name => format!(", {} in {name}", self.letter),
         };
-        finding.text = format!("E = {}; {}{unit}", self.claim(), self.text());
+        let over = self.law.doubt();
+        finding.text = format!("E = {}, {over}; {}{unit}", self.claim(), self.text());
         finding
     }
 
     /// The curve with its band, from the first to the last point and `beyond` times further.
     pub(super) fn layer(&self, paint: Paint, label: Label, beyond: f64) -> LawCurve {
-        let (first, last) = (self.curve.x()[0], self.curve.x()[self.curve.len() - 1]);
+        let (first, last) = (self.curve().x()[0], self.curve().x()[self.curve().len() - 1]);
         let (from, to) = (first / 1.05, last * beyond.max(1.05));
         let places: Vec<f64> = (0..=STEPS)
             .map(|step| from * libm::pow(to / from, step as f64 / STEPS as f64))
             .collect();
-        let claims = predictions(&self.curve, &self.options, &places).unwrap_or_default();
+        let claims = predictions(self.curve(), self.options(), &places).unwrap_or_default();
         let points = places.iter().zip(claims).map(|(x, claim)| {
             let (low, high) = ends(claim.interval);
             Swath { x: x * self.unit.divisor, y: claim.value, low, high }
@@ -157,18 +174,24 @@ impl Fitted {
             "members" => String::new(),
             name => format!(" ({} in {name})", self.letter),
         };
-        vec![
-            of("E (nats per token)".to_owned(), &self.fit.asymptote),
-            of("alpha".to_owned(), &self.fit.exponent),
-            of(format!("A{unit}"), &self.fit.coefficient),
-        ]
+        let fit = self.fit();
+        let mut parameters =
+            vec![of("alpha".to_owned(), &fit.exponent), of(format!("A{unit}"), &fit.coefficient)];
+        if self.has_asymptote() {
+            let (low, high) = ends(self.claim().interval);
+            parameters.insert(0, ("E (nats per token)".to_owned(), self.asymptote(), low, high));
+        }
+        parameters
     }
 
-    /// The asymptote as a dotted line with its interval.
-    pub(super) fn level(&self, paint: Paint, what: &str, band: bool) -> Level {
-        let (low, high) = ends(self.fit.asymptote.profile);
+    /// The asymptote as a dotted line with its interval; nothing where the law does not end.
+    pub(super) fn level(&self, paint: Paint, what: &str, band: bool) -> Option<Level> {
+        if !self.has_asymptote() {
+            return None;
+        }
+        let (low, high) = ends(self.claim().interval);
         let text = format!("{what} {}", self.short_claim());
-        Level {
+        Some(Level {
             name: self.name.clone(),
             label: Label::Direct(text.trim().to_owned()),
             y: self.asymptote(),
@@ -178,7 +201,7 @@ impl Fitted {
             paint,
             line: Line::Dotted,
             records: self.records.clone(),
-        }
+        })
     }
 
     /// "3.429 (3.388 to 3.458)".
@@ -186,12 +209,16 @@ impl Fitted {
         short(self.claim())
     }
 
-    /// The asymptote as a point over another axis, with its interval as the error bar.
-    pub(super) fn asymptote_point(&self, x: f64) -> Point {
+    /// The asymptote as a point over another axis, with its interval as the error bar; nothing where
+    /// the law does not end.
+    pub(super) fn asymptote_point(&self, x: f64) -> Option<Point> {
+        if !self.has_asymptote() {
+            return None;
+        }
         let y = self.asymptote();
-        let (low, high) = ends(self.fit.asymptote.profile);
+        let (low, high) = ends(self.claim().interval);
         let error = Some((low.unwrap_or(f64::NAN), high.unwrap_or(f64::NAN)));
-        Point { x, y, error, records: self.records.clone(), ..Point::default() }
+        Some(Point { x, y, error, records: self.records.clone(), ..Point::default() })
     }
 }
 
@@ -208,8 +235,9 @@ impl Scope<'_> {
         &self,
         name: impl Into<String>,
         points: &[Point],
+        replication: &Replication,
     ) -> Result<Fitted, String> {
-        law(name, points, ('N', self.n_unit), &self.fitting())
+        law(name, points, ('N', self.n_unit), (replication, &self.fitting()))
     }
 
     /// A law in tokens.
@@ -217,8 +245,9 @@ impl Scope<'_> {
         &self,
         name: impl Into<String>,
         points: &[Point],
+        replication: &Replication,
     ) -> Result<Fitted, String> {
-        law(name, points, ('D', self.d_unit), &self.fitting())
+        law(name, points, ('D', self.d_unit), (replication, &self.fitting()))
     }
 
     /// A law in members.
@@ -226,7 +255,8 @@ impl Scope<'_> {
         &self,
         name: impl Into<String>,
         points: &[Point],
+        replication: &Replication,
     ) -> Result<Fitted, String> {
-        law(name, points, ('K', ONES), &self.fitting())
+        law(name, points, ('K', ONES), (replication, &self.fitting()))
     }
 }

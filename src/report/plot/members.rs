@@ -5,6 +5,7 @@ use super::asymptotes::{k_law, k_ticks};
 use super::laws::Fitted;
 use super::scope::{Members, Scope, lack, refused, same};
 use super::{Finding, Part};
+use crate::laws::Replication;
 use crate::report::chart::{
     Block, HeatCell, HeatMap, Label, Line, Panel, Scale, Series, Shape, Sheet,
 };
@@ -250,7 +251,8 @@ pub(super) fn first_half(scope: &Scope) -> Part {
         (set.points.len(), Paint::Blue, format!("all {}", set.points.len())),
     ];
     for (count, paint, name) in parts {
-        match scope.k_law(name.clone(), &set.points[..count]) {
+        let known = if count == set.points.len() { &set.replication } else { &Replication::None };
+        match scope.k_law(name.clone(), &set.points[..count], known) {
             Ok(law) => {
                 let label = Label::Legend(format!("{name}: {}", law.text()));
                 panel.laws.push(law.layer(

@@ -29,11 +29,14 @@ mod tests;
 
 pub use certificate::Certificate;
 
+use std::collections::BTreeSet;
+
 use super::chart::{Figure, Sheet};
 use super::runs::{Averaging, Runs};
 use crate::error::{quoted, suggest};
 use crate::laws::{Claim, Noise};
-use crate::study::Grid;
+use crate::spec::JobId;
+use crate::study::{Grid, scale};
 use crate::{Error, Result};
 use scope::Scope;
 
@@ -85,6 +88,35 @@ pub struct Options {
     pub resamples: usize,
     /// The grid whose neighborhoods make certificates.
     pub grid: Grid,
+    /// What a study chose; `None`: what is best on the text that is shown is taken.
+    pub chosen: Option<Chosen>,
+}
+
+/// What a study chose on `val`, by the ids of the runs behind it: figures of its losses on `test`
+/// choose nothing themselves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chosen {
+    /// The standard recipe of every cell.
+    pub standard: BTreeSet<String>,
+    /// The regularized recipe of every cell.
+    pub regularized: BTreeSet<String>,
+    /// The members of the ensemble of every cell.
+    pub members: BTreeSet<Vec<String>>,
+}
+
+impl Chosen {
+    /// Of a scaling study.
+    #[must_use]
+    pub fn of_scaling(outcome: &scale::Outcome) -> Self {
+        let mut chosen = Self::default();
+        let ids = |runs: &[JobId]| runs.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for cell in &outcome.cells {
+            chosen.standard.extend(cell.standard.iter().flat_map(|single| ids(&single.runs)));
+            chosen.regularized.extend(cell.regularized.iter().flat_map(|single| ids(&single.runs)));
+            chosen.members.extend(cell.chosen().map(|ensemble| ids(&ensemble.members)));
+        }
+        chosen
+    }
 }
 
 impl Default for Options {
@@ -98,6 +130,7 @@ impl Default for Options {
             budget_tokens: None,
             resamples: 500,
             grid: Grid::paper(),
+            chosen: None,
         }
     }
 }
@@ -336,19 +369,7 @@ pub fn draw(mode: Mode, runs: &Runs, options: &Options) -> Result<Plots> {
     for part in parts {
         plots.add(part(&scope), mixed);
     }
-    let mut remarks = runs.remarks();
-    let shares =
-        |run: &super::runs::Run| run.ensemble.as_ref().is_some_and(|ensemble| ensemble.subsets > 1);
-    if matches!(mode, Mode::VaryingHparams | Mode::PostEnsemble | Mode::SeedScience)
-        && runs.runs.iter().any(shares)
-    {
-        // Their points share members and scatter too little to tell of others.
-        remarks.push(
-            "Points over K are means over all ensembles of the same members: the interval of a law \
-             in K is for these members, and others would move its E by more."
-                .to_owned(),
-        );
-    }
+    let remarks = runs.remarks();
     for figure in &mut plots.figures {
         for remark in &remarks {
             figure.caption = format!("{} {remark}", figure.caption);

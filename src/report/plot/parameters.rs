@@ -3,7 +3,7 @@
 
 use super::certificate::certificate;
 use super::laws::Fitted;
-use super::scope::{Scope, Setting, lack, refused, same};
+use super::scope::{Scope, Setting, lack, over_seeds, refused, same};
 use super::{Finding, Part};
 use crate::laws::digits;
 use crate::report::chart::{
@@ -22,9 +22,11 @@ pub(super) fn points(settings: &[&Setting]) -> Vec<Point> {
 }
 
 /// The law of a budget's tuned points, or why there is none, as a finding.
-fn tuned_law(scope: &Scope, d: f64, points: &[Point]) -> (Option<Fitted>, Finding) {
+fn tuned_law(scope: &Scope, d: f64) -> (Option<Fitted>, Finding) {
     let what = format!("regularized, N to infinity, D = {}", amount(d));
-    match scope.n_law(format!("law at D = {}", amount(d)), points) {
+    let settings = scope.regularized(d);
+    let name = format!("law at D = {}", amount(d));
+    match scope.n_law(name, &points(&settings), &over_seeds(&settings)) {
         Ok(law) => {
             let finding = law.finding(what);
             (Some(law), finding)
@@ -83,7 +85,7 @@ pub(super) fn by_budget(scope: &Scope) -> Part {
         let title = format!("D = {} tokens", amount(d));
         let mut panel = Panel::new(title, scope.n_scale(), scope.loss_scale());
         panel.height = if budgets.len() > 1 { Sizes::HALF } else { Sizes::WIDE };
-        let (law, finding) = tuned_law(scope, d, &shown);
+        let (law, finding) = tuned_law(scope, d);
         findings.push(finding);
         let shape = scope.budget_shape(d);
         let name = format!("D = {}", amount(d));
@@ -93,9 +95,8 @@ pub(super) fn by_budget(scope: &Scope) -> Part {
         if let Some(law) = law {
             let label = Label::Legend(format!("{name}: {}", law.text()));
             panel.laws.push(law.layer(Paint::Purple, label, BEYOND));
-            let mut level = law.level(Paint::Muted, "E", false);
-            level.label = Label::None;
-            panel.levels.push(level);
+            let level = law.level(Paint::Muted, "E", false);
+            panel.levels.extend(level.map(|level| Level { label: Label::None, ..level }));
         }
         panels.push(panel);
     }
@@ -148,7 +149,7 @@ pub(super) fn all_budgets(scope: &Scope) -> Part {
         let shown = points(&scope.regularized(d));
         let paint = [Paint::Blue, Paint::Gold, Paint::Green, Paint::Purple, Paint::Vermillion];
         let paint = paint[index % paint.len()];
-        let (law, finding) = tuned_law(scope, d, &shown);
+        let (law, finding) = tuned_law(scope, d);
         let name = format!("D = {}", amount(d));
         let mut series = Series::new(name.clone(), paint, scope.budget_shape(d), shown);
         if let Some(law) = &law {

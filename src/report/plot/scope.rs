@@ -7,11 +7,11 @@
 //! compared within their own setting only (B14).
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::laws::Fitted;
 use super::{Finding, Lack, Options};
-use crate::laws;
+use crate::laws::{self, Replication, StandardError, Target};
 use crate::report::chart::{Point, Scale, Shape, Ticks};
 use crate::report::number::amount;
 use crate::report::palette::Paint;
@@ -67,6 +67,10 @@ pub(super) struct Members {
     pub(super) weight_decay: f64,
     /// Loss over K, ascending, unique.
     pub(super) points: Vec<Point>,
+    /// What is known of the noise of these points.
+    pub(super) replication: Replication,
+    /// Ids of the members of the largest ensemble, where they are known.
+    pub(super) ids: Vec<String>,
     /// The law in K, fitted when it is first asked for: several figures show it.
     pub(super) law: OnceCell<Result<Fitted, String>>,
 }
@@ -161,12 +165,18 @@ impl<'r> Scope<'r> {
 
     /// The standard recipe's best of each size at a budget.
     pub(super) fn standard(&self, d: f64) -> Vec<&Setting<'r>> {
-        self.best(d, |setting| self.is_standard(setting))
+        match &self.options.chosen {
+            Some(chosen) => self.best(d, |setting| setting.holds(&chosen.standard)),
+            None => self.best(d, |setting| self.is_standard(setting)),
+        }
     }
 
     /// The best of each size at a budget, whatever its weight decay; none where no size was tried
     /// with another decay than the standard one, because nothing was tuned there.
     pub(super) fn regularized(&self, d: f64) -> Vec<&Setting<'r>> {
+        if let Some(chosen) = &self.options.chosen {
+            return self.best(d, |setting| setting.holds(&chosen.regularized));
+        }
         let tuned = self.settings.iter().any(|s| same(s.d, d) && !self.is_standard(s));
         self.best(d, |_| tuned)
     }
@@ -251,8 +261,9 @@ impl<'r> Scope<'r> {
     pub(super) fn bars(&self) -> String {
         format!(
             "Bars: one standard error, over seeds where there are several, else over blocks of \
-             the text. Bands and brackets: {} % profile-likelihood intervals; a law is marked \
-             doubtful where the points hardly show it, and its warnings are printed.",
+             the text. Bands and brackets: {} % profile-likelihood intervals, of laws in K over the \
+             choice of members where there are five or more; a law is marked doubtful where the \
+             points hardly show it, and its warnings are printed.",
             100.0 * self.options.level
         )
     }
@@ -362,11 +373,38 @@ fn members(
         if let (false, Some(alone)) = (by_k.contains_key(&1), alone) {
             points.push(alone.point(1.0));
         }
-        points.extend(by_k.into_iter().map(|(k, runs)| mean_point(f64::from(k), &widest(runs))));
+        let by_k: Vec<(u32, Vec<&Run>)> =
+            by_k.into_iter().map(|(k, runs)| (k, widest(runs))).collect();
+        let replication = over_members(&by_k);
+        let largest = by_k.last().and_then(|(_, runs)| runs.first()?.ensemble.as_ref());
+        let ids = largest.map_or_else(Vec::new, |ensemble| ensemble.ids.clone());
+        points.extend(by_k.iter().map(|(k, runs)| mean_point(f64::from(*k), runs)));
         let law = OnceCell::new();
-        found.push(Members { n, d, epochs, lr, weight_decay, points, law });
+        found.push(Members { n, d, epochs, lr, weight_decay, points, replication, ids, law });
     }
     found
+}
+
+/// What ensembles of K = 1, 2, ... of the same members say of the choice of them: for each member
+/// the losses without it.
+fn over_members(by_k: &[(u32, Vec<&Run>)]) -> Replication {
+    let ensemble = |runs: &[&'_ Run]| match runs {
+        [run] => run.ensemble.clone(),
+        _ => None,
+    };
+    let all: Option<Vec<_>> = by_k.iter().map(|(_, runs)| ensemble(runs)).collect();
+    let Some((last, rest)) = all.as_deref().and_then(<[_]>::split_last) else {
+        return Replication::None;
+    };
+    let members = last.ids.len();
+    let alike = by_k.iter().zip(1..).all(|((k, _), index)| *k == index)
+        && by_k.len() == members
+        && rest.iter().all(|own| own.ids == last.ids && own.without.len() == members);
+    if !alike {
+        return Replication::None;
+    }
+    let without = |member: usize| rest.iter().map(|own| own.without[member]).collect();
+    Replication::Members((0..members).map(without).collect())
 }
 
 /// Of the ensembles of one size K those that are means over most subsets.
@@ -412,7 +450,18 @@ pub(super) fn deviation(values: &[f64]) -> Option<f64> {
     (values.len() > 1).then(|| (squares / (values.len() as f64 - 1.0)).sqrt())
 }
 
+/// What is known of the noise of points that are settings: their seeds.
+pub(super) fn over_seeds(settings: &[&Setting]) -> Replication {
+    let losses: Vec<Vec<f64>> = settings.iter().map(|setting| setting.losses()).collect();
+    Replication::of_seeds(losses.iter().map(Vec::as_slice))
+}
+
 impl Setting<'_> {
+    /// The mean loss over its seeds, with its error over them.
+    pub(super) fn target(&self) -> Target {
+        Target { loss: self.loss(), error: StandardError::of_mean(&self.losses()) }
+    }
+
     /// The mean loss over its seeds.
     pub(super) fn loss(&self) -> f64 {
         mean(&self.losses())
@@ -443,6 +492,11 @@ impl Setting<'_> {
         self.runs.iter().map(|run| run.origin.id().to_owned()).collect()
     }
 
+    /// Whether one of its runs is among these.
+    fn holds(&self, runs: &BTreeSet<String>) -> bool {
+        self.runs.iter().any(|run| runs.contains(run.origin.id()))
+    }
+
     /// "16 epochs, lr 0.003, wd 1.6".
     pub(super) fn text(&self) -> String {
         setting_text(self.epochs, self.lr, self.weight_decay)
@@ -450,6 +504,14 @@ impl Setting<'_> {
 }
 
 impl Members {
+    /// The error of the largest ensemble over the choice of its members.
+    pub(super) fn error(&self) -> Option<StandardError> {
+        let Replication::Members(without) = &self.replication else { return None };
+        let last: Option<Vec<f64>> = without.iter().map(|losses| losses.last().copied()).collect();
+        let nats = laws::jackknife(&last?)?;
+        Some(StandardError { nats, degrees: without.len() - 1 })
+    }
+
     /// "16 epochs, lr 0.003, wd 1.6".
     pub(super) fn text(&self) -> String {
         setting_text(self.epochs, self.lr, self.weight_decay)

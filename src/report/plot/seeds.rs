@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::scope::{Scope, Setting, deviation, lack, mean_point, refused};
 use super::{Finding, Part};
+use crate::laws::Replication;
 use crate::report::chart::{
     Block, Datum, Grid, Label, Level, Line, Panel, Point, Scale, Series, Shape, Sheet,
 };
@@ -40,7 +41,7 @@ pub(super) fn sensitivity(scope: &Scope) -> Part {
             [Paint::Purple, Paint::Blue, Paint::Green, Paint::Gold, Paint::Vermillion][seed];
         let name = format!("seed {}", seed + 1);
         let mut series = Series::new(name.clone(), paint, Shape::numbered(seed), points);
-        match scope.n_law(name.clone(), &series.points) {
+        match scope.n_law(name.clone(), &series.points, &Replication::None) {
             Ok(law) => {
                 let label = Label::Legend(format!("{name}: {}", law.text()));
                 let mut layer = law.layer(paint, label, 2.5);
@@ -220,7 +221,7 @@ pub(super) fn families(scope: &Scope) -> Part {
         }
         single = single.or_else(|| points.iter().find(|p| (p.x - 1.0).abs() < 0.5).cloned());
         let mut series = Series::new(name, paint, shape, points);
-        match scope.k_law(name, &series.points) {
+        match scope.k_law(name, &series.points, &Replication::None) {
             Ok(law) => {
                 let label = Label::Legend(format!("{name}: {}", law.text()));
                 panel.laws.push(law.layer(paint, label, 2.0));

@@ -70,7 +70,16 @@ fn tuned(recipe: &str, preset: &str, d_label: &str) -> [f64; 3] {
 /// An ensemble of the paper.
 fn ensemble(run: Run, members: u32) -> Run {
     let averaging = Some(Averaging::Logits);
-    Run { ensemble: Some(Ensemble { members, averaging, ids: Vec::new(), subsets: 1 }), ..run }
+    Run {
+        ensemble: Some(Ensemble {
+            members,
+            averaging,
+            ids: Vec::new(),
+            subsets: 1,
+            without: Vec::new(),
+        }),
+        ..run
+    }
 }
 
 /// The paper's published losses. An asymptote in K is stood for by points a/K + E, K = 1 to 5 (8

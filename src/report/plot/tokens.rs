@@ -4,9 +4,9 @@
 use super::asymptotes::{self, joint};
 use super::laws::Fitted;
 use super::parameters::floor_level;
-use super::scope::{Scope, lack, refused};
+use super::scope::{Scope, Setting, lack, over_seeds, refused};
 use super::{Finding, Part};
-use crate::laws::{self, Base, NO_ASYMPTOTE, Target, multipliers};
+use crate::laws::{self, Base, NO_ASYMPTOTE, Replication, Target, multipliers};
 use crate::report::chart::{Block, Label, Line, Panel, Point, Series, Shape, Sheet};
 use crate::report::number::amount;
 use crate::report::palette::Paint;
@@ -14,21 +14,33 @@ use crate::report::palette::Paint;
 /// How far beyond the largest budget a law is drawn.
 const BEYOND: f64 = 2.0;
 
+/// The best standard setting at a budget.
+pub(super) fn best_standard<'s>(scope: &'s Scope, d: f64) -> Option<&'s Setting<'s>> {
+    scope.standard(d).into_iter().min_by(|a, b| a.loss().total_cmp(&b.loss()))
+}
+
 /// The best standard loss of each budget: the yardstick of data efficiency.
-pub(super) fn standard_points(scope: &Scope) -> Vec<Point> {
-    let best = |&d: &f64| {
-        let all = scope.standard(d).into_iter();
-        let best = all.min_by(|a, b| a.loss().total_cmp(&b.loss()))?;
-        Some(best.point(d))
-    };
-    scope.budgets.iter().filter_map(best).collect()
+fn standard_points(scope: &Scope) -> Vec<Point> {
+    scope.budgets.iter().filter_map(|&d| Some(best_standard(scope, d)?.point(d))).collect()
+}
+
+/// What is known of the noise of these.
+fn standard_seeds(scope: &Scope) -> Replication {
+    let best: Vec<_> = scope.budgets.iter().filter_map(|&d| best_standard(scope, d)).collect();
+    over_seeds(&best)
+}
+
+/// The law of the yardstick.
+pub(super) fn standard_law(scope: &Scope) -> Result<Fitted, String> {
+    scope.d_law("standard law in D", &standard_points(scope), &standard_seeds(scope))
 }
 
 /// The asymptote of the tuned recipe in N, for the budgets that have one.
 pub(super) fn regularized_asymptotes(scope: &Scope) -> Vec<(f64, Fitted)> {
     let law = |&d: &f64| {
-        let points = super::parameters::points(&scope.regularized(d));
-        let law = scope.n_law(format!("regularized at D = {}", amount(d)), &points).ok()?;
+        let settings = scope.regularized(d);
+        let (points, seeds) = (super::parameters::points(&settings), over_seeds(&settings));
+        let law = scope.n_law(format!("regularized at D = {}", amount(d)), &points, &seeds).ok()?;
         Some((d, law))
     };
     scope.budgets.iter().filter_map(law).collect()
@@ -38,19 +50,19 @@ pub(super) fn regularized_asymptotes(scope: &Scope) -> Vec<(f64, Fitted)> {
 pub(super) fn multiplier(
     scope: &Scope,
     what: impl Into<String>,
-    loss: f64,
-    base: f64,
+    target: Target,
+    base: Target,
     standard: &Fitted,
 ) -> Finding {
     let what = what.into();
-    let target = Target { loss, deviation: 0.0 };
     let options = laws::Options { resamples: scope.options.resamples, ..*standard.options() };
     match multipliers(standard.curve(), &options, target, Base::Loss(base)) {
         Err(why) => refused(what, why),
         Ok([law, linear, logarithmic]) => {
             let text = format!(
-                "law {law}, lines in D {linear}, lines in ln D {logarithmic}; loss {loss:.4} \
-                 against {base:.4}"
+                "law {law}, lines in D {linear}, lines in ln D {logarithmic}; loss {:.4} \
+                 against {:.4}",
+                target.loss, base.loss
             );
             let claim = law.claim().ok();
             // The law's own warnings stand beside its asymptote.
@@ -65,6 +77,9 @@ struct Recipe {
     paint: Paint,
     shape: Shape,
     points: Vec<Point>,
+    replication: Replication,
+    /// The losses with their errors, in the order of the points.
+    targets: Vec<Target>,
 }
 
 const REGULARIZED: &str = "regularized, N to infinity";
@@ -73,49 +88,42 @@ const JOINT: &str = "joint, K and N to infinity";
 /// The three recipes over budgets, with laws where they can be; used by P1 and P3.
 pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Finding>) {
     let mut findings = Vec::new();
-    // At a bound of the search there is no asymptote: as a point it would only stretch the axis.
-    let mut asymptote = |name: &str, (d, law): (f64, Fitted)| {
-        if !law.has_asymptote() {
+    let best: Vec<_> = scope.budgets.iter().filter_map(|&d| best_standard(scope, d)).collect();
+    let mut recipes = vec![Recipe {
+        name: "standard, best size",
+        paint: Paint::Vermillion,
+        shape: Shape::Circle,
+        points: standard_points(scope),
+        replication: standard_seeds(scope),
+        targets: best.iter().map(|setting| setting.target()).collect(),
+    }];
+    let mut asymptotes = |name, (paint, shape), laws: Vec<(f64, Fitted)>| {
+        let (ending, endless): (Vec<_>, Vec<_>) =
+            laws.into_iter().partition(|(_, law)| law.has_asymptote());
+        for (d, _) in endless {
             findings.push(refused(format!("{name}, D = {}", amount(d)), NO_ASYMPTOTE));
-            return None;
         }
-        Some(law.asymptote_point(d))
+        let points = ending.iter().filter_map(|(d, law)| law.asymptote_point(*d)).collect();
+        let replication = Replication::of_stages(ending.iter().map(|(_, law)| &law.law));
+        let targets = ending.iter().map(|(_, law)| law.target()).collect();
+        Recipe { name, paint, shape, points, replication, targets }
     };
-    let mut recipes = vec![
-        Recipe {
-            name: "standard, best size",
-            paint: Paint::Vermillion,
-            shape: Shape::Circle,
-            points: standard_points(scope),
-        },
-        Recipe {
-            name: REGULARIZED,
-            paint: Paint::Purple,
-            shape: Shape::Square,
-            points: regularized_asymptotes(scope)
-                .into_iter()
-                .filter_map(|found| asymptote(REGULARIZED, found))
-                .collect(),
-        },
-    ];
+    let of_regularized = regularized_asymptotes(scope);
+    recipes.push(asymptotes(REGULARIZED, (Paint::Purple, Shape::Square), of_regularized));
     if with_joint {
         let joints = scope.budgets.iter().filter_map(|&d| Some((d, joint(scope, d).ok()?)));
-        recipes.push(Recipe {
-            name: JOINT,
-            paint: Paint::Gold,
-            shape: Shape::Diamond,
-            points: joints.filter_map(|found| asymptote(JOINT, found)).collect(),
-        });
+        recipes.push(asymptotes(JOINT, (Paint::Gold, Shape::Diamond), joints.collect()));
     }
     let mut panel = Panel::new("Recipes over tokens", scope.d_scale(), scope.loss_scale());
     panel.levels.extend(floor_level(scope));
-    let standard = scope.d_law("standard law in D", &recipes[0].points);
+    let standard = standard_law(scope);
     for recipe in recipes {
         if recipe.points.is_empty() {
             findings.push(refused(format!("{}, law in D", recipe.name), "no point"));
             continue;
         }
-        match scope.d_law(format!("{}: law in D", recipe.name), &recipe.points) {
+        let name = format!("{}: law in D", recipe.name);
+        match scope.d_law(name, &recipe.points, &recipe.replication) {
             Ok(law) => {
                 findings.push(law.finding(format!("{}, D to infinity", recipe.name)));
                 let label = Label::Legend(format!("{}: {}", recipe.name, law.text()));
@@ -136,14 +144,12 @@ pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Find
 
 /// The multiplier of a recipe at each of its budgets.
 fn per_budget(scope: &Scope, recipe: &Recipe, standard: &Fitted) -> Vec<Finding> {
-    let bases = standard_points(scope);
-    let at = |d: f64| bases.iter().find(|base| base.x.to_bits() == d.to_bits());
-    let of = |point: &Point| {
-        let base = at(point.x)?;
+    let of = |(point, &target): (&Point, &Target)| {
+        let base = best_standard(scope, point.x)?;
         let what = format!("data efficiency, {}, D = {}", recipe.name, amount(point.x));
-        Some(multiplier(scope, what, point.y, base.y, standard))
+        Some(multiplier(scope, what, target, base.target(), standard))
     };
-    recipe.points.iter().filter_map(of).collect()
+    recipe.points.iter().zip(&recipe.targets).filter_map(of).collect()
 }
 
 /// P1 (d): the standard recipe and the tuned one's asymptotes over budgets.
@@ -171,13 +177,12 @@ pub(super) fn recipes(scope: &Scope) -> Part {
 
 /// The data efficiency of the largest tuned single model.
 pub(super) fn largest_single(scope: &Scope, d: f64) -> Option<Finding> {
-    let standard = scope.d_law("standard law in D", &standard_points(scope)).ok()?;
-    let base = standard_points(scope).into_iter().find(|p| p.x.to_bits() == d.to_bits())?;
+    let (standard, base) = (standard_law(scope).ok()?, best_standard(scope, d)?);
     let best = scope.regularized(d);
     let best = best.iter().min_by(|a, b| a.loss().total_cmp(&b.loss()))?;
     let name = scope.size_name(best.n);
     let what = format!("data efficiency, best single model ({name}), D = {}", amount(d));
-    Some(multiplier(scope, what, best.loss(), base.y, &standard))
+    Some(multiplier(scope, what, best.target(), base.target(), &standard))
 }
 
 /// P13: loss over tokens for every size, with laws.
@@ -186,14 +191,15 @@ pub(super) fn by_size(scope: &Scope) -> Part {
     let mut panel = Panel::new("", scope.d_scale(), scope.loss_scale());
     let mut findings = Vec::new();
     for (n, name) in &scope.sizes {
-        let shown = size_points(scope, *n);
+        let settings = of_size(scope, *n);
+        let (shown, seeds) = (over_budgets(&settings), over_seeds(&settings));
         if shown.len() < 2 {
             continue;
         }
         let paint = scope.size_paint(*n);
         let what = format!("{name}, D to infinity");
         let mut series = Series::new(name.clone(), paint, Shape::Circle, shown);
-        match scope.d_law(format!("{name}: law in D"), &series.points) {
+        match scope.d_law(format!("{name}: law in D"), &series.points, &seeds) {
             Ok(law) => {
                 let label = Label::Legend(format!("{name}: {}", law.text()));
                 panel.laws.push(law.layer(paint, label, BEYOND));
@@ -221,32 +227,40 @@ pub(super) fn by_size(scope: &Scope) -> Part {
     Ok((sheet, findings))
 }
 
-fn size_points(scope: &Scope, n: f64) -> Vec<Point> {
+/// The best setting of a size at every budget.
+fn of_size<'s>(scope: &'s Scope, n: f64) -> Vec<&'s Setting<'s>> {
     let best = |&d: &f64| {
         // The best of whatever was tried: the standard recipe's where there is no other.
-        let all = scope.best(d, |_| true).into_iter();
-        let found = all.into_iter().find(|setting| super::scope::same(setting.n, n))?;
-        Some(found.point(d))
+        let regularized = scope.regularized(d);
+        let all = if regularized.is_empty() { scope.best(d, |_| true) } else { regularized };
+        all.into_iter().find(|setting| super::scope::same(setting.n, n))
     };
     scope.budgets.iter().filter_map(best).collect()
+}
+
+fn over_budgets(settings: &[&Setting]) -> Vec<Point> {
+    settings.iter().map(|setting| setting.point(setting.d)).collect()
 }
 
 /// P13: the asymptotes of these laws over parameters.
 pub(super) fn asymptotes_by_size(scope: &Scope) -> Part {
     const NAME: &str = "tokens-asymptotes";
     let law = |(n, name): &(f64, String)| {
-        let law = scope.d_law(format!("{name}: law in D"), &size_points(scope, *n)).ok()?;
-        Some((*n, law))
+        let settings = of_size(scope, *n);
+        let (points, seeds) = (over_budgets(&settings), over_seeds(&settings));
+        let law = scope.d_law(format!("{name}: law in D"), &points, &seeds).ok()?;
+        law.has_asymptote().then_some((*n, law))
     };
     let laws: Vec<(f64, Fitted)> = scope.sizes.iter().filter_map(law).collect();
-    let points = laws.iter().map(|(n, law)| law.asymptote_point(*n)).collect();
+    let points = laws.iter().filter_map(|(n, law)| law.asymptote_point(*n)).collect();
+    let replication = Replication::of_stages(laws.iter().map(|(_, law)| &law.law));
     let mut panel = Panel::new("", scope.n_scale(), scope.loss_scale());
     panel.y.name = "asymptote in D (nats per token)".to_owned();
     let findings = asymptotes::with_n_law(
         scope,
         &mut panel,
         "asymptotes in D, N to infinity",
-        Series::new("D to infinity", Paint::Purple, Shape::Circle, points),
+        (Series::new("D to infinity", Paint::Purple, Shape::Circle, points), &replication),
     );
     if laws.is_empty() {
         return Err(lack(NAME, "a size with four or more budgets, for a law in D"));

@@ -2,16 +2,17 @@
 
 use super::{ids, messages};
 use crate::eval::statistics::PairedDifference;
-use crate::laws::{Fit, Refusal, digits};
+use crate::laws::{AxisLaw, NO_ASYMPTOTE, Refusal, digits};
 use crate::report::number::{MISSING, interval, signed};
 use crate::report::page::{Block, Section};
 use crate::report::table::{Align, Cell, Table};
-use crate::study::ensemble::{Average, Curve, FamilyOutcome, Law, Outcome, Point};
+use crate::study::ensemble::{Average, Curve, FamilyOutcome, Outcome, Point};
 
 /// What must be known to read the laws in K.
 pub const SHARED_MEMBERS: &str = "the points of a curve share members and scatter little: the \
-                                  law's own interval is about these members alone; for others, `E \
-                                  of any such members` leaves out each in turn";
+                                  interval of E over the choice of members leaves out each in \
+                                  turn; fewer than five members have none, and theirs is about \
+                                  these members alone";
 
 /// The study in a sentence per family.
 #[must_use]
@@ -20,19 +21,10 @@ pub fn ensemble_headline(outcome: &Outcome) -> String {
         let curve = family.curve(Average::Logits);
         let last = curve.last();
         let limit = match &curve.law {
-            Ok(law) => {
-                let over = law.over_members.map(|over| over.interval.to_string());
-                let claim = law.fit.asymptote.claim();
-                over.map_or_else(
-                    || format!("the law in K ends at {claim}"),
-                    |over| {
-                        format!(
-                            "the law in K ends at {:.4} {over} over the choice of members",
-                            claim.value
-                        )
-                    },
-                )
-            }
+            Ok(law) => match law.asymptote() {
+                Some(end) => format!("the law in K ends at {}, {}", end.claim, end.doubt),
+                None => format!("for infinitely many there is no number: {NO_ASYMPTOTE}"),
+            },
             Err(refusal) => format!("there is no law in K: {refusal}"),
         };
         format!(
@@ -138,31 +130,33 @@ fn difference(difference: &PairedDifference) -> String {
     format!("{} ± {error}", signed(estimate.mean))
 }
 
-/// Laws in K: the asymptote for these members, and over the choice of members.
+/// Laws in K.
 #[must_use]
 pub fn member_laws_table(outcome: &Outcome) -> Table {
     let mut table = Table::new(&[
         ("vary", Align::Left),
         ("law in K of", Align::Left),
         ("points", Align::Right),
-        ("E of these members", Align::Right),
-        ("E of any such members", Align::Right),
+        ("E", Align::Right),
+        ("interval of E", Align::Left),
         ("alpha", Align::Right),
         ("A", Align::Right),
     ]);
     for (family, curve) in outcome.curves() {
-        let mut push = |points: usize, law: Result<&Fit, &Refusal>, over: Option<&Law>| {
-            let [e, alpha, a] = match law {
-                Ok(fit) => [
-                    fit.asymptote.claim().to_string(),
-                    fit.exponent.claim().to_string(),
-                    fit.coefficient.claim().to_string(),
-                ],
-                Err(_) => ["no law", MISSING, MISSING].map(str::to_owned),
+        let behind = ids([&family.evaluation]);
+        let mut push = |points: usize, law: &Result<AxisLaw, Refusal>| {
+            let [e, over, alpha, a] = match law {
+                Ok(law) => {
+                    let end = law.asymptote();
+                    [
+                        end.map_or_else(|| "none".to_owned(), |end| end.claim.to_string()),
+                        end.map_or_else(|| NO_ASYMPTOTE.to_owned(), |end| end.doubt.to_string()),
+                        law.fit.exponent.claim().to_string(),
+                        law.fit.coefficient.claim().to_string(),
+                    ]
+                }
+                Err(_) => ["no law", MISSING, MISSING, MISSING].map(str::to_owned),
             };
-            let over = over.and_then(|law| law.over_members);
-            let over = over.map_or_else(|| MISSING.to_owned(), |over| over.interval.to_string());
-            let behind = ids([&family.evaluation]);
             table.push([
                 Cell::from(family.family.to_string()),
                 curve.average.to_string().into(),
@@ -173,10 +167,9 @@ pub fn member_laws_table(outcome: &Outcome) -> Table {
                 a.into(),
             ]);
         };
-        let law = curve.law.as_ref();
-        push(curve.points.len(), law.map(|law| &law.fit), law.ok());
+        push(curve.points.len(), &curve.law);
         if let Some(first_four) = &curve.first_four {
-            push(4, first_four.as_ref(), None);
+            push(4, first_four);
         }
     }
     table

@@ -1,7 +1,9 @@
 //! Laws with everything that says how far to trust them.
 
 use super::ids;
-use crate::laws::{Candidate, Claim, Estimate, Fit, HeldOut, Interval, Refusal, Warning, digits};
+use crate::laws::{
+    AxisLaw, Candidate, Estimate, Fit, HeldOut, NO_ASYMPTOTE, Refusal, Warning, digits,
+};
 use crate::report::number::{MISSING, signed};
 use crate::report::page::Block;
 use crate::report::table::{Align, Cell, Table};
@@ -16,12 +18,16 @@ pub struct LawRow {
     pub axis: String,
     /// How many points it was fitted to.
     pub points: usize,
-    /// The fit.
-    pub fit: Result<Fit, Refusal>,
-    /// Of laws in K: the interval of E over the choice of members, shown instead of the law's own.
-    pub over_members: Option<Interval>,
+    /// The law.
+    pub law: Result<AxisLaw, Refusal>,
     /// Full ids of the records of its points.
     pub records: Vec<String>,
+}
+
+impl LawRow {
+    fn fit(&self) -> Option<&Fit> {
+        self.law.as_ref().ok().map(|law| &law.fit)
+    }
 }
 
 impl From<&LawOf> for LawRow {
@@ -31,8 +37,7 @@ impl From<&LawOf> for LawRow {
             name: law.name.clone(),
             axis: law.axis.to_string(),
             points: law.points.len(),
-            fit: law.fit.clone(),
-            over_members: law.over_members,
+            law: law.law.clone(),
             records: ids(&law.records),
         }
     }
@@ -41,15 +46,17 @@ impl From<&LawOf> for LawRow {
 /// The laws, their doubts, and what each warns of.
 #[must_use]
 pub fn laws(rows: &[LawRow]) -> Vec<Block> {
-    let level = rows.iter().find_map(|row| row.fit.as_ref().ok());
+    let level = rows.iter().find_map(LawRow::fit);
     let level = level.map_or(90.0, |fit| 100.0 * fit.asymptote.profile.level);
     let caption = format!(
         "L = A / x^alpha + E by least squares; in brackets {level} % profile-likelihood intervals, \
-         \"open\" where the data close no end. E of a law in K has the interval over the choice of \
-         its members: its points share them, and scatter too little."
+         \"open\" where the data close no end. They rest on the noise that is measured, of which the \
+         last column says what it is over: seeds behind the points; both stages where the points \
+         are asymptotes themselves; else the scatter around the law. E of a law in K has the \
+         interval over the choice of its members: its points share them, and scatter too little."
     );
     let mut blocks = vec![Block::table(laws_table(rows), caption)];
-    if rows.iter().any(|row| row.fit.is_ok()) {
+    if rows.iter().any(|row| row.law.is_ok()) {
         blocks.push(Block::table(
             doubts_table(rows),
             "The bootstrap draws losses from the fitted law. An exclamation mark: leaving one \
@@ -76,18 +83,22 @@ pub fn laws_table(rows: &[LawRow]) -> Table {
         ("alpha", Align::Right),
         ("A (nats/token)", Align::Right),
         ("R2", Align::Right),
+        ("interval of E", Align::Left),
     ]);
     for row in rows {
         let mut cells = vec![Cell::from(row.name.as_str()), row.axis.as_str().into()];
         cells.push(row.points.to_string().into());
-        match &row.fit {
-            Ok(fit) => {
-                let interval = row.over_members.unwrap_or(fit.asymptote.profile);
-                let claim = Claim { value: fit.law.e, interval };
-                cells.push(Cell::of(claim.to_string(), &row.records));
+        match &row.law {
+            Ok(law) => {
+                let fit = &law.fit;
+                let told = law.asymptote().map(|asymptote| asymptote.claim.to_string());
+                cells.push(Cell::of(told.unwrap_or_else(|| "none".to_owned()), &row.records));
                 cells.push(fit.exponent.claim().to_string().into());
                 cells.push(fit.coefficient.claim().to_string().into());
                 cells.push(format!("{:.5}", fit.r_squared).into());
+                cells.push(
+                    law.asymptote().map_or(NO_ASYMPTOTE.to_owned(), |e| e.doubt.to_string()).into(),
+                );
             }
             Err(_) => {
                 cells.push(Cell::of("no law", &row.records));
@@ -111,7 +122,7 @@ pub fn doubts_table(rows: &[LawRow]) -> Table {
         ("best shapes by AICc", Align::Left),
     ]);
     for row in rows {
-        let Ok(fit) = &row.fit else { continue };
+        let Some(fit) = row.fit() else { continue };
         table.push([
             row.name.clone(),
             fit.asymptote.bootstrap.to_string(),
@@ -130,8 +141,8 @@ pub fn doubts_table(rows: &[LawRow]) -> Table {
 pub fn warnings_table(rows: &[LawRow]) -> Table {
     let mut told: Vec<(String, Vec<&str>)> = Vec::new();
     for row in rows {
-        let texts: Vec<String> = match &row.fit {
-            Ok(fit) => fit.warnings.iter().map(remark).collect(),
+        let texts: Vec<String> = match &row.law {
+            Ok(law) => law.fit.warnings.iter().map(remark).collect(),
             Err(refusal) => vec![format!("{refusal}; {}", refusal.hint())],
         };
         for text in texts {

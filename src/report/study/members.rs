@@ -2,7 +2,7 @@
 
 use super::ids;
 use crate::eval::statistics::PairedDifference;
-use crate::laws::{Fit, Refusal};
+use crate::laws::{AxisLaw, NO_ASYMPTOTE, Refusal};
 use crate::report::number::{MISSING, interval, signed};
 use crate::report::page::Block;
 use crate::report::table::{Align, Cell, Table};
@@ -57,7 +57,7 @@ impl MembersRow {
 #[must_use]
 pub fn members(
     rows: &[MembersRow],
-    law: &Result<Fit, Refusal>,
+    law: &Result<AxisLaw, Refusal>,
     evaluation: JobId,
     place: &str,
 ) -> Block {
@@ -70,11 +70,18 @@ pub fn members(
                     interval.";
     }
     match law {
-        Ok(fit) => {
-            let level = 100.0 * fit.asymptote.profile.level;
-            caption +=
-                &format!(" The last row is the law's asymptote with its {level} % interval.");
-        }
+        Ok(law) => match law.asymptote() {
+            Some(asymptote) => {
+                let level = 100.0 * asymptote.claim.interval.level;
+                let over = asymptote.doubt;
+                caption += &format!(
+                    " The last row is the law's asymptote with its {level} % interval {over}."
+                );
+            }
+            None => {
+                caption += &format!(" There is no last row for infinitely many: {NO_ASYMPTOTE}.")
+            }
+        },
         Err(refusal) => caption += &format!(" There is no law in K: {refusal}."),
     }
     Block::table(members_table(rows, law, evaluation), caption)
@@ -83,7 +90,11 @@ pub fn members(
 /// A row per K, and the asymptote of the law if there is one. Columns that nothing fills are left
 /// out.
 #[must_use]
-pub fn members_table(rows: &[MembersRow], law: &Result<Fit, Refusal>, evaluation: JobId) -> Table {
+pub fn members_table(
+    rows: &[MembersRow],
+    law: &Result<AxisLaw, Refusal>,
+    evaluation: JobId,
+) -> Table {
     let subsets = rows.iter().any(|row| row.subsets.is_some());
     let errors = rows.iter().any(|row| row.member_error_nats.is_some());
     let gains = rows.iter().any(|row| row.gain.is_some());
@@ -113,8 +124,8 @@ pub fn members_table(rows: &[MembersRow], law: &Result<Fit, Refusal>, evaluation
     for row in rows {
         push(row.members.to_string(), row.loss.text(), Some(row));
     }
-    if let Ok(fit) = law {
-        push("infinite".to_owned(), fit.asymptote.claim().to_string(), None);
+    if let Some(asymptote) = law.as_ref().ok().and_then(AxisLaw::asymptote) {
+        push("infinite".to_owned(), asymptote.claim.to_string(), None);
     }
     table
 }

@@ -92,13 +92,18 @@ pub fn findings(findings: &[Finding]) -> Block {
             Answer::NotShown => "does not show at this scale",
         };
         table.push([
-            finding.question.to_owned(),
+            finding.question.to_string(),
             finding.budget_tokens.map_or_else(|| MISSING.to_owned(), grouped),
             answer.to_owned(),
             finding.evidence.clone(),
         ]);
     }
-    Block::table(table, "A question is answered yes only where the whole interval says so.")
+    Block::table(
+        table,
+        "A question is answered yes only where the whole interval says so. In brackets 95 % \
+         intervals over the text and over the seeds behind both sides; for asymptotes over what \
+         their points are, too.",
+    )
 }
 
 /// Full ids as the page's cells carry them.

@@ -23,12 +23,15 @@ pub struct MultiplierRow {
 }
 
 impl From<&DataEfficiency> for MultiplierRow {
-    /// A row of a scaling study, whose loss is without error.
+    /// A row of a scaling study.
     fn from(row: &DataEfficiency) -> Self {
         Self {
             budget_tokens: row.budget_tokens,
             what: row.what.clone(),
-            loss: format!("{:.4}", row.loss_nats),
+            loss: match row.target.error {
+                Some(error) => format!("{:.4} ± {:.4}", row.target.loss, error.nats),
+                None => format!("{:.4}", row.target.loss),
+            },
             multipliers: row.multipliers,
             records: ids(&row.records),
         }
@@ -48,7 +51,7 @@ pub fn multipliers(rows: &[MultiplierRow], yardstick: &str) -> Block {
         multipliers_table(rows),
         format!(
             "How many times the budget {yardstick} would need for the same loss, read off its \
-             law (with the {level} % profile interval), and off straight lines between its \
+             law (with the {level} % interval over the law and the errors of both losses), and off straight lines between its \
              measured points in D and in ln D (with bootstrap intervals). The choice alone moves \
              the number, so that all three are shown; lines say nothing outside of the measured \
              losses.{refused}"

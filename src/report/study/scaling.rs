@@ -9,7 +9,7 @@ use crate::report::number::{MISSING, grouped, interval, signed};
 use crate::report::page::{Block, Section};
 use crate::report::table::{Align, Cell, Table};
 use crate::store::Loss;
-use crate::study::scale::{Answer, LawOf, Outcome, Single};
+use crate::study::scale::{Answer, LawOf, Outcome, Question, Single};
 use crate::study::tune::Mode;
 
 /// Every cell with what the recipes reached on `test`, and where.
@@ -138,13 +138,13 @@ pub fn all_laws(outcome: &Outcome) -> Vec<&LawOf> {
 /// The study in a few sentences, each as strong as its interval allows.
 #[must_use]
 pub fn scaling_headline(outcome: &Outcome) -> String {
-    let mut questions: Vec<&str> = Vec::new();
+    let mut questions: Vec<Question> = Vec::new();
     for finding in &outcome.findings {
         if !questions.contains(&finding.question) {
             questions.push(finding.question);
         }
     }
-    let sentence = |question: &&str| {
+    let sentence = |question: &Question| {
         let asked = outcome.findings.iter().filter(|finding| finding.question == *question);
         let (yes, all) = asked.fold((0, 0), |(yes, all), finding| {
             (yes + usize::from(finding.answer == Answer::Shown), all + 1)
@@ -155,7 +155,7 @@ pub fn scaling_headline(outcome: &Outcome) -> String {
             yes => format!("{question} Yes in {yes} of {all} cases."),
         }
     };
-    let asked = questions.iter().filter(|question| !question.starts_with("How much"));
+    let asked = questions.iter().filter(|question| **question != Question::DataEfficiency);
     asked.map(sentence).collect::<Vec<_>>().join(" ")
 }
 
@@ -195,7 +195,7 @@ pub fn scaling(outcome: &Outcome, figures: Vec<Block>) -> Vec<Section> {
 fn answers(outcome: &Outcome) -> Section {
     let mut section = Section::new("What the study says", "answers");
     // The multipliers have a table of their own.
-    let answered = outcome.findings.iter().filter(|f| !f.question.starts_with("How much"));
+    let answered = outcome.findings.iter().filter(|f| f.question != Question::DataEfficiency);
     section.blocks.push(findings(&answered.cloned().collect::<Vec<_>>()));
     if !outcome.laws.efficiency.is_empty() {
         let rows: Vec<MultiplierRow> =
@@ -231,20 +231,20 @@ fn laws_of(outcome: &Outcome) -> Section {
     section.blocks = laws(&rows);
     for budget in &outcome.laws.budgets {
         let Some(both) = &budget.both_orders else { continue };
-        let told = |limit: &Result<crate::laws::Limit, crate::laws::NoLimit>| match limit {
+        let first = match &both.parameters_first {
             Ok(limit) => limit.law.asymptote.claim().to_string(),
             Err(why) => why.to_string(),
         };
+        let gap = both.gap().map_or_else(String::new, |gap| {
+            format!(", {} against K first, which is the joint asymptote", signed(gap))
+        });
         section.blocks.push(Block::Text(format!(
-            "Both orders of the limits at {} tokens: K to infinity, then N: {}; N to infinity, \
-             then K: {}.",
-            grouped(budget.budget_tokens),
-            told(&both.members_first),
-            told(&both.parameters_first)
+            "The other order of the limits at {} tokens, N to infinity and then K: {first}{gap}.",
+            grouped(budget.budget_tokens)
         )));
         let of_seeds = &budget.of_seeds;
         let asymptotes: Vec<f64> =
-            of_seeds.iter().filter_map(|law| Some(law.asymptote()?.value)).collect();
+            of_seeds.iter().filter_map(|law| Some(law.asymptote()?.claim.value)).collect();
         let low = asymptotes.iter().copied().fold(f64::INFINITY, f64::min);
         let high = asymptotes.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let refused = of_seeds.len() - asymptotes.len();
@@ -274,8 +274,10 @@ fn curves(outcome: &Outcome) -> Section {
             let Some(law) = law else { continue };
             let chosen = if ensemble.chosen { ", chosen on val" } else { "" };
             let asymptote = match law.asymptote() {
-                Some(claim) => format!("{claim} nats/token with infinitely many"),
-                None => law.fit.as_ref().map_or("no law", |_| NO_ASYMPTOTE).to_owned(),
+                Some(asymptote) => {
+                    format!("{} nats/token with infinitely many", asymptote.claim)
+                }
+                None => law.law.as_ref().map_or("no law", |_| NO_ASYMPTOTE).to_owned(),
             };
             let title = format!(
                 "{} at {} tokens, members at {}{chosen}: {asymptote}",
@@ -284,7 +286,7 @@ fn curves(outcome: &Outcome) -> Section {
                 ensemble.setting
             );
             let rows = MembersRow::of_curve(&ensemble.test);
-            let table = members(&rows, &law.fit, ensemble.test.evaluation.id, "test");
+            let table = members(&rows, &law.law, ensemble.test.evaluation.id, "test");
             section.blocks.push(Block::Fold { title, blocks: vec![table] });
         }
     }

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::eval::statistics::{Interval, paired_difference};
-use crate::laws::{self, Base, Curve, Options, Refusal, Target, fit};
+use crate::laws::{self, AxisLaw, Base, Curve, Options, Refusal, Replication, Target};
 use crate::report::page::{Cost, Page, Section, Source};
 use crate::report::table::Table;
 use crate::spec::Split;
 use crate::store::Loss;
+use crate::study::scale::Question;
 use crate::study::tune::{Certificate, Mode, Neighbor};
 use crate::study::{Axis, Basis, Difference, Score, Setting, Step, Trial, ensemble};
 
@@ -22,9 +23,9 @@ fn id(letter: &str) -> JobId {
 }
 
 /// The regularized recipe of the paper at 200M tokens, whose law is published.
-fn fitted() -> Result<laws::Fit, Refusal> {
+fn fitted() -> Result<AxisLaw, Refusal> {
     let points = [(0.15, 3.75), (0.3, 3.587), (0.6, 3.51), (1.4, 3.462)];
-    fit(&Curve::new(&points).unwrap(), &OPTIONS)
+    AxisLaw::new(Curve::new(&points).unwrap(), &Replication::None, &OPTIONS)
 }
 
 fn trial(setting: (f64, f64, f64), score: Score, letter: &str) -> Trial {
@@ -136,7 +137,7 @@ fn a_certificate_says_its_edges_and_its_flat_set() {
 #[test]
 fn ensembles_are_certified_by_their_asymptotes() {
     let mut of_ensembles = example();
-    let claim = fitted().unwrap().asymptote.claim();
+    let claim = fitted().unwrap().end().claim;
     let evaluation = id("9");
     of_ensembles.center.score = Score::Asymptote { claim, measured: 3.5, evaluation };
     let refusal = Refusal::NoDecrease;
@@ -151,12 +152,11 @@ fn ensembles_are_certified_by_their_asymptotes() {
 #[test]
 fn laws_never_show_an_asymptote_without_its_interval() {
     let records = ids(&[id("a"), id("b")]);
-    let of = |name: &str, points, fit| LawRow {
+    let of = |name: &str, points, law| LawRow {
         name: name.into(),
         axis: "N".into(),
         points,
-        fit,
-        over_members: None,
+        law,
         records: records.clone(),
     };
     let refusal = Refusal::TooFewPoints { points: 3, needed: 4 };
@@ -166,7 +166,7 @@ fn laws_never_show_an_asymptote_without_its_interval() {
     let law = row(&table, "regularized");
     assert_eq!(law[1..4], ["N", "4", "3.4294 (3.3882 to 3.4581)"]);
     assert!(law[4].starts_with("1.0") && law[4].contains(" to "), "{law:?}");
-    assert_eq!(row(&table, "standard")[2..], ["3", "no law", "-", "-", "-"]);
+    assert_eq!(row(&table, "standard")[2..], ["3", "no law", "-", "-", "-", "-"]);
     assert_eq!(table.rows()[0][3].records, records);
 
     let doubts = doubts_table(&rows);
@@ -191,7 +191,7 @@ fn laws_never_show_an_asymptote_without_its_interval() {
 
 #[test]
 fn a_range_that_the_interval_does_not_cover_is_marked() {
-    let mut estimate = fitted().unwrap().asymptote;
+    let mut estimate = fitted().unwrap().fit.asymptote;
     estimate.leave_one_out = Some((3.40, 3.45));
     assert_eq!(left_out(&estimate), "3.4000 to 3.4500");
     estimate.leave_one_out = Some((3.30, 3.45));
@@ -204,7 +204,7 @@ fn a_range_that_the_interval_does_not_cover_is_marked() {
 fn multipliers_are_shown_under_three_interpolations() {
     let points = [(0.2, 3.75), (0.4, 3.587), (0.8, 3.51), (1.6, 3.462)];
     let curve = Curve::new(&points).unwrap();
-    let target = |loss| Target { loss, deviation: 0.0 };
+    let target = Target::exact;
     let of = |what: &str, loss| MultiplierRow {
         budget_tokens: 200_000_000,
         what: what.into(),
@@ -291,12 +291,11 @@ fn all_tables_fit_on_a_page() {
     let message = Message::new("F2", "Overfitting was seen at 32 epochs", "Raise weight decay");
     let records = ids(["a", "b", "c", "d", "e", "f", "9"].map(id).iter());
     page.sources = records.iter().map(|id| source(id)).collect();
-    let law = |name: &str, fit| LawRow {
+    let law = |name: &str, law| LawRow {
         name: name.into(),
         axis: "N".into(),
         points: 4,
-        fit,
-        over_members: None,
+        law,
         records: records[..4].to_vec(),
     };
     let rows = [
@@ -305,7 +304,7 @@ fn all_tables_fit_on_a_page() {
     ];
     let published = vec![difference(0.05, 0.01); 3];
     let finding = |answer, budget_tokens| Finding {
-        question: "Does the joint limit lie below the limit in parameters?",
+        question: Question::JointEndsBelowSingle,
         budget_tokens,
         answer,
         evidence: "joint 3.1690 (3.1412 to 3.1893), regularized 3.4294 (3.3882 to 3.4581)".into(),

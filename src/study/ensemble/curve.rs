@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::{Diversity, Family, FamilyOutcome, Options, Soup};
 use crate::eval::Ledger;
-use crate::eval::statistics::{PairedDifference, two_sided_t};
+use crate::eval::statistics::PairedDifference;
 use crate::lab::Lab;
-use crate::laws::{self, Family as Shape, Fit, Interval, PowerLaw, Refusal};
+use crate::laws::{self, AxisLaw, Refusal, Replication, jackknife};
 use crate::spec::{JobId, Split};
 use crate::store::{Loss, Record};
 use crate::{Error, Result};
@@ -34,9 +34,9 @@ pub struct Curve {
     /// By increasing K, from 1 on.
     pub points: Vec<Point>,
     /// L = A / K^alpha + E over all points, or why there is none.
-    pub law: std::result::Result<Law, Refusal>,
+    pub law: std::result::Result<AxisLaw, Refusal>,
     /// The law of the first four points (mission L7), where there are more.
-    pub first_four: Option<std::result::Result<Fit, Refusal>>,
+    pub first_four: Option<std::result::Result<AxisLaw, Refusal>>,
 }
 
 /// The mean over the subsets of K members.
@@ -57,27 +57,6 @@ pub struct Point {
     pub gain: PairedDifference,
     /// Loss of the first K members: one order of the seeds, as in an evaluation.
     pub prefix: Loss,
-}
-
-/// A law in K with both of its doubts.
-#[derive(Clone, Debug)]
-pub struct Law {
-    /// The law. The points share members and are smooth, so that intervals from their scatter say
-    /// how well the law describes these members, and are too narrow for others.
-    pub fit: Fit,
-    /// The law when each member in turn is left out.
-    pub over_members: Option<OverMembers>,
-}
-
-/// The asymptote's doubt from the choice of members: a jackknife.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OverMembers {
-    /// Standard error of E, nats per token.
-    pub standard_error_nats: f64,
-    /// E by Student's t with members - 1 degrees of freedom, at the level of the law's intervals.
-    pub interval: Interval,
-    /// The smallest and the largest E without one member.
-    pub range: (f64, f64),
 }
 
 impl Average {
@@ -185,12 +164,10 @@ impl Reader<'_> {
         let points: Vec<Point> = points.collect::<Result<_>>()?;
         let losses = law_points(&points)?;
         let options = laws::Options::default();
-        let law = laws::fit(&losses, &options).map(|fit| {
-            let over_members = over_members(self.record, (average, self.members), &fit);
-            Law { fit, over_members }
-        });
-        let first_four =
-            (losses.len() > FIRST_POINTS).then(|| laws::fit(&losses.first(FIRST_POINTS), &options));
+        let first_four = (losses.len() > FIRST_POINTS)
+            .then(|| AxisLaw::new(losses.first(FIRST_POINTS), &Replication::None, &options));
+        let replication = replication(self.record, (average, self.members));
+        let law = AxisLaw::new(losses, &replication, &options);
         Ok(Curve { average, points, law, first_four })
     }
 
@@ -202,12 +179,16 @@ impl Reader<'_> {
             subsets: self.needed(&format!("subsets_{members}_count"))? as usize,
             loss: self.loss(&column)?,
             deviation_nats: self.measured(&format!("subsets_{name}_{members}_sd_nats")),
-            member_error_nats: jackknife(self.members, &|i| {
-                without(self.record, i, average, members)
-            }),
+            member_error_nats: self.member_error(average, members),
             gain: self.ledger.difference(&column, self.ledger, &single)?,
             prefix: self.loss(&format!("{name}-{members}"))?,
         })
+    }
+
+    /// Standard error of the loss of `members` members over the choice of them.
+    fn member_error(&self, average: Average, members: usize) -> Option<f64> {
+        let without = |member| without(self.record, member, average, members);
+        jackknife(&(0..self.members).map(without).collect::<Option<Vec<f64>>>()?)
     }
 
     fn soups(&self) -> Result<Vec<Soup>> {
@@ -223,47 +204,23 @@ impl Reader<'_> {
     }
 }
 
-/// Mean loss of the subsets that do without a member.
-fn without(record: &Record, member: usize, average: Average, size: usize) -> Option<f64> {
+/// Mean loss of the ensembles of `size` members that do without one; `None` where the record does
+/// not know it: it has none of that size, or not all of them.
+#[must_use]
+pub fn without(record: &Record, member: usize, average: Average, size: usize) -> Option<f64> {
     let name = format!("without_{member}_{}_{size}_nats", average.name());
     record.measured.iter().find(|measured| measured.name == name).map(|measured| measured.value)
 }
 
-/// Standard error of a number from its values without each member in turn.
-fn jackknife(members: usize, without: &dyn Fn(usize) -> Option<f64>) -> Option<f64> {
-    let values: Vec<f64> = (0..members).map(without).collect::<Option<_>>()?;
-    let count = values.len() as f64;
-    let mean = values.iter().fold(0.0, |sum, value| sum + value) / count;
-    let squares = values.iter().fold(0.0, |sum, value| sum + (value - mean).powi(2));
-    (count > 1.0).then(|| ((count - 1.0) / count * squares).sqrt())
-}
-
-/// The doubt of a law's asymptote from the choice of members, out of the record of their ensembles.
-/// Laws without a member have a point less, and say something only if they have more points than
-/// parameters: `None` for fewer than five members.
-pub(in crate::study) fn over_members(
+/// What the record of an ensemble knows of the noise of its points: the mean losses of the subsets
+/// that do without each member.
+pub(in crate::study) fn replication(
     record: &Record,
     (average, members): (Average, usize),
-    fit: &Fit,
-) -> Option<OverMembers> {
-    if members <= Shape::Power.parameters() + 1 {
-        return None;
-    }
-    let asymptote = |member| {
-        let point = |k| Some((k as f64, without(record, member, average, k)?));
-        let points: Vec<(f64, f64)> = (1..members).map(point).collect::<Option<_>>()?;
-        let law = PowerLaw::least_squares(&laws::Curve::new(&points).ok()?, Shape::Power);
-        (law.a > 0.0).then_some(law.e)
-    };
-    let standard_error_nats = jackknife(members, &asymptote)?;
-    let level = fit.asymptote.profile.level;
-    let half = standard_error_nats * two_sided_t(level, members - 1);
-    let (low, high) = ((fit.law.e - half).max(0.0), fit.law.e + half);
-    let range = (0..members)
-        .filter_map(asymptote)
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), e| (low.min(e), high.max(e)));
-    let interval = Interval::closed(low, high, level);
-    Some(OverMembers { standard_error_nats, interval, range })
+) -> Replication {
+    let without = |member| (1..members).map(move |k| without(record, member, average, k)).collect();
+    let all: Option<Vec<Vec<f64>>> = (0..members).map(without).collect();
+    all.map_or(Replication::None, Replication::Members)
 }
 
 fn law_points(points: &[Point]) -> Result<laws::Curve> {

@@ -8,7 +8,7 @@
 //!
 //! The means over subsets share members, so that the points of a curve are far smoother than single
 //! ensembles would be: the scatter around the law says how well the law describes *these* members,
-//! and nothing about others. [`Law::over_members`] says that.
+//! and nothing about others. [`crate::laws::AxisLaw::asymptote`] says that.
 
 mod curve;
 mod symptoms;
@@ -25,8 +25,8 @@ use crate::spec::{EnsembleSpec, Job, JobId, Split, TrainSpec};
 use crate::store::{Loss, Outcome as Ended, Record};
 use crate::{Error, Result};
 
-pub(super) use curve::over_members;
-pub use curve::{Average, Curve, Law, OverMembers, Point};
+pub(super) use curve::replication;
+pub use curve::{Average, Curve, Point, without};
 
 /// The most members of a family: an ensemble job takes no more.
 pub const MEMBERS_MAX: u32 = 64;

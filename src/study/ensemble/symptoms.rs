@@ -33,10 +33,7 @@ pub(super) fn of_ensembles(
 fn asymptote_not_below(family: &FamilyOutcome, options: &Options) -> Option<Message> {
     let single = options.single_asymptote_nats?;
     let law = family.curve(Average::Logits).law.as_ref().ok()?;
-    let mut claim = law.fit.asymptote.claim();
-    if let Some(over) = law.over_members {
-        claim.interval = over.interval;
-    }
+    let claim = law.end().claim;
     let state = match claim.interval.high.value() {
         _ if claim.value >= single => "is not below",
         Some(high) if high < single => return None,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::eval::{Ledger, Subsets, Tokens};
-use crate::laws::Refusal;
+use crate::laws::{Doubt, Refusal};
 use crate::spec::{CorpusFacts, CorpusId, Request, resolve};
 use crate::store::{Cost, Machine, Measured, Numerics};
 use crate::train::MetricsLine;
@@ -193,14 +193,16 @@ fn a_curve_has_its_law_and_both_doubts() {
     assert!((law.fit.law.e - lab.e - effects.mean).abs() < 1e-3);
     assert!((law.fit.law.alpha - 1.0).abs() < 1e-2);
     let first_four = curve.first_four.as_ref().unwrap().as_ref().unwrap();
-    assert!((first_four.law.e - law.fit.law.e).abs() < 1e-3);
+    assert!((first_four.fit.law.e - law.fit.law.e).abs() < 1e-3);
     // A shift of the curve by the members' effects: its jackknife error is that of their mean.
     let over = law.over_members.unwrap();
     let expected = effects.standard_deviation.unwrap() / 5.0_f64.sqrt();
-    assert!((over.standard_error_nats / expected - 1.0).abs() < 1e-3);
-    assert!(over.interval.contains(law.fit.law.e) && over.range.0 < over.range.1);
+    assert!((over.error.nats / expected - 1.0).abs() < 1e-3);
+    assert!(over.range.0 < over.range.1);
     let profile = law.fit.asymptote.profile.width().unwrap();
-    assert!(over.interval.width().unwrap() > profile, "smooth points flatter the law");
+    let told = law.asymptote().unwrap();
+    assert_eq!(told.doubt, Doubt::Members);
+    assert!(told.claim.interval.width().unwrap() > profile, "smooth points flatter the law");
     for point in &curve.points[..4] {
         assert!((point.member_error_nats.unwrap() / expected - 1.0).abs() < 1e-9);
     }

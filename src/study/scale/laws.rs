@@ -4,14 +4,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{CellResult, Options};
+use super::{CellResult, Ensemble, Options, Single};
 use crate::Result;
-use crate::laws;
+use crate::eval::statistics::LEVEL;
 use crate::laws::{
-    Base, Cell, Claim, Curve, Fit, Interval, JointFit, Multiplier, Refusal, Sample, Shape,
-    SurfaceFit, Target, fit, fit_joint, fit_surface, multipliers,
+    self, Asymptote, AxisLaw, Base, Cell, Curve, Fit, JointFit, Multiplier, Refusal, Replication,
+    Sample, Shape, SurfaceFit, Target, fit_joint, fit_surface, multipliers,
 };
 use crate::spec::JobId;
+use crate::study::ensemble::Average;
 
 /// A law over one axis with the points that it rests on.
 #[derive(Clone, Debug)]
@@ -25,9 +26,36 @@ pub struct LawOf {
     /// All records that the law rests on.
     pub records: Vec<JobId>,
     /// The law, or why there is none.
-    pub fit: std::result::Result<Fit, Refusal>,
-    /// The interval of E over the choice of members, for laws in K that have one.
-    pub over_members: Option<Interval>,
+    pub law: std::result::Result<AxisLaw, Refusal>,
+    /// To first order, what its asymptote is of columns of ledgers: the text is behind all of them,
+    /// so that the chance in a difference of two asymptotes follows from these.
+    pub slopes: Vec<Slope>,
+}
+
+/// How an asymptote moves with the loss of a column of a ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slope {
+    /// Change of E per change of the loss.
+    pub weight: f64,
+    /// The record with the ledger.
+    pub record: JobId,
+    /// The column.
+    pub column: String,
+}
+
+/// A point of a law with what it was measured by.
+struct Point<'a> {
+    x: f64,
+    loss: f64,
+    source: Source<'a>,
+}
+
+/// Where a point is from.
+enum Source<'a> {
+    /// A column of a record's ledger.
+    Measured { record: JobId, column: String },
+    /// The asymptote of another law.
+    Law(&'a LawOf),
 }
 
 /// Laws of one budget.
@@ -47,6 +75,8 @@ pub struct ModelLaws {
     pub joint: Option<LawOf>,
     /// Both limits in both orders.
     pub both_orders: Option<JointFit>,
+    /// Which of `ensembles` ends lowest on `val`.
+    pub lowest: Option<usize>,
 }
 
 /// What a loss is worth in data (L5).
@@ -56,12 +86,14 @@ pub struct DataEfficiency {
     pub budget_tokens: u64,
     /// Whose loss it is.
     pub what: String,
-    /// The loss, nats per token.
-    pub loss_nats: f64,
+    /// The loss with its error over seeds, members or both.
+    pub target: Target,
     /// The records behind it.
     pub records: Vec<JobId>,
     /// How many times the budget the standard recipe would need, by its law and by lines.
     pub multipliers: std::result::Result<[Multiplier; 3], Refusal>,
+    /// By its law, with the interval that verdicts rest on.
+    pub tested: std::result::Result<Multiplier, Refusal>,
 }
 
 /// Everything that was fitted.
@@ -82,29 +114,103 @@ pub struct Laws {
 }
 
 impl LawOf {
-    /// The asymptote with its interval: over members where that is known, else the law's profile.
-    /// None if there is no law, or none that ends anywhere.
+    /// The asymptote with its interval; `None` if there is no law, or none that ends anywhere.
     #[must_use]
-    pub fn asymptote(&self) -> Option<Claim> {
-        let fit = self.fit.as_ref().ok().filter(|fit| fit.has_asymptote())?;
-        let interval = self.over_members.unwrap_or(fit.asymptote.profile);
-        Some(Claim { value: fit.law.e, interval })
+    pub fn asymptote(&self) -> Option<Asymptote> {
+        self.law.as_ref().ok()?.asymptote()
     }
 
+    /// The fit, or why there is none.
+    ///
+    /// # Errors
+    /// Why there is no law.
+    pub fn fit(&self) -> std::result::Result<&Fit, Refusal> {
+        self.law.as_ref().map(|law| &law.fit).map_err(|refusal| *refusal)
+    }
+
+    /// `None` without points.
     fn new(
         name: String,
         axis: char,
-        points: Vec<(f64, f64, Option<JobId>)>,
-        options: &laws::Options,
+        mut points: Vec<Point<'_>>,
+        (replication, options): (&Replication, &laws::Options),
     ) -> Result<Option<Self>> {
         if points.is_empty() {
             return Ok(None);
         }
-        let pairs: Vec<(f64, f64)> = points.iter().map(|&(x, y, _)| (x, y)).collect();
-        let fit = fit(&Curve::new(&pairs)?, options);
-        let mut records: Vec<JobId> = points.iter().filter_map(|(_, _, record)| *record).collect();
+        points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        let pairs: Vec<(f64, f64)> = points.iter().map(|point| (point.x, point.loss)).collect();
+        let law = AxisLaw::new(Curve::new(&pairs)?, replication, options);
+        let mut records: Vec<JobId> = points.iter().flat_map(Point::records).collect();
         records.dedup();
-        Ok(Some(Self { name, axis, points, records, fit, over_members: None }))
+        let gradient = law.as_ref().map_or_else(|_| Vec::new(), AxisLaw::gradient);
+        let slopes = points.iter().zip(gradient).flat_map(|(point, slope)| point.slopes(slope));
+        let slopes = slopes.collect();
+        let points = points.iter().map(|point| (point.x, point.loss, point.record())).collect();
+        Ok(Some(Self { name, axis, points, records, law, slopes }))
+    }
+}
+
+impl<'a> Point<'a> {
+    fn of_single(x: f64, single: &Single, loss: f64) -> Self {
+        let (record, column) = (single.evaluation, Average::Logits.column(1));
+        Self { x, loss, source: Source::Measured { record, column } }
+    }
+
+    /// Ensembles of K members of a kind, over K.
+    fn of_ensemble(ensemble: &Ensemble) -> Vec<Self> {
+        let record = ensemble.test.evaluation.id;
+        let point = |(index, (x, loss)): (usize, (f64, f64))| {
+            let column = Average::Logits.column(index + 1);
+            Self { x, loss, source: Source::Measured { record, column } }
+        };
+        ensemble.test.points().into_iter().enumerate().map(point).collect()
+    }
+
+    /// `None` for a law that does not end.
+    fn of_law(x: f64, law: &'a LawOf) -> Option<Self> {
+        Some(Self { x, loss: law.asymptote()?.claim.value, source: Source::Law(law) })
+    }
+
+    fn records(&self) -> Vec<JobId> {
+        match &self.source {
+            Source::Measured { record, .. } => vec![*record],
+            Source::Law(law) => law.records.clone(),
+        }
+    }
+
+    /// The record of a point that has one.
+    fn record(&self) -> Option<JobId> {
+        match self.records()[..] {
+            [record] => Some(record),
+            _ => None,
+        }
+    }
+
+    fn slopes(&self, slope: f64) -> Vec<Slope> {
+        match &self.source {
+            Source::Measured { record, column } => {
+                vec![Slope { weight: slope, record: *record, column: column.clone() }]
+            }
+            Source::Law(law) => {
+                let weigh = |own: &Slope| Slope { weight: slope * own.weight, ..own.clone() };
+                law.slopes.iter().map(weigh).collect()
+            }
+        }
+    }
+}
+
+/// What is known of the noise of points that are asymptotes.
+fn stages<'a>(laws: impl IntoIterator<Item = &'a LawOf>) -> Replication {
+    let ending = laws.into_iter().filter_map(|law| law.law.as_ref().ok());
+    Replication::of_stages(ending.filter(|law| law.asymptote().is_some()))
+}
+
+impl ModelLaws {
+    /// The ensembles that end lowest on `val`: which ones is not decided where it is reported.
+    #[must_use]
+    pub fn lowest(&self) -> Option<&LawOf> {
+        self.ensembles.get(self.lowest?)
     }
 }
 
@@ -127,22 +233,18 @@ pub(super) fn of(cells: &[CellResult], plan: &Options) -> Result<Laws> {
         })
         .collect::<Result<_>>()?;
     let over_budgets = |name: &str, law: fn(&ModelLaws) -> Option<&LawOf>| {
-        let points = budgets.iter().filter_map(|laws| {
-            let claim = law(laws)?.asymptote()?;
-            Some((laws.budget_tokens as f64, claim.value, None))
-        });
-        let mut found = LawOf::new(name.to_owned(), 'D', points.collect(), &options)?;
-        if let Some(found) = &mut found {
-            let behind = budgets.iter().filter_map(law).flat_map(|law| &law.records);
-            found.records = behind.copied().collect();
-        }
-        Ok::<_, crate::Error>(found)
+        let points = budgets
+            .iter()
+            .filter_map(|laws| Point::of_law(laws.budget_tokens as f64, law(laws)?))
+            .collect();
+        let replication = stages(budgets.iter().filter_map(law));
+        LawOf::new(name.to_owned(), 'D', points, (&replication, &options))
     };
     let regularized = over_budgets("regularized asymptotes", |laws| laws.regularized.as_ref())?;
     let joint = over_budgets("joint asymptotes", |laws| laws.joint.as_ref())?;
     let standard = standard(cells, &options)?;
     let efficiency = match &standard {
-        Some(law) => efficiency(cells, &budgets, law, &options)?,
+        Some(standard) => efficiency(cells, &budgets, &standard.law),
         None => Vec::new(),
     };
     let surface = surface(cells, &options);
@@ -154,29 +256,29 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
     let singles = || row.iter().filter_map(|cell| Some((*cell, cell.regularized.as_ref()?)));
     let at = |what: &str| format!("{what}, {budget_tokens} tokens");
     let points = singles()
-        .map(|(cell, single)| (cell.parameters as f64, single.loss.nats, Some(single.evaluation)));
-    let regularized = LawOf::new(at("regularized"), 'N', points.collect(), &options)?;
+        .map(|(cell, single)| Point::of_single(cell.parameters as f64, single, single.loss.nats));
+    let seeds = Replication::of_seeds(singles().map(|(_, single)| &single.of_seeds[..]));
+    let points = points.collect();
+    let regularized = LawOf::new(at("regularized"), 'N', points, (&seeds, &options))?;
     let mut of_seeds = Vec::new();
     for seed in 0..plan.members as usize {
         let points = singles().filter_map(|(cell, single)| {
             let loss = *single.of_seeds.get(seed)?;
-            Some((cell.parameters as f64, loss, Some(single.evaluation)))
+            Some(Point::of_single(cell.parameters as f64, single, loss))
         });
         let name = at(&format!("regularized, seed {seed}"));
-        of_seeds.extend(LawOf::new(name, 'N', points.collect(), &options)?);
+        let one_seed = (&Replication::None, &options);
+        of_seeds.extend(LawOf::new(name, 'N', points.collect(), one_seed)?);
     }
     let mut ensembles = Vec::new();
     let mut tuned_alone = Vec::new();
     let mut grid = Vec::new();
     for cell in row {
         for (index, ensemble) in cell.ensembles.iter().enumerate() {
-            let record = Some(ensemble.test.evaluation.id);
-            let points = ensemble.test.points().into_iter().map(|(k, loss)| (k, loss, record));
             let name = at(&format!("ensembles of {}", cell.model));
-            let mut law = LawOf::new(name, 'K', points.collect(), &options)?;
-            if let Some(LawOf { fit: Ok(fit), over_members, .. }) = &mut law {
-                *over_members = Some(ensemble.test.asymptote(fit).interval);
-            }
+            let replication = ensemble.test.replication();
+            let points = Point::of_ensemble(ensemble);
+            let law = LawOf::new(name, 'K', points, (&replication, &options))?;
             if index == 0 {
                 tuned_alone.extend(law.clone());
             }
@@ -191,10 +293,11 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
         }
     }
     let parameters = row.iter().filter(|cell| cell.chosen().is_some()).map(|c| c.parameters as f64);
-    let asymptotes = parameters
-        .zip(&ensembles)
-        .filter_map(|(n, law)| Some((n, law.asymptote()?.value, law.points[0].2)));
-    let joint = LawOf::new(at("ensemble asymptotes"), 'N', asymptotes.collect(), &options)?;
+    let asymptotes = parameters.zip(&ensembles).filter_map(|(n, law)| Point::of_law(n, law));
+    let (asymptotes, of_stages) = (asymptotes.collect(), stages(&ensembles));
+    let chosen = row.iter().filter_map(|cell| cell.chosen()).map(|e| e.val_asymptote_nats);
+    let lowest = best_on_val(chosen.enumerate(), |(_, nats)| *nats).map(|(index, _)| index);
+    let joint = LawOf::new(at("ensemble asymptotes"), 'N', asymptotes, (&of_stages, &options))?;
     let both_orders = match grid.is_empty() {
         true => None,
         false => Some(fit_joint(&grid, &options)?),
@@ -207,29 +310,32 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
         tuned_alone,
         joint,
         both_orders,
+        lowest,
     })
 }
 
 /// The best standard loss over N at every budget. Which N is best was decided on `val`.
 fn standard(cells: &[CellResult], options: &laws::Options) -> Result<Option<LawOf>> {
-    let points = best_standard(cells);
+    let best = best_standard(cells);
+    let seeds = Replication::of_seeds(best.iter().map(|(_, single)| &single.of_seeds[..]));
     let points =
-        points.into_iter().map(|(budget, loss, record)| (budget as f64, loss, Some(record)));
-    LawOf::new("standard, best over N".to_owned(), 'D', points.collect(), options)
+        best.iter().map(|(d, single)| Point::of_single(*d as f64, single, single.loss.nats));
+    LawOf::new("standard, best over N".to_owned(), 'D', points.collect(), (&seeds, options))
 }
 
-/// Budget, loss on `test` and record of the standard model that is best on `val`.
-pub(super) fn best_standard(cells: &[CellResult]) -> Vec<(u64, f64, JobId)> {
+/// The standard model of every budget that is best on `val`.
+fn best_standard(cells: &[CellResult]) -> Vec<(u64, &Single)> {
     let budgets: BTreeSet<u64> = cells.iter().map(|cell| cell.budget_tokens).collect();
-    budgets
-        .into_iter()
-        .filter_map(|budget| {
-            let row = cells.iter().filter(|cell| cell.budget_tokens == budget);
-            let singles = row.filter_map(|cell| cell.standard.as_ref());
-            let best = singles.min_by(|a, b| a.score().total_cmp(&b.score()))?;
-            Some((budget, best.loss.nats, best.evaluation))
-        })
-        .collect()
+    let best = |budget: u64| {
+        let row = cells.iter().filter(|cell| cell.budget_tokens == budget);
+        best_on_val(row.filter_map(|cell| cell.standard.as_ref()), |single| single.score())
+    };
+    budgets.into_iter().filter_map(|budget| Some((budget, best(budget)?))).collect()
+}
+
+/// The first of those with the lowest number on `val`.
+pub(super) fn best_on_val<T>(all: impl Iterator<Item = T>, val: impl Fn(&T) -> f64) -> Option<T> {
+    all.min_by(|a, b| val(a).total_cmp(&val(b)))
 }
 
 /// The additive law over N and D.
@@ -256,46 +362,61 @@ fn surface(
 fn efficiency(
     cells: &[CellResult],
     budgets: &[ModelLaws],
-    standard: &LawOf,
-    options: &laws::Options,
-) -> Result<Vec<DataEfficiency>> {
-    let pairs: Vec<(f64, f64)> = standard.points.iter().map(|&(x, y, _)| (x, y)).collect();
-    let curve = Curve::new(&pairs)?;
+    standard: &std::result::Result<AxisLaw, Refusal>,
+) -> Vec<DataEfficiency> {
     let mut found = Vec::new();
     for laws in budgets {
-        let budget = laws.budget_tokens;
-        let row: Vec<&CellResult> = cells.iter().filter(|c| c.budget_tokens == budget).collect();
-        let measured = best_standard(cells).into_iter().find(|(d, ..)| *d == budget);
-        let base = measured.map_or(Base::X(budget as f64), |(_, loss, _)| Base::Loss(loss));
-        let singles = row.iter().filter_map(|cell| cell.regularized.as_ref());
-        let single = singles.min_by(|a, b| a.score().total_cmp(&b.score()));
-        let ensemble = row
-            .iter()
-            .filter_map(|cell| cell.best_measured())
-            .min_by(|a, b| a.val.all().nats.total_cmp(&b.val.all().nats));
-        let asymptote = |law: &LawOf| Some((law.asymptote()?.value, law.records.clone()));
-        let lowest = laws.ensembles.iter().filter_map(asymptote).min_by(|a, b| a.0.total_cmp(&b.0));
+        let budget_tokens = laws.budget_tokens;
+        let row = || cells.iter().filter(move |c| c.budget_tokens == budget_tokens);
+        let measured = best_standard(cells).into_iter().find(|(d, _)| *d == budget_tokens);
+        let base = measured.map_or(Base::X(budget_tokens as f64), |(_, single)| {
+            Base::Loss(Target { loss: single.loss.nats, error: single.seed_error() })
+        });
+        let single = best_on_val(row().filter_map(|c| c.regularized.as_ref()), |s| s.score());
+        let single = single.map(|single| {
+            let target = Target { loss: single.loss.nats, error: single.seed_error() };
+            (target, vec![single.evaluation])
+        });
+        let ensemble =
+            best_on_val(row().filter_map(CellResult::best_measured), |e| e.val.all().nats);
         let members = ensemble.map_or(0, |e| e.members.len());
+        let ensemble = ensemble.map(|e| {
+            let target = Target { loss: e.test.all().nats, error: e.test.member_error() };
+            (target, vec![e.test.evaluation.id])
+        });
+        let asymptote = |law: &LawOf| {
+            let loss = law.asymptote()?.claim.value;
+            let error = law.law.as_ref().ok()?.asymptote_error();
+            Some((Target { loss, error: Some(error) }, law.records.clone()))
+        };
         let targets = [
-            (
-                "best single model".to_owned(),
-                single.map(|single| (single.loss.nats, vec![single.evaluation])),
-            ),
-            (
-                format!("best ensemble of {members}"),
-                ensemble.map(|e| (e.test.all().nats, vec![e.test.evaluation.id])),
-            ),
+            ("best single model".to_owned(), single),
+            (format!("best ensemble of {members}"), ensemble),
             ("regularized asymptote".to_owned(), laws.regularized.as_ref().and_then(asymptote)),
-            ("lowest ensemble asymptote".to_owned(), lowest),
+            ("lowest ensemble asymptote".to_owned(), laws.lowest().and_then(asymptote)),
             ("joint asymptote".to_owned(), laws.joint.as_ref().and_then(asymptote)),
         ];
-        for (what, loss) in targets {
-            let Some((loss_nats, records)) = loss else { continue };
-            let target = Target { loss: loss_nats, deviation: 0.0 };
-            let multipliers = multipliers(&curve, options, target, base);
-            let budget_tokens = budget;
-            found.push(DataEfficiency { budget_tokens, what, loss_nats, records, multipliers });
+        for (what, target) in targets {
+            let Some((target, records)) = target else { continue };
+            let at = |level: Option<f64>| {
+                let law = standard.as_ref().map_err(|refusal| *refusal)?;
+                let known = *law.options();
+                let options = match level {
+                    Some(level) => laws::Options { level, resamples: 1, ..known },
+                    None => known,
+                };
+                multipliers(&law.curve, &options, target, base)
+            };
+            let (multipliers, tested) = (at(None), at(Some(LEVEL)).map(|[law, ..]| law));
+            found.push(DataEfficiency {
+                budget_tokens,
+                what,
+                target,
+                records,
+                multipliers,
+                tested,
+            });
         }
     }
-    Ok(found)
+    found
 }

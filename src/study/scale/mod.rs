@@ -16,15 +16,16 @@ mod verdicts;
 
 use serde::Deserialize;
 
-pub use laws::{DataEfficiency, LawOf, Laws, ModelLaws};
+pub use laws::{DataEfficiency, LawOf, Laws, ModelLaws, Slope};
 pub use plan::{possible_runs, run};
-pub use verdicts::{Answer, Finding};
+pub use verdicts::{Answer, Finding, Question};
 
 use super::decided::{BY_THE_GRID, Decided, refuse};
 use super::grid::{Grid, Setting};
 use super::members::MembersCurve;
 use super::message::Message;
 use super::tune::Certificate;
+use crate::laws::StandardError;
 use crate::spec::JobId;
 use crate::spec::bounds::{RESAMPLES_MAX, SEED_MAX, SEEDS_MAX, at_most};
 use crate::store::{Loss, Record};
@@ -152,8 +153,6 @@ pub struct Single {
     pub runs: Vec<JobId>,
     /// The record that measured them on `test`.
     pub evaluation: JobId,
-    /// Column of its ledger that is the mean over seeds.
-    pub column: String,
     /// Loss on `test`, the mean over seeds.
     pub loss: Loss,
     /// Loss on `test` of each seed, nats per token.
@@ -161,6 +160,12 @@ pub struct Single {
 }
 
 impl Single {
+    /// The error of its loss over seeds, nats per token; `None` for one seed.
+    #[must_use]
+    pub fn seed_error(&self) -> Option<StandardError> {
+        StandardError::of_mean(&self.of_seeds)
+    }
+
     /// What models are chosen by: the score of the optimum on `val`, in nats per token.
     fn score(&self) -> f64 {
         self.certificate.center.score.value()
@@ -178,6 +183,9 @@ pub struct Ensemble {
     pub members: Vec<JobId>,
     /// Losses over K on `val`, by which the rule is chosen.
     pub val: MembersCurve,
+    /// E of the law of these, or the loss of all members where there is no law: what ensembles of
+    /// different members are chosen by.
+    pub val_asymptote_nats: f64,
     /// Losses over K on `test`.
     pub test: MembersCurve,
     /// Whether this rule has the lowest asymptote of its cell.

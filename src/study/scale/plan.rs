@@ -8,6 +8,7 @@ use crate::laws;
 use crate::spec::{CorpusFacts, Job, JobId, Request, Split, TrainSpec};
 use crate::store::{Outcome as RunOutcome, Record};
 use crate::study::cell::{Cell, column};
+use crate::study::ensemble::Average;
 use crate::study::grid::{Grid, Setting};
 use crate::study::members::MembersCurve;
 use crate::study::trial::differences;
@@ -209,14 +210,14 @@ impl Planner<'_> {
     fn measure(&mut self, Searched { cell, certificate, seeds }: Searched) -> Result<Single> {
         let runs = self.members(&cell, certificate.center.setting, seeds)?;
         let evaluation = self.lab.obtain(&[cell.ensembles(&runs, Split::Test)])?.remove(0);
-        let name = "subsets-logits-1".to_owned();
+        let name = Average::Logits.column(1);
         let loss = column(&evaluation, &name, Split::Test)?.clone();
         let of_seeds = (0..runs.len())
             .map(|k| Ok(column(&evaluation, &format!("member-{k}"), Split::Test)?.nats))
             .collect::<Result<Vec<f64>>>()?;
         let id = evaluation.id;
         self.records.insert(id, evaluation);
-        Ok(Single { certificate, runs, evaluation: id, column: name, loss, of_seeds })
+        Ok(Single { certificate, runs, evaluation: id, loss, of_seeds })
     }
 
     /// Trains all members of several sets and measures their ensembles, as far as none diverged;
@@ -268,7 +269,7 @@ impl Planner<'_> {
             let ensembles = settings.into_iter();
             let ensembles = ensembles.map(|(setting, rule)| self.ensemble(cell, setting, rule));
             let mut ensembles: Vec<Ensemble> = ensembles.collect::<Result<_>>()?;
-            let values: Vec<f64> = ensembles.iter().map(|e| asymptote(&e.val)).collect();
+            let values: Vec<f64> = ensembles.iter().map(|e| e.val_asymptote_nats).collect();
             let best = crate::study::search::lowest(&values);
             if let Some(best) = ensembles.get_mut(best) {
                 best.chosen = true;
@@ -312,7 +313,8 @@ impl Planner<'_> {
         for curve in [&val, &test] {
             self.records.insert(curve.evaluation.id, curve.evaluation.clone());
         }
-        Ok(Ensemble { setting, rule, members, val, test, chosen: false })
+        let val_asymptote_nats = asymptote(&val);
+        Ok(Ensemble { setting, rule, members, val, val_asymptote_nats, test, chosen: false })
     }
 
     /// The smallest model's optimum on the others, whole and one factor at a time, at the largest

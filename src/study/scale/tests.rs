@@ -68,28 +68,28 @@ fn the_papers_world_is_recognized() {
     let laws = &outcome.laws;
     assert_eq!(laws.budgets.len(), 4);
     for budget in &laws.budgets {
-        let fit = budget.regularized.as_ref().unwrap().fit.as_ref().unwrap();
+        let fit = budget.regularized.as_ref().unwrap().fit().unwrap();
         let d = budget.budget_tokens as f64 / 1e4;
         assert!((fit.law.e - 2.0 - 0.6 / d.sqrt()).abs() < 2e-3, "{}", fit.law.e);
         assert!((fit.law.alpha - 1.0).abs() < 0.1);
         assert_eq!((budget.ensembles.len(), budget.of_seeds.len()), (5, 5));
         // Infinitely many members gain the lab's whole 0.1.
         let joint = budget.joint.as_ref().unwrap().asymptote().unwrap();
-        assert!((joint.value - fit.law.e + 0.1).abs() < 2e-3, "{joint}");
+        assert!((joint.claim.value - fit.law.e + 0.1).abs() < 2e-3, "{joint:?}");
         assert!(budget.both_orders.as_ref().unwrap().gap().unwrap().abs() < 5e-3);
     }
     assert_eq!(laws.standard.as_ref().unwrap().points.len(), 5);
-    let answers = |question: &str| {
-        let found = outcome.findings.iter().filter(|f| f.question.starts_with(question));
+    let answers = |question: Question| {
+        let found = outcome.findings.iter().filter(|f| f.question == question);
         found.map(|finding| finding.answer).collect::<Vec<_>>()
     };
     // With little data the largest standard model is worse; with much it is not.
-    assert_eq!(answers("Does the standard recipe get worse")[0], Answer::Shown);
+    assert_eq!(answers(Question::StandardGetsWorse)[0], Answer::Shown);
     for question in [
-        "Does the regularized recipe get better",
-        "Does an ensemble beat",
-        "Is the asymptote of the ensembles below",
-        "Is the joint asymptote below that of single",
+        Question::RegularizedGetsBetter,
+        Question::EnsembleBeatsSingle,
+        Question::EnsembleEndsBelow,
+        Question::JointEndsBelowSingle,
     ] {
         assert_eq!(answers(question), [Answer::Shown; 4], "{question}");
     }

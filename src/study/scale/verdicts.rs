@@ -1,17 +1,72 @@
 //! The paper's questions, answered by intervals, and the failure modes that a scaling study shows.
+//!
+//! **A verdict's interval**, the same for every question: level 95 %, over the text that is read
+//! and over the seeds behind both sides; for asymptotes over what their points are, too (seeds,
+//! members, asymptotes with errors of their own: [`crate::laws::AxisLaw`]). What is compared was
+//! chosen on `val` and is measured on `test`. The answer is yes only if the whole interval says so.
+//!
+//! - *Measured losses*: the variance of the paired blocks of text, plus that of each side's mean
+//!   over its seeds, or over the choice of its members (jackknife); Student's t with the degrees of
+//!   freedom of Welch and Satterthwaite.
+//! - *Asymptotes*: the difference of both, each with its own 95 % interval ([`difference`]); the
+//!   text is behind both, and what of it is left in their difference follows to first order from
+//!   the ledgers of their points. An end that the points leave open stays open.
+//! - *Multipliers*: of the yardstick's law by its profile, and of both losses' errors.
 
-use super::laws::{LawOf, Laws};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::laws::{DataEfficiency, LawOf, Laws, Slope, best_on_val};
 use super::{CellResult, Single, Transfer};
-use crate::Result;
-use crate::eval::statistics::{Interval, LEVEL, Verdict, over_seeds, two_sided_t};
+use crate::eval::Ledger;
+use crate::eval::statistics::{Interval, LEVEL, Verdict, estimate, two_sided_t};
 use crate::lab::Lab;
-use crate::laws::{Claim, Multiplier, NO_ASYMPTOTE};
-use crate::spec::Split;
+use crate::laws::{Multiplier, NO_ASYMPTOTE, StandardError, difference};
+use crate::spec::{JobId, Split};
+use crate::study::ensemble::Average;
 use crate::study::message::Message;
+use crate::{Error, Result};
 
 /// An ensemble whose whole gain is smaller than this, in nats per token, has members that predict
 /// alike (F12).
 const GAIN_NATS: f64 = 1e-3;
+
+/// What a scaling study asks, in the order in which it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Question {
+    /// F1: larger models overfit.
+    StandardGetsWorse,
+    /// R2: tuned decay repairs that.
+    RegularizedGetsBetter,
+    /// R4: several small models against a large one.
+    EnsembleBeatsSingle,
+    /// The same with infinitely many, and infinitely large.
+    EnsembleEndsBelow,
+    /// R6: both at once.
+    JointEndsBelowSingle,
+    /// R6 against R4.
+    JointEndsBelowEnsemble,
+    /// L5.
+    DataEfficiency,
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::StandardGetsWorse => "Does the standard recipe get worse with size?",
+            Self::RegularizedGetsBetter => "Does the regularized recipe get better with size?",
+            Self::EnsembleBeatsSingle => "Does an ensemble beat the best single model?",
+            Self::EnsembleEndsBelow => {
+                "Is the asymptote of the ensembles below that of single models?"
+            }
+            Self::JointEndsBelowSingle => "Is the joint asymptote below that of single models?",
+            Self::JointEndsBelowEnsemble => {
+                "Is the joint asymptote below that of any one ensemble?"
+            }
+            Self::DataEfficiency => "How much more data would the standard recipe need?",
+        })
+    }
+}
 
 /// How an answer came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +81,7 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// The question.
-    pub question: &'static str,
+    pub question: Question,
     /// D, tokens; absent where the answer is over all budgets.
     pub budget_tokens: Option<u64>,
     /// The answer.
@@ -55,25 +110,71 @@ impl std::fmt::Display for Compared {
     }
 }
 
-/// Loss of left minus right: the variance of the paired blocks plus that of both means over seeds.
-fn compare(lab: &dyn Lab, left: &Single, right: &Single) -> Result<Compared> {
-    let ledger = |single: &Single| lab.ledger(single.evaluation, Split::Test);
-    let paired = ledger(left)?.difference(&left.column, &ledger(right)?, &right.column)?.estimate;
-    let of_seeds = |single: &Single| {
-        let seeds = over_seeds(&single.of_seeds);
-        (seeds.standard_deviation.unwrap_or(0.0).powi(2) / seeds.seeds as f64, seeds.seeds)
-    };
-    let ((a, seeds_a), (b, seeds_b)) = (of_seeds(left), of_seeds(right));
-    let text = paired.standard_error.unwrap_or(0.0).powi(2);
-    // Welch's degrees of freedom, with the many of the text.
-    let share = |variance: f64, seeds: usize| variance.powi(2) / (seeds.max(2) - 1) as f64;
-    let weights =
-        share(a, seeds_a) + share(b, seeds_b) + text.powi(2) / (paired.clusters.max(2) - 1) as f64;
-    let variance = a + b + text;
-    let degrees = if weights > 0.0 { (variance * variance / weights).floor() } else { 1.0 };
-    let half = variance.sqrt() * two_sided_t(LEVEL, degrees.max(1.0) as usize);
+/// A measured side of a comparison.
+struct Side {
+    record: JobId,
+    column: String,
+    /// Over seeds, or over the choice of members.
+    error: Option<StandardError>,
+}
+
+impl From<&Single> for Side {
+    fn from(single: &Single) -> Self {
+        let (record, column) = (single.evaluation, Average::Logits.column(1));
+        Self { record, column, error: single.seed_error() }
+    }
+}
+
+/// Loss of left minus right.
+fn compare(lab: &dyn Lab, left: &Side, right: &Side) -> Result<Compared> {
+    let ledger = |side: &Side| lab.ledger(side.record, Split::Test);
+    let paired = ledger(left)?.mean_difference(&left.column, &ledger(right)?, &right.column)?;
+    let text = paired.standard_error.map(|nats| {
+        let degrees = paired.clusters.saturating_sub(1).max(1);
+        StandardError { nats, degrees }
+    });
+    let errors: Vec<StandardError> =
+        [text, left.error, right.error].into_iter().flatten().collect();
+    let half = half_width(&errors);
     let mean = paired.mean;
     Ok(Compared { mean, interval: Interval { low: mean - half, high: mean + half, level: LEVEL } })
+}
+
+/// Half the width of the interval of a sum of independent numbers with these errors: degrees of
+/// freedom by Welch and Satterthwaite.
+fn half_width(errors: &[StandardError]) -> f64 {
+    let squares = |error: &StandardError| error.nats * error.nats;
+    let variance = errors.iter().fold(0.0, |sum, error| sum + squares(error));
+    let share = |error: &StandardError| squares(error).powi(2) / error.degrees as f64;
+    let shares = errors.iter().fold(0.0, |sum, error| sum + share(error));
+    let degrees = if shares > 0.0 { (variance * variance / shares).floor() } else { 1.0 };
+    variance.sqrt() * two_sided_t(LEVEL, degrees.max(1.0) as usize)
+}
+
+/// The error of left minus right over blocks of the text that all their points are measured on, to
+/// first order; `None` for a single block.
+fn over_text(lab: &dyn Lab, left: &[Slope], right: &[Slope]) -> Result<Option<StandardError>> {
+    let mut ledgers: BTreeMap<JobId, Ledger> = BTreeMap::new();
+    let mut sums: Option<(Vec<f64>, Vec<f64>)> = None;
+    let signed = left.iter().map(|slope| (slope, 1.0)).chain(right.iter().map(|s| (s, -1.0)));
+    for (Slope { weight, record, column }, sign) in signed {
+        if !ledgers.contains_key(record) {
+            ledgers.insert(*record, lab.ledger(*record, Split::Test)?);
+        }
+        let (own, counts) = ledgers[record].block_sums(column).ok_or_else(|| {
+            Error::data(format!("the ledger of {} has no column `{column}`", record.short()))
+        })?;
+        let (sums, known) = sums.get_or_insert_with(|| (vec![0.0; own.len()], counts.clone()));
+        if *known != counts {
+            return Err(Error::data("the losses were not measured on the same tokens"));
+        }
+        sums.iter_mut().zip(own).for_each(|(sum, own)| *sum += sign * weight * own);
+    }
+    Ok(sums.and_then(|(sums, counts)| {
+        let found = estimate(&sums, &counts);
+        let degrees = found.clusters.saturating_sub(1).max(1);
+        Some(StandardError { nats: found.standard_error?, degrees })
+    }))
 }
 
 /// Answers every question that the cells can answer.
@@ -89,31 +190,19 @@ pub(super) fn of(lab: &dyn Lab, cells: &[CellResult], laws: &Laws) -> Result<Vec
     }
     for budget in &laws.budgets {
         let tokens = budget.budget_tokens;
-        let single = budget.regularized.as_ref();
-        let lowest = budget.ensembles.iter().min_by(|a, b| value(a).total_cmp(&value(b)));
-        findings.extend(below(
-            ("Is the asymptote of the ensembles below that of single models?", tokens),
-            (lowest, "the lowest ensemble asymptote"),
-            (single, "the regularized asymptote"),
-        ));
-        let joint = budget.joint.as_ref();
-        findings.extend(below(
-            ("Is the joint asymptote below that of single models?", tokens),
-            (joint, "the joint asymptote"),
-            (single, "the regularized asymptote"),
-        ));
-        findings.extend(below(
-            ("Is the joint asymptote below that of any one ensemble?", tokens),
-            (joint, "the joint asymptote"),
-            (lowest, "the lowest ensemble asymptote"),
-        ));
+        let single = (budget.regularized.as_ref(), "the regularized asymptote");
+        let lowest = (budget.lowest(), "the lowest ensemble asymptote");
+        let joint = (budget.joint.as_ref(), "the joint asymptote");
+        for (question, left, right) in [
+            (Question::EnsembleEndsBelow, lowest, single),
+            (Question::JointEndsBelowSingle, joint, single),
+            (Question::JointEndsBelowEnsemble, joint, lowest),
+        ] {
+            findings.extend(below(lab, (question, tokens), left, right)?);
+        }
     }
     findings.extend(laws.efficiency.iter().map(multiplier));
     Ok(findings)
-}
-
-fn value(law: &LawOf) -> f64 {
-    law.asymptote().map_or(f64::INFINITY, |claim| claim.value)
 }
 
 /// F1: the largest standard model is worse than a smaller one.
@@ -121,15 +210,15 @@ fn standard_turns(lab: &dyn Lab, budget: u64, row: &[&CellResult]) -> Result<Opt
     let singles: Vec<(&str, &Single)> =
         row.iter().filter_map(|cell| Some((&*cell.model, cell.standard.as_ref()?))).collect();
     let [_, .., last] = singles[..] else { return Ok(None) };
-    let best = singles.iter().min_by(|a, b| a.1.score().total_cmp(&b.1.score()));
-    let best = *best.expect("there are two");
-    let question = "Does the standard recipe get worse with size?";
+    let best = best_on_val(singles.iter().copied(), |(_, single)| single.score());
+    let best = best.expect("there are two");
+    let question = Question::StandardGetsWorse;
     let budget_tokens = Some(budget);
     if best.0 == last.0 {
         let evidence = format!("the largest model, {}, is the best on val", last.0);
         return Ok(Some(Finding { question, budget_tokens, answer: Answer::NotShown, evidence }));
     }
-    let difference = compare(lab, last.1, best.1)?;
+    let difference = compare(lab, &last.1.into(), &best.1.into())?;
     let answer = match difference.verdict() {
         Verdict::Worse => Answer::Shown,
         _ => Answer::NotShown,
@@ -148,12 +237,12 @@ fn regularized_falls(lab: &dyn Lab, budget: u64, row: &[&CellResult]) -> Result<
     let [first, .., last] = singles[..] else { return Ok(None) };
     let mut rises = Vec::new();
     for pair in singles.windows(2) {
-        let difference = compare(lab, pair[1].1, pair[0].1)?;
+        let difference = compare(lab, &pair[1].1.into(), &pair[0].1.into())?;
         if difference.verdict() == Verdict::Worse {
             rises.push(format!("{} minus {}: {difference}", pair[1].0, pair[0].0));
         }
     }
-    let whole = compare(lab, last.1, first.1)?;
+    let whole = compare(lab, &last.1.into(), &first.1.into())?;
     let falls = rises.is_empty() && whole.verdict() == Verdict::Better;
     let mut evidence = format!("{} minus {}: {whole} nats/token on test", last.0, first.0);
     match rises.is_empty() {
@@ -161,7 +250,7 @@ fn regularized_falls(lab: &dyn Lab, budget: u64, row: &[&CellResult]) -> Result<
         false => evidence += &format!("; but {}", rises.join(", ")),
     }
     Ok(Some(Finding {
-        question: "Does the regularized recipe get better with size?",
+        question: Question::RegularizedGetsBetter,
         budget_tokens: Some(budget),
         answer: if falls { Answer::Shown } else { Answer::NotShown },
         evidence,
@@ -175,69 +264,83 @@ fn ensemble_beats_larger(
     row: &[&CellResult],
 ) -> Result<Option<Finding>> {
     let singles = row.iter().filter_map(|cell| Some((&*cell.model, cell.regularized.as_ref()?)));
-    let single = singles.min_by(|a, b| a.1.score().total_cmp(&b.1.score()));
+    let single = best_on_val(singles, |(_, single)| single.score());
     let ensembles = row.iter().filter_map(|cell| Some((&*cell.model, cell.best_measured()?)));
-    let ensemble = ensembles.min_by(|a, b| a.1.val.all().nats.total_cmp(&b.1.val.all().nats));
+    let ensemble = best_on_val(ensembles, |(_, ensemble)| ensemble.val.all().nats);
     let (Some((model, single)), Some((member, ensemble))) = (single, ensemble) else {
         return Ok(None);
     };
     let members = ensemble.members.len();
-    let left = lab.ledger(ensemble.test.evaluation.id, Split::Test)?;
-    let right = lab.ledger(single.evaluation, Split::Test)?;
-    let paired = left.difference(&format!("logits-{members}"), &right, &single.column)?.estimate;
-    let interval = paired.interval(LEVEL);
-    let answer = match Verdict::from_interval(interval) {
+    let averaged = Side {
+        record: ensemble.test.evaluation.id,
+        column: Average::Logits.column(members),
+        error: ensemble.test.member_error(),
+    };
+    let difference = compare(lab, &averaged, &single.into())?;
+    let answer = match difference.verdict() {
         Verdict::Better => Answer::Shown,
         _ => Answer::NotShown,
     };
-    let interval = interval.map_or_else(
-        || "interval unknown".to_owned(),
-        |i| format!("{:+.4} to {:+.4}", i.low, i.high),
-    );
-    let evidence = format!(
-        "{members} members of {member} minus one {model}: {:+.4} ({interval}) nats/token on test, \
-         over text",
-        paired.mean
-    );
-    let question = "Does an ensemble beat the best single model?";
+    let evidence =
+        format!("{members} members of {member} minus one {model}: {difference} nats/token on test");
+    let question = Question::EnsembleBeatsSingle;
     Ok(Some(Finding { question, budget_tokens: Some(budget), answer, evidence }))
 }
 
-/// Whether one asymptote lies below another, with their intervals apart.
+/// Whether one asymptote lies below another.
 fn below(
-    (question, budget): (&'static str, u64),
+    lab: &dyn Lab,
+    (question, budget): (Question, u64),
     (left, left_name): (Option<&LawOf>, &str),
     (right, right_name): (Option<&LawOf>, &str),
-) -> Option<Finding> {
-    let (left, right) = (left?, right?);
-    let told = |law: &LawOf, name: &str| match (&law.fit, law.asymptote()) {
-        (Err(refusal), _) => format!("{name}: no law, {refusal}"),
-        (Ok(_), Some(claim)) => format!("{name} {claim}"),
-        (Ok(_), None) => format!("{name}: none, {NO_ASYMPTOTE}"),
+) -> Result<Option<Finding>> {
+    let (Some(left), Some(right)) = (left, right) else { return Ok(None) };
+    let finding = |answer, evidence| {
+        Some(Finding { question, budget_tokens: Some(budget), answer, evidence })
     };
-    let evidence = format!("{}; {}", told(left, left_name), told(right, right_name));
-    let apart = |left: Claim, right: Claim| {
-        let (high, low) = (left.interval.high.value(), right.interval.low.value());
-        matches!((high, low), (Some(high), Some(low)) if high < low)
+    let without = |law: &LawOf, name: &str| match &law.law {
+        Err(refusal) => Some(format!("{name}: no law, {refusal}")),
+        Ok(law) if law.asymptote().is_none() => Some(format!("{name}: none, {NO_ASYMPTOTE}")),
+        Ok(_) => None,
     };
-    let answer = match (left.asymptote(), right.asymptote()) {
-        (Some(left), Some(right)) if apart(left, right) => Answer::Shown,
+    let missing = [without(left, left_name), without(right, right_name)];
+    let missing: Vec<String> = missing.into_iter().flatten().collect();
+    let asymptote = |law: &LawOf| law.law.as_ref().ok()?.asymptote_at(LEVEL);
+    let (Some(left_end), Some(right_end)) = (asymptote(left), asymptote(right)) else {
+        return Ok(finding(Answer::NotShown, missing.join("; ")));
+    };
+    let text = over_text(lab, &left.slopes, &right.slopes)?;
+    let more = text.map_or(0.0, |text| text.half_width(LEVEL));
+    let apart = difference(left_end.claim, right_end.claim, more);
+    let answer = match apart.interval.high.value() {
+        Some(high) if high < 0.0 => Answer::Shown,
         _ => Answer::NotShown,
     };
-    Some(Finding { question, budget_tokens: Some(budget), answer, evidence })
+    let end = |end: crate::laws::End| {
+        end.value().map_or_else(|| "open".to_owned(), |value| format!("{value:+.4}"))
+    };
+    let evidence = format!(
+        "{left_name} ({}) minus {right_name} ({}): {:+.4} ({} to {}) nats/token on test",
+        left_end.doubt,
+        right_end.doubt,
+        apart.value,
+        end(apart.interval.low),
+        end(apart.interval.high)
+    );
+    Ok(finding(answer, evidence))
 }
 
 /// Whether a loss is worth more than the data that it took.
-fn multiplier(efficiency: &super::laws::DataEfficiency) -> Finding {
-    let (answer, told) = match &efficiency.multipliers {
-        Ok([law, ..]) => (more_than_one(law), law.to_string()),
+fn multiplier(efficiency: &DataEfficiency) -> Finding {
+    let (answer, told) = match &efficiency.tested {
+        Ok(law) => (more_than_one(law), law.to_string()),
         Err(refusal) => (Answer::NotShown, format!("no law of the standard recipe: {refusal}")),
     };
     Finding {
-        question: "How much more data would the standard recipe need?",
+        question: Question::DataEfficiency,
         budget_tokens: Some(efficiency.budget_tokens),
         answer,
-        evidence: format!("{} ({:.4}): times {told}", efficiency.what, efficiency.loss_nats),
+        evidence: format!("{} ({:.4}): times {told}", efficiency.what, efficiency.target.loss),
     }
 }
 
@@ -256,15 +359,13 @@ pub(super) fn messages(
     for finding in findings {
         let at = finding.budget_tokens.unwrap_or_default();
         let evidence = &finding.evidence;
-        if finding.question.starts_with("Does the standard") && finding.answer == Answer::Shown {
+        if finding.question == Question::StandardGetsWorse && finding.answer == Answer::Shown {
             let seen =
                 format!("At {at} tokens the standard recipe gets worse with size: {evidence}");
             let remedy = "Raise weight decay and tune it anew for every size";
             messages.push(Message::new("F1", seen, remedy));
         }
-        if finding.question.starts_with("Is the asymptote of the ensembles")
-            && finding.answer == Answer::NotShown
-        {
+        if finding.question == Question::EnsembleEndsBelow && finding.answer == Answer::NotShown {
             let seen =
                 format!("At {at} tokens no ensemble is shown to end below one model: {evidence}");
             let remedy = "Train members for twice the epochs at half the decay, or more of them";

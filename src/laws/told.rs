@@ -44,9 +44,13 @@ pub enum Replication {
     Stages(StandardError),
 }
 
-/// What the interval of an asymptote is over.
+/// What an error or an interval is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
+    /// The held-out text, of a single loss.
+    Text,
+    /// The tasks of benchmarks.
+    Tasks,
     /// The scatter of the points around the law.
     Scatter,
     /// The seeds behind the points.
@@ -137,9 +141,26 @@ impl Replication {
     }
 }
 
+impl Doubt {
+    /// In a word, as tables have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Tasks => "tasks",
+            Self::Scatter => "scatter",
+            Self::Seeds => "seeds",
+            Self::Members => "members",
+            Self::Stages => "stages",
+        }
+    }
+}
+
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Text => "over blocks of the text",
+            Self::Tasks => "over tasks",
             Self::Scatter => "over the scatter of its points",
             Self::Seeds => "over seeds",
             Self::Members => "over the choice of members",

@@ -4,6 +4,7 @@
 //! [`quickstart::QuickstartReport`]; this module turns them into text ([`table`]), a picture
 //! ([`figure`], [`svg`], [`png`]) and one self-contained page ([`page`]).
 
+mod bar;
 pub mod chart;
 pub mod figure;
 pub mod font;

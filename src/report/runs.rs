@@ -53,8 +53,8 @@ pub struct Ensemble {
     pub ids: Vec<String>,
     /// How many ensembles of this size the loss is a mean over; 1 for a single one.
     pub subsets: u64,
-    /// Of such means: the mean over those that do without each member, in the order of `ids`; empty
-    /// where it is not known.
+    /// Of such means: the mean over those that do without each member, in the order of `ids`, and
+    /// of all members together that over those of one fewer; empty where it is not known.
     pub without: Vec<f64>,
 }
 

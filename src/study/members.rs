@@ -1,7 +1,7 @@
 //! Losses of ensembles over their number of members.
 
 use super::cell::{Cell, column};
-use super::ensemble::{Average, replication, without};
+use super::ensemble::{Average, replication, without_each};
 use crate::Result;
 use crate::lab::Lab;
 use crate::laws::{AxisLaw, Curve, Options, Refusal, Replication, StandardError, jackknife};
@@ -69,13 +69,20 @@ impl MembersCurve {
         self.losses.last().expect("an ensemble has members")
     }
 
+    /// Mean losses of the ensembles of `size` that do without each member; of all members together
+    /// those of one fewer. Empty where the record does not know them.
+    #[must_use]
+    pub fn without(&self, size: usize) -> Vec<f64> {
+        let members = self.losses.len();
+        without_each(&self.evaluation, Average::Logits, (size, members)).unwrap_or_default()
+    }
+
     /// The error of [`MembersCurve::all`] over the choice of the members, nats per token: by the
     /// jackknife, from the ensembles that do without one of them.
     #[must_use]
     pub fn member_error(&self) -> Option<StandardError> {
         let members = self.losses.len();
-        let without = |member| without(&self.evaluation, member, Average::Logits, members - 1);
-        let nats = jackknife(&(0..members).map(without).collect::<Option<Vec<f64>>>()?)?;
+        let nats = jackknife(&self.without(members))?;
         Some(StandardError { nats, degrees: members - 1 })
     }
 }

@@ -213,15 +213,14 @@ fn ensemble_of(name: &str) -> Option<(Averaging, usize, bool)> {
     Some((averaging, k.parse().ok()?, over_subsets))
 }
 
-/// The mean losses over the ensembles of `k` that do without each member; empty if they are not
-/// known.
+/// The mean losses over the ensembles of `k` that do without each member, of all together those of
+/// one fewer; empty if they are not known.
 fn without(record: &Record, (members, k): (usize, usize), averaging: Averaging) -> Vec<f64> {
     let average = match averaging {
         Averaging::Logits => Average::Logits,
         Averaging::Probabilities => Average::Probabilities,
     };
-    let of = |member| ensemble::without(record, member, average, k);
-    (0..members).map(of).collect::<Option<_>>().unwrap_or_default()
+    ensemble::without_each(record, average, (k, members)).unwrap_or_default()
 }
 
 /// How many subsets of `k` of `members` there are; at least two, to tell them from single ones.

@@ -40,13 +40,15 @@ pub struct Datum {
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
+    /// What the bar of a point is over; empty for everything else.
+    pub over: &'static str,
     /// The records that it is from.
     pub records: Vec<String>,
 }
 
 /// The columns of the table.
-const COLUMNS: [&str; 10] =
-    ["panel", "series", "kind", "x_name", "x", "y_name", "y", "low", "high", "records"];
+const COLUMNS: [&str; 11] =
+    ["panel", "series", "kind", "x_name", "x", "y_name", "y", "low", "high", "over", "records"];
 
 impl Figure {
     /// The table as comma-separated values; ids are separated by spaces.
@@ -66,6 +68,7 @@ impl Figure {
                 number(datum.y),
                 number(datum.low),
                 number(datum.high),
+                datum.over.to_owned(),
                 quoted(&datum.records.join(" ")),
             ];
             text.push_str(&cells.join(","));
@@ -106,16 +109,15 @@ impl Panel {
             y: Some(y),
             low,
             high,
+            over: "",
             records: records.to_vec(),
         };
         for series in &self.series {
             for point in self.points(series) {
-                // An open end is absent.
-                let end = |end: f64| Some(end).filter(|end| end.is_finite());
-                let (low, high) = point.error.unwrap_or((f64::NAN, f64::NAN));
-                let ends = (end(low), end(high));
+                let ends = point.ends().unwrap_or_default();
                 let (x, y) = (Some(point.x), point.y);
-                data.push(datum(&series.name, "point", x, y, ends, &point.records));
+                let number = datum(&series.name, "point", x, y, ends, &point.records);
+                data.push(Datum { over: point.bar.map_or("", |bar| bar.over), ..number });
             }
         }
         for law in &self.laws {
@@ -164,6 +166,7 @@ impl HeatMap {
                     y: Some(cell.value),
                     low: cell.low,
                     high: cell.high,
+                    over: "",
                     records: cell.records.clone(),
                 });
             }

@@ -121,8 +121,9 @@ fn ranges(panel: &Panel) -> ((f64, f64), (f64, f64)) {
     let (mut x, mut y) = (none, none);
     for point in panel.series.iter().flat_map(|series| panel.points(series)) {
         widen(&mut x, point.x);
-        let ends = point.error.map_or([point.y; 2], |(low, high)| [low, high]);
-        ends.into_iter().filter(|&end| panel.y.can_show(end)).for_each(|end| widen(&mut y, end));
+        let (low, high) = point.ends().unwrap_or_default();
+        let ends = [low, high].into_iter().flatten();
+        ends.filter(|&end| panel.y.can_show(end)).for_each(|end| widen(&mut y, end));
         widen(&mut y, point.y);
     }
     let asked = |scale: &Scale| -> Vec<f64> {
@@ -364,11 +365,11 @@ fn draw_series(scene: &mut Scene, panel: &Panel, frame: &Frame) {
 
 /// Both ends of a point's error bar; an open end reaches the frame.
 fn bar(panel: &Panel, frame: &Frame, point: &Point) -> Option<((f64, f64), (f64, f64))> {
-    let (low, high) = point.error?;
+    let (low, high) = point.ends()?;
     let x = frame.x.place(point.x);
-    let place = |end: f64, open: f64| match panel.y.can_show(end) {
-        true => frame.y.place(end).clamp(frame.plot[1], frame.plot[3]),
-        false => open,
+    let place = |end: Option<f64>, open: f64| match end.filter(|&end| panel.y.can_show(end)) {
+        Some(end) => frame.y.place(end).clamp(frame.plot[1], frame.plot[3]),
+        None => open,
     };
     Some(((x, place(low, frame.plot[3])), (x, place(high, frame.plot[1]))))
 }

@@ -24,8 +24,8 @@ pub use data::{Datum, Figure};
 pub use heat::{HeatCell, HeatMap};
 pub use marks::Shape;
 pub use panel::{
-    Arrow, Label, LawCurve, Level, Line, Panel, Point, Right, RightTick, Scale, Series, Sizes,
-    Swath, Ticks, Upright,
+    Arrow, Bar, Label, LawCurve, Level, Line, Panel, Point, Reach, Right, RightTick, Scale, Series,
+    Sizes, Swath, Ticks, Upright,
 };
 pub use sheet::{Block, Grid, Sheet};
 

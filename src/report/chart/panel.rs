@@ -94,6 +94,24 @@ pub enum Line {
     Dotted,
 }
 
+/// The bar of a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bar {
+    /// What it reaches.
+    pub reach: Reach,
+    /// What it is over, in a word: `seeds`, `text`.
+    pub over: &'static str,
+}
+
+/// How far a bar reaches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reach {
+    /// One standard error to both sides.
+    Error(f64),
+    /// The ends of an interval; `None` where open.
+    Interval(Option<f64>, Option<f64>),
+}
+
 /// A measured point.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Point {
@@ -101,8 +119,8 @@ pub struct Point {
     pub x: f64,
     /// Place on the vertical axis.
     pub y: f64,
-    /// Ends of its error bar.
-    pub error: Option<(f64, f64)>,
+    /// How far it may be off.
+    pub bar: Option<Bar>,
     /// Whether a ring says that something is missing (an uncertified optimum).
     pub ring: bool,
     /// Whether the mark is hollow (an imported run).
@@ -215,10 +233,34 @@ pub struct RightTick {
 pub struct Sizes;
 
 impl Point {
-    /// "regularized: 3.4620 (3.4501 to 3.4712) nats per token".
+    /// "regularized: 3.4620 ± 0.0105 nats per token, over seeds", with the ends of an interval in
+    /// brackets.
     pub(super) fn in_words(&self, series: &str, unit: &str) -> String {
-        let range = self.error.map(|(low, high)| format!(" ({} to {})", digits(low), digits(high)));
-        format!("{series}: {}{} {unit}", digits(self.y), range.unwrap_or_default())
+        let end = |end: Option<f64>| end.map_or_else(|| "open".to_owned(), digits);
+        let range = self.bar.map(|bar| match bar.reach {
+            Reach::Error(error) => format!(" ± {}", digits(error)),
+            Reach::Interval(low, high) => format!(" ({} to {})", end(low), end(high)),
+        });
+        let over = self.bar.map(|bar| format!(", over {}", bar.over));
+        let (range, over) = (range.unwrap_or_default(), over.unwrap_or_default());
+        format!("{series}: {}{range} {unit}{over}", digits(self.y))
+    }
+
+    /// The ends of its bar; an open end is `None`.
+    pub(super) fn ends(&self) -> Option<(Option<f64>, Option<f64>)> {
+        self.bar.map(|bar| match bar.reach {
+            Reach::Error(error) => (Some(self.y - error), Some(self.y + error)),
+            Reach::Interval(low, high) => (low, high),
+        })
+    }
+
+    /// Its standard error, where that is its bar.
+    #[must_use]
+    pub fn error(&self) -> Option<f64> {
+        match self.bar?.reach {
+            Reach::Error(error) => Some(error),
+            Reach::Interval(..) => None,
+        }
     }
 }
 

@@ -288,11 +288,13 @@ fn anchors_of_the_page_itself_are_taken() {
 
 #[test]
 fn charts_lead_to_the_records_of_their_points_and_offer_their_files() {
-    use crate::report::chart::{Block as Part, Panel, Point, Scale, Series, Shape, Sheet};
+    use crate::report::chart::{
+        Bar, Block as Part, Panel, Point, Reach, Scale, Series, Shape, Sheet,
+    };
     let point = |x: f64, y, id: &str| Point {
         x,
         y,
-        error: Some((y - 0.01, y + 0.01)),
+        bar: Some(Bar { reach: Reach::Error(0.01), over: "text" }),
         records: ids(&[id]),
         ..Point::default()
     };
@@ -307,7 +309,7 @@ fn charts_lead_to_the_records_of_their_points_and_offer_their_files() {
     let mut page = example();
     page.sections[0].blocks.push(Block::Figure(figure));
     let (html, _, links) = check(&page);
-    let expected = "regularized: 3.4620 (3.4520 to 3.4720) nats per token";
+    let expected = "regularized: 3.4620 ± 0.01000 nats per token, over text";
     let link = format!("<a href=\"#r-eeeeeeee\" aria-label=\"{expected}\"><title>{expected}<");
     assert!(html.contains(&link), "{html}");
     for ending in ["svg", "png", "pdf", "csv"] {

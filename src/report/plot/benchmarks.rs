@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::scope::{Scope, lack, same};
 use super::{Finding, Part};
-use crate::report::chart::{Block, Line, Panel, Point, Scale, Series, Shape, Sheet};
+use crate::laws::Doubt;
+use crate::report::chart::{Bar, Block, Line, Panel, Point, Scale, Series, Shape, Sheet};
 use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::Run;
@@ -29,7 +30,7 @@ fn point(x: f64, run: &Run) -> Option<Point> {
     Some(Point {
         x,
         y: error,
-        error: bar.map(|bar| (error - bar, error + bar)),
+        bar: bar.map(|size| Bar::error(size, Doubt::Tasks)),
         records: vec![run.origin.id().to_owned()],
         ..Point::default()
     })
@@ -72,9 +73,7 @@ fn lowest_error(panel: &Panel) -> Vec<Finding> {
     let all = panel.series.iter().flat_map(|series| series.points.iter().map(move |p| (series, p)));
     let best = all.min_by(|a, b| a.1.y.total_cmp(&b.1.y));
     let found = best.map(|(series, point)| {
-        let bar = point
-            .error
-            .map_or_else(String::new, |(low, high)| format!(" ± {:.4}", (high - low) / 2.0));
+        let bar = point.error().map_or_else(String::new, |error| format!(" ± {error:.4}"));
         let by = format!("by {} with {} parameters", series.name, amount(point.x));
         Finding::text("lowest mean error", format!("{:.4}{bar} {by}", point.y))
     });

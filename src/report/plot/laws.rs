@@ -6,7 +6,7 @@ use crate::laws::{
     AxisLaw, Claim, Curve, End, Estimate, Fit, Interval, NO_ASYMPTOTE, Options, Replication,
     Target, Warning, digits, predictions,
 };
-use crate::report::chart::{Label, LawCurve, Level, Line, Point, Swath};
+use crate::report::chart::{Bar, Label, LawCurve, Level, Line, Point, Reach, Swath};
 use crate::report::palette::Paint;
 
 /// Places at which a curve is drawn.
@@ -91,19 +91,21 @@ impl Fitted {
         let end = |end: End| end.value().map_or_else(|| "open".to_owned(), |v| format!("{v:.2}"));
         let Interval { low, high, .. } = self.claim().interval;
         let doubt = if self.is_doubtful() { ", doubtful" } else { "" };
-        if !self.has_asymptote() {
-            let (a, alpha) = (two(law.a), two(law.alpha));
-            return format!("{a}/{}^{alpha}, no asymptote{doubt}", self.letter);
+        let e = format!("{} ({} to {})", two(law.e), end(low), end(high));
+        let (a, alpha) = (two(law.a), two(law.alpha));
+        match (self.has_asymptote(), self.has_curve()) {
+            (true, true) => format!("{a}/{}^{alpha} + {e}{doubt}", self.letter),
+            (true, false) => format!("{e}, its exponent at a bound{doubt}"),
+            (false, true) => format!("{a}/{}^{alpha}, no asymptote{doubt}", self.letter),
+            (false, false) => "no asymptote, its exponent at a bound".to_owned(),
         }
-        format!(
-            "{}/{}^{} + {} ({} to {}){doubt}",
-            two(law.a),
-            self.letter,
-            two(law.alpha),
-            two(law.e),
-            end(low),
-            end(high)
-        )
+    }
+
+    /// Whether its exponent is one: at a bound of the search the points show none, and a curve
+    /// through them would be a step or a line that nobody measured.
+    fn has_curve(&self) -> bool {
+        let at_bound = |warning: &Warning| matches!(warning, Warning::ExponentAtBound { .. });
+        !self.fit().warnings.iter().any(at_bound)
     }
 
     /// Whether a warning says that the points hardly show a law at all. All warnings are printed;
@@ -142,14 +144,18 @@ impl Fitted {
         finding
     }
 
-    /// The curve with its band, from the first to the last point and `beyond` times further.
+    /// The curve with its band, from the first to the last point and `beyond` times further; without
+    /// a curve its numbers alone.
     pub(super) fn layer(&self, paint: Paint, label: Label, beyond: f64) -> LawCurve {
         let (first, last) = (self.curve().x()[0], self.curve().x()[self.curve().len() - 1]);
         let (from, to) = (first / 1.05, last * beyond.max(1.05));
         let places: Vec<f64> = (0..=STEPS)
             .map(|step| from * libm::pow(to / from, step as f64 / STEPS as f64))
             .collect();
-        let claims = predictions(self.curve(), self.options(), &places).unwrap_or_default();
+        let claims = match self.has_curve() {
+            true => predictions(self.curve(), self.options(), &places).unwrap_or_default(),
+            false => Vec::new(),
+        };
         let points = places.iter().zip(claims).map(|(x, claim)| {
             let (low, high) = ends(claim.interval);
             Swath { x: x * self.unit.divisor, y: claim.value, low, high }
@@ -217,8 +223,8 @@ impl Fitted {
         }
         let y = self.asymptote();
         let (low, high) = ends(self.claim().interval);
-        let error = Some((low.unwrap_or(f64::NAN), high.unwrap_or(f64::NAN)));
-        Some(Point { x, y, error, records: self.records.clone(), ..Point::default() })
+        let bar = Bar { reach: Reach::Interval(low, high), over: self.law.doubt().name() };
+        Some(Point { x, y, bar: Some(bar), records: self.records.clone(), ..Point::default() })
     }
 }
 

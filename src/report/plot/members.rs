@@ -188,7 +188,8 @@ pub(super) fn heat_maps(scope: &Scope) -> Part {
             };
             let single = |set: &Members| {
                 let point = set.points.iter().find(|point| (point.x - 1.0).abs() < 0.5)?;
-                let (low, high) = (point.error.map(|e| e.0), point.error.map(|e| e.1));
+                let ends = point.error().map(|error| (point.y - error, point.y + error));
+                let (low, high) = ends.unzip();
                 let records = point.records.clone();
                 Some(HeatCell { value: point.y, low, high, text: None, records })
             };

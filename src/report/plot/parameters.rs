@@ -217,8 +217,7 @@ pub(super) fn monotone(what: String, points: &[Point]) -> Finding {
     if rise(pair) <= 0.0 {
         return Finding::text(what, "loss falls with every larger size");
     }
-    let half = |point: &Point| point.error.map(|(low, high)| (high - low) / 2.0);
-    let error = match (half(&pair[0]), half(&pair[1])) {
+    let error = match (pair[0].error(), pair[1].error()) {
         (Some(a), Some(b)) => {
             format!(" (standard error of the difference at most {})", digits(a.hypot(b)))
         }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::laws::Fitted;
 use super::{Finding, Lack, Options};
 use crate::laws::{self, Replication, StandardError, Target};
-use crate::report::chart::{Point, Scale, Shape, Ticks};
+use crate::report::chart::{Bar, Point, Scale, Shape, Ticks};
 use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::{Averaging, Run, Runs};
@@ -260,8 +260,8 @@ impl<'r> Scope<'r> {
     /// What error bars and intervals are, for captions.
     pub(super) fn bars(&self) -> String {
         format!(
-            "Bars: one standard error, over seeds where there are several, else over blocks of \
-             the text. Bands and brackets: {} % profile-likelihood intervals, of laws in K over the \
+            "Bars: one standard error, over seeds where there are several, of ensembles over the \
+             choice of members, else over blocks of the text. Bands and brackets: {} % profile-likelihood intervals, of laws in K over the \
              choice of members where there are five or more; a law is marked doubtful where the \
              points hardly show it, and its warnings are printed.",
             100.0 * self.options.level
@@ -425,14 +425,15 @@ fn widest(runs: Vec<&Run>) -> Vec<&Run> {
 /// The mean of some runs as a point.
 pub(super) fn mean_point(x: f64, runs: &[&Run]) -> Point {
     let losses: Vec<f64> = runs.iter().filter_map(|run| Some(run.loss?.nats)).collect();
-    let y = mean(&losses);
-    let single = runs.first().and_then(|run| run.loss?.standard_error_nats);
-    let spread = deviation(&losses).map(|sd| sd / (losses.len() as f64).sqrt());
-    let error = spread.or(single.filter(|_| losses.len() == 1));
+    let text = runs.first().and_then(|run| run.loss?.standard_error_nats);
+    let bar = match runs {
+        [Run { ensemble: Some(ensemble), .. }] => Bar::of_members(&ensemble.without, text),
+        _ => Bar::of_losses(&losses, text),
+    };
     Point {
         x,
-        y,
-        error: error.map(|error| (y - error, y + error)),
+        y: mean(&losses),
+        bar,
         ring: false,
         hollow: runs.iter().any(|run| run.origin.is_foreign()),
         records: runs.iter().map(|run| run.origin.id().to_owned()).collect(),
@@ -507,8 +508,7 @@ impl Members {
     /// The error of the largest ensemble over the choice of its members.
     pub(super) fn error(&self) -> Option<StandardError> {
         let Replication::Members(without) = &self.replication else { return None };
-        let last: Option<Vec<f64>> = without.iter().map(|losses| losses.last().copied()).collect();
-        let nats = laws::jackknife(&last?)?;
+        let nats = self.points.last()?.error()?;
         Some(StandardError { nats, degrees: without.len() - 1 })
     }
 

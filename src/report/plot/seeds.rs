@@ -34,7 +34,7 @@ pub(super) fn sensitivity(scope: &Scope) -> Part {
             let mut runs = setting.runs.clone();
             runs.sort_by_key(|run| (run.seeds, run.origin.id()));
             // The held-out text is the same for all: its error says nothing of seeds.
-            Point { error: None, ..mean_point(setting.n, &runs[seed..=seed]) }
+            Point { bar: None, ..mean_point(setting.n, &runs[seed..=seed]) }
         };
         let points: Vec<Point> = tuned.iter().map(point).collect();
         let paint =

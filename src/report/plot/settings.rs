@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::scope::{Scope, Setting, is_main, lack, mean_point, same};
 use super::{Finding, Part};
+use crate::laws::Doubt;
 use crate::report::chart::{
-    Block, Label, Line, Panel, Point, Scale, Series, Shape, Sheet, Sizes, Ticks,
+    Bar, Block, Label, Line, Panel, Point, Scale, Series, Shape, Sheet, Sizes, Ticks,
 };
 use crate::report::number::amount;
 use crate::report::palette::Paint;
@@ -54,8 +55,8 @@ fn at_commonest_rate<'s, 'r>(settings: &[&'s Setting<'r>]) -> Vec<&'s Setting<'r
 /// Where a curve is lowest.
 fn lowest(what: String, axis: &str, points: &[Point]) -> Option<Finding> {
     let best = points.iter().min_by(|a, b| a.y.total_cmp(&b.y))?;
-    let bars = match best.error {
-        Some((low, high)) => format!(" (standard error {:.4})", (high - low) / 2.0),
+    let bars = match best.error() {
+        Some(error) => format!(" (standard error {error:.4})"),
         None => String::new(),
     };
     let edge = points.first().is_some_and(|p| same(p.x, best.x))
@@ -81,7 +82,7 @@ fn error_point(setting: &Setting, runs: &[Run]) -> Option<Point> {
     Some(Point {
         x: setting.epochs,
         y: error,
-        error: bar.map(|bar| (error - bar, error + bar)),
+        bar: bar.map(|size| Bar::error(size, Doubt::Tasks)),
         records: vec![run.origin.id().to_owned()],
         ..Point::default()
     })

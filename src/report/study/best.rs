@@ -1,7 +1,9 @@
 //! The search for the best model as tables, figures and sections of a page.
 
 use super::{ids, messages};
-use crate::report::chart::{self, Block as Part, Label, Line, Panel, Point, Scale, Series, Shape};
+use crate::report::chart::{
+    self, Bar, Block as Part, Label, Line, Panel, Point, Scale, Series, Shape,
+};
 use crate::report::chart::{Sheet, Sizes, Ticks};
 use crate::report::number::{MISSING, amount, duration, grouped, interval, prefixed, signed};
 use crate::report::page::{Block, Section};
@@ -231,7 +233,7 @@ pub fn best_figures(outcome: &Outcome) -> Vec<chart::Figure> {
     let point = |x: f64, loss: &Loss, records: Vec<String>| Point {
         x,
         y: loss.nats,
-        error: loss.standard_error_nats.map(|error| (loss.nats - error, loss.nats + error)),
+        bar: Bar::of_losses(&[loss.nats], loss.standard_error_nats),
         records,
         ..Point::default()
     };

@@ -6,7 +6,8 @@
 
 use super::ids;
 use crate::report::chart::{
-    Block as Part, Figure, Label, Line, Panel, Point, Scale, Series, Shape, Sheet, Sizes, Ticks,
+    Bar, Block as Part, Figure, Label, Line, Panel, Point, Scale, Series, Shape, Sheet, Sizes,
+    Ticks,
 };
 use crate::report::number::{MISSING, amount, grouped, prefixed, signed};
 use crate::report::palette::Paint;
@@ -21,6 +22,7 @@ struct Made<'o> {
     what: String,
     flops: f64,
     loss: &'o Loss,
+    bar: Option<Bar>,
     evaluation: JobId,
 }
 
@@ -59,7 +61,8 @@ fn made(outcome: &Outcome, budget_tokens: u64) -> Vec<Made<'_>> {
             let Some(single) = single else { continue };
             let what = format!("{name} {}, {}", cell.model, single.certificate.center.setting);
             let (loss, evaluation) = (&single.loss, single.evaluation);
-            all.push(Made { recipe, what, flops: flops(&single.runs), loss, evaluation });
+            let bar = Bar::of_losses(&single.of_seeds, loss.standard_error_nats);
+            all.push(Made { recipe, what, flops: flops(&single.runs), loss, bar, evaluation });
         }
         for ensemble in &cell.ensembles {
             let one = flops(&ensemble.members);
@@ -70,6 +73,7 @@ fn made(outcome: &Outcome, budget_tokens: u64) -> Vec<Made<'_>> {
                     what: format!("{members} x {}, {}", cell.model, ensemble.setting),
                     flops: members as f64 * one,
                     loss,
+                    bar: Bar::of_members(&ensemble.test.without(members), loss.standard_error_nats),
                     evaluation: ensemble.test.evaluation.id,
                 });
             }
@@ -134,8 +138,8 @@ pub fn frontier_figure(outcome: &Outcome) -> Option<Figure> {
     }
     let caption = "Loss on test over the floating-point operations of the training runs behind a \
                    model; the search for its setting is not among them. The line joins the models \
-                   that no cheaper one beats. Bars are one standard error over blocks of text, \
-                   which all models share.";
+                   that no cheaper one beats. Bars are one standard error, over seeds where there are \
+                   several, of ensembles over the choice of members.";
     let mut sheet = Sheet::new("iso-compute", "What compute buys", caption);
     for budget in outcome.laws.budgets.iter().map(|laws| laws.budget_tokens) {
         let all = made(outcome, budget);
@@ -145,10 +149,7 @@ pub fn frontier_figure(outcome: &Outcome) -> Option<Figure> {
         let point = |model: &Made<'_>| Point {
             x: model.flops,
             y: model.loss.nats,
-            error: model
-                .loss
-                .standard_error_nats
-                .map(|e| (model.loss.nats - e, model.loss.nats + e)),
+            bar: model.bar,
             records: ids([&model.evaluation]),
             ..Point::default()
         };
@@ -159,7 +160,7 @@ pub fn frontier_figure(outcome: &Outcome) -> Option<Figure> {
             series.label = Label::Legend(name.to_owned());
             panel.series.push(series);
         }
-        let best = frontier(&all).into_iter().map(|model| Point { error: None, ..point(model) });
+        let best = frontier(&all).into_iter().map(|model| Point { bar: None, ..point(model) });
         let mut line = Series::new("frontier", Paint::Ink, Shape::Circle, best.collect());
         line.label = Label::Legend("frontier".to_owned());
         (line.line, line.marked) = (Some(Line::Dashed), false);

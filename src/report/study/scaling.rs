@@ -4,7 +4,7 @@ use super::{
     LawRow, MembersRow, MultiplierRow, certificate, certificate_line, findings, frontier_table,
     ids, laws, members, messages, multipliers,
 };
-use crate::laws::NO_ASYMPTOTE;
+use crate::laws::{Limit, NO_ASYMPTOTE, NoLimit};
 use crate::report::number::{MISSING, grouped, interval, signed};
 use crate::report::page::{Block, Section};
 use crate::report::table::{Align, Cell, Table};
@@ -231,15 +231,22 @@ fn laws_of(outcome: &Outcome) -> Section {
     section.blocks = laws(&rows);
     for budget in &outcome.laws.budgets {
         let Some(both) = &budget.both_orders else { continue };
-        let first = match &both.parameters_first {
-            Ok(limit) => limit.law.asymptote.claim().to_string(),
-            Err(why) => why.to_string(),
+        // The interval of the joint asymptote stands in the table; this order has the same doubts.
+        let ends = |order: &Result<Limit, NoLimit>| {
+            order.as_ref().is_ok_and(|limit| limit.law.has_asymptote())
         };
-        let gap = both.gap().map_or_else(String::new, |gap| {
-            format!(", {} against K first, which is the joint asymptote", signed(gap))
-        });
+        let told = match &both.parameters_first {
+            Err(why) => format!("there is no limit: {why}"),
+            Ok(limit) if !limit.law.has_asymptote() => NO_ASYMPTOTE.to_owned(),
+            Ok(_) => match both.gap().filter(|_| ends(&both.members_first)) {
+                Some(gap) => {
+                    format!("the limit is {} nats/token from the joint asymptote", signed(gap))
+                }
+                None => "there is a limit, but no joint asymptote to compare it with".to_owned(),
+            },
+        };
         section.blocks.push(Block::Text(format!(
-            "The other order of the limits at {} tokens, N to infinity and then K: {first}{gap}.",
+            "The joint asymptote takes K to infinity first. With N first at {} tokens {told}.",
             grouped(budget.budget_tokens)
         )));
         let of_seeds = &budget.of_seeds;

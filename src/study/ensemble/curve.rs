@@ -206,10 +206,20 @@ impl Reader<'_> {
 
 /// Mean loss of the ensembles of `size` members that do without one; `None` where the record does
 /// not know it: it has none of that size, or not all of them.
-#[must_use]
-pub fn without(record: &Record, member: usize, average: Average, size: usize) -> Option<f64> {
+fn without(record: &Record, member: usize, average: Average, size: usize) -> Option<f64> {
     let name = format!("without_{member}_{}_{size}_nats", average.name());
     record.measured.iter().find(|measured| measured.name == name).map(|measured| measured.value)
+}
+
+/// The same without each of `members` members in turn; for all of them together those of one fewer.
+#[must_use]
+pub fn without_each(
+    record: &Record,
+    average: Average,
+    (size, members): (usize, usize),
+) -> Option<Vec<f64>> {
+    let size = size.min(members.saturating_sub(1));
+    (0..members).map(|member| without(record, member, average, size)).collect()
 }
 
 /// What the record of an ensemble knows of the noise of its points: the mean losses of the subsets

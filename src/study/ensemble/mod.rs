@@ -26,7 +26,7 @@ use crate::store::{Loss, Outcome as Ended, Record};
 use crate::{Error, Result};
 
 pub(super) use curve::replication;
-pub use curve::{Average, Curve, Point, without};
+pub use curve::{Average, Curve, Point, without_each};
 
 /// The most members of a family: an ensemble job takes no more.
 pub const MEMBERS_MAX: u32 = 64;

@@ -25,9 +25,9 @@
 //! - **Inverse** (L4), **data efficiency** (L5), **returns** (L6): [`PowerLaw::invert`],
 //!   [`multipliers`], [`PowerLaw::local_exponent`].
 //!
-//! - **What is told** of a law over one axis, everywhere: [`AxisLaw`]. The interval of its asymptote
-//!   is over what its points are: seeds, members, or asymptotes with errors of their own; that of
-//!   a [`difference`] is from both sides'.
+//! - **What is told** of a law over one axis, everywhere: [`AxisLaw`]. The interval of its
+//!   asymptote is over what its points are: seeds, members, or asymptotes with errors of their own;
+//!   that of a [`difference`] is from both sides'.
 //!
 //! A law that would pass through its points whatever they are, or that has no decrease to
 //! describe, is a [`Refusal`] and not a fit. Draws come from a counter-based generator with a fixed

@@ -70,7 +70,7 @@ fn imported_runs_become_the_papers_figures() {
         assert!(bytes.starts_with(beginning), "{}", path.display());
     }
     let csv = fs::read_to_string(folder.path().join("out/parameters-by-budget.csv")).unwrap();
-    assert!(csv.contains(",3.462,,,tuned-1_4b4k\n"), "{csv}");
+    assert!(csv.contains(",3.462,,,,tuned-1_4b4k\n"), "{csv}");
     // Imported runs are not records: without being asked for they are not there.
     let line = format!("plot --mode infinite-model-scaling --store {store} --out {out}");
     let (code, errors) = failure(line.split_whitespace());

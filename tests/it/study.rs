@@ -210,7 +210,8 @@ fn laws_told(page: &str) -> Vec<(String, Told)> {
         }
         _ => None,
     };
-    page.split("<tr").filter_map(law).collect()
+    let rows = page.split("<tr").map(|row| row.split("</tr>").next().unwrap_or_default());
+    rows.filter_map(law).collect()
 }
 
 /// Where a page tells an asymptote of its laws with another interval, or one law twice. A number

@@ -101,8 +101,8 @@ impl Fitted {
         }
     }
 
-    /// Whether its exponent is one: at a bound of the search the points show none, and a curve
-    /// through them would be a step or a line that nobody measured.
+    /// Whether its exponent lies inside the search: at a bound the points show none, and a curve
+    /// would be a step or a line that nobody measured.
     fn has_curve(&self) -> bool {
         let at_bound = |warning: &Warning| matches!(warning, Warning::ExponentAtBound { .. });
         !self.fit().warnings.iter().any(at_bound)
@@ -144,8 +144,8 @@ impl Fitted {
         finding
     }
 
-    /// The curve with its band, from the first to the last point and `beyond` times further; without
-    /// a curve its numbers alone.
+    /// The curve with its band, from the first to the last point and `beyond` times further; its
+    /// numbers alone without one.
     pub(super) fn layer(&self, paint: Paint, label: Label, beyond: f64) -> LawCurve {
         let (first, last) = (self.curve().x()[0], self.curve().x()[self.curve().len() - 1]);
         let (from, to) = (first / 1.05, last * beyond.max(1.05));
@@ -215,8 +215,8 @@ impl Fitted {
         short(self.claim())
     }
 
-    /// The asymptote as a point over another axis, with its interval as the error bar; nothing where
-    /// the law does not end.
+    /// The asymptote as a point over another axis, with its interval as the bar; nothing where the
+    /// law does not end.
     pub(super) fn asymptote_point(&self, x: f64) -> Option<Point> {
         if !self.has_asymptote() {
             return None;

@@ -261,9 +261,10 @@ impl<'r> Scope<'r> {
     pub(super) fn bars(&self) -> String {
         format!(
             "Bars: one standard error, over seeds where there are several, of ensembles over the \
-             choice of members, else over blocks of the text. Bands and brackets: {} % profile-likelihood intervals, of laws in K over the \
-             choice of members where there are five or more; a law is marked doubtful where the \
-             points hardly show it, and its warnings are printed.",
+             choice of members, else over blocks of the text. Bands and brackets: {} % \
+             profile-likelihood intervals, of laws in K over the choice of members where there are \
+             five or more; a law is marked doubtful where the points hardly show it, and its \
+             warnings are printed.",
             100.0 * self.options.level
         )
     }

@@ -138,8 +138,8 @@ pub fn frontier_figure(outcome: &Outcome) -> Option<Figure> {
     }
     let caption = "Loss on test over the floating-point operations of the training runs behind a \
                    model; the search for its setting is not among them. The line joins the models \
-                   that no cheaper one beats. Bars are one standard error, over seeds where there are \
-                   several, of ensembles over the choice of members.";
+                   that no cheaper one beats. Bars are one standard error, over seeds where there \
+                   are several, of ensembles over the choice of members.";
     let mut sheet = Sheet::new("iso-compute", "What compute buys", caption);
     for budget in outcome.laws.budgets.iter().map(|laws| laws.budget_tokens) {
         let all = made(outcome, budget);

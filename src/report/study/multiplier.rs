@@ -51,10 +51,10 @@ pub fn multipliers(rows: &[MultiplierRow], yardstick: &str) -> Block {
         multipliers_table(rows),
         format!(
             "How many times the budget {yardstick} would need for the same loss, read off its \
-             law (with the {level} % interval over the law and the errors of both losses), and off straight lines between its \
-             measured points in D and in ln D (with bootstrap intervals). The choice alone moves \
-             the number, so that all three are shown; lines say nothing outside of the measured \
-             losses.{refused}"
+             law (with the {level} % interval over the law and the errors of both losses), and off \
+             straight lines between its measured points in D and in ln D (with bootstrap \
+             intervals). The choice alone moves the number, so that all three are shown; lines say \
+             nothing outside of the measured losses.{refused}"
         ),
     )
 }

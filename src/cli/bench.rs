@@ -192,7 +192,7 @@ fn train(arguments: &TrainBench) -> Result<()> {
     let speed = median(if clean.is_empty() { &all } else { &clean }, |w| w.tokens_per_second);
     let value = json!({
         "config": arguments.config, "precision": arguments.precision, "threads": threads,
-        "members": arguments.members, "numerics": numerics(kernels).name(),
+        "members": arguments.members, "numerics": numerics(kernels).to_string(),
         "isa": kernels.isa().name(),
         "tokens_per_second": speed,
         "clean_windows": clean.len(),

@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<()> {
         text += &format!("forced      {forced} (SCARCE_ISA)\n");
     }
     for (name, choice) in [("f32", f32), ("bf16", bf16)] {
-        let (isa, class) = (choice.kernels.isa().name(), numerics(choice.kernels).name());
+        let (isa, class) = (choice.kernels.isa().name(), numerics(choice.kernels));
         text += &format!("{name:<12}{isa} kernels, numerics class {class}\n");
         for line in reason(&choice, store.as_ref()) {
             text += &format!("{:<12}{line}\n", "");

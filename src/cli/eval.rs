@@ -15,7 +15,7 @@ use crate::lab::{Corpora, Crowd, Demand, WorkOptions, ledger, work};
 use crate::report::number::{interval, signed};
 use crate::report::table::{Align, Table};
 use crate::spec::{EvaluateSpec, Job, JobId, Part, Split};
-use crate::store::{Loss, Record, SideLoss, Store};
+use crate::store::{Average, Column, Loss, Record, SideLoss, Store};
 use crate::{Error, Result};
 
 /// Arguments of `scarce eval`.
@@ -116,18 +116,18 @@ fn compare(
     let [left, right] = [members, &others].map(|members| -> Result<_> {
         let record = evaluate(arguments, places, (members, part))?;
         let name = match members.len() {
-            1 => "member-0".to_owned(),
-            count => format!("logits-{count}"),
+            1 => Column::Member(0),
+            count => Column::First(Average::Logits, count),
         };
         Ok((ledger(places.0, record.id, *split)?, name, record))
     });
     let ((left, left_name, record), (right, right_name, other)) = (left?, right?);
-    let difference = left.difference(&left_name, &right, &right_name)?;
+    let difference = left.difference(left_name, &right, right_name)?;
     if arguments.json {
         print::json(&json!({
             "record": record.id, "against": other.id, "split": split,
-            "nats": record.loss(&left_name, *split).map(|loss| loss.nats),
-            "against_nats": other.loss(&right_name, *split).map(|loss| loss.nats),
+            "nats": record.loss(left_name, *split).map(|loss| loss.nats),
+            "against_nats": other.loss(right_name, *split).map(|loss| loss.nats),
             "difference_nats": difference.estimate.mean,
             "standard_error_nats": difference.estimate.standard_error,
             "interval_nats": difference.bootstrap.map(|i| [i.low, i.high]),
@@ -137,8 +137,8 @@ fn compare(
         return Ok(());
     }
     let mut table = Table::new(&COLUMNS);
-    let losses = [(&record, &left_name), (&other, &right_name)];
-    let losses = losses.iter().filter_map(|(record, name)| record.loss(name, *split));
+    let losses = [(&record, left_name), (&other, right_name)];
+    let losses = losses.iter().filter_map(|(record, name)| record.loss(*name, *split));
     losses.for_each(|loss| table.push(row(split.name(), loss)));
     print::data(&format!(
         "record {}\nrecord {}\n{}first minus second: {} nats/token ({}), {:.0} % over {} blocks of \
@@ -218,7 +218,13 @@ fn show(arguments: &EvalArgs, parts: &[Part], records: &[Record]) -> Result<()> 
     losses.iter().for_each(|loss| table.push(row(loss.split.name.as_str(), loss)));
     for mean in &means {
         let read = format!("mean of {}", mean.sets);
-        table.push([read, mean.name.clone(), mean.text(), bits(mean.bits_per_byte), String::new()]);
+        table.push([
+            read,
+            mean.name.to_string(),
+            mean.text(),
+            bits(mean.bits_per_byte),
+            String::new(),
+        ]);
     }
     text += &table.to_text();
     for measured in records.iter().flat_map(|record| &record.measured) {
@@ -230,7 +236,7 @@ fn show(arguments: &EvalArgs, parts: &[Part], records: &[Record]) -> Result<()> 
 
 fn row<P>(read: &str, loss: &Loss<P>) -> [String; 5] {
     let blocks = loss.clusters.to_string();
-    [read.to_owned(), loss.name.clone(), loss.text(), bits(loss.bits_per_byte), blocks]
+    [read.to_owned(), loss.name.to_string(), loss.text(), bits(loss.bits_per_byte), blocks]
 }
 
 fn bits(bits_per_byte: Option<f64>) -> String {

@@ -19,8 +19,8 @@ use crate::report::quickstart::{self as shown, Family, QuickstartReport};
 use crate::report::{figure, palette, png};
 use crate::spec::bounds::SEED_MAX;
 use crate::spec::{Job, JobId, Split};
-use crate::store::{Record, Store, write_atomically};
-use crate::study::quickstart::{self, Options, Outcome, Recipe};
+use crate::store::{Column, Record, Store, write_atomically};
+use crate::study::quickstart::{self, Options, Outcome, Recipe, RecipeName};
 use crate::{Error, Result};
 
 /// Arguments of `scarce quickstart`.
@@ -166,9 +166,9 @@ impl Story<'_> {
         let comparisons = comparisons
             .iter()
             .map(|comparison| shown::ComparisonRow {
-                question: question(&comparison.left, &comparison.right),
-                left: comparison.left.clone(),
-                right: comparison.right.clone(),
+                question: question(comparison.left, comparison.right),
+                left: comparison.left.to_string(),
+                right: comparison.right.to_string(),
                 difference: comparison.difference,
             })
             .collect();
@@ -177,7 +177,7 @@ impl Story<'_> {
         Ok(QuickstartReport {
             title: "Quick start".to_owned(),
             subject: subject(self.corpus.manifest(), arguments, recipes, self.store)?,
-            floor_nats: floor.as_ref().and_then(|f| f.estimate("floor")).map(|e| e.mean),
+            floor_nats: floor.as_ref().and_then(|f| f.estimate(Column::Floor)).map(|e| e.mean),
             recipes: recipe_rows,
             comparisons,
             trajectories: self.trajectories()?,
@@ -203,7 +203,7 @@ impl Story<'_> {
     ) -> Result<shown::RecipeRow> {
         let ledger = self.lab.ledger(recipe.evaluation, Split::Test)?;
         let excess = floor
-            .map(|floor| ledger.difference(&recipe.column, floor, "floor"))
+            .map(|floor| ledger.difference(recipe.column, floor, Column::Floor))
             .transpose()?
             .map(|difference| difference.estimate);
         let ids = match recipe.records.is_empty() {
@@ -211,10 +211,10 @@ impl Story<'_> {
             false => recipe.records.iter().map(ToString::to_string).collect(),
         };
         Ok(shown::RecipeRow {
-            name: recipe.name.clone(),
-            family: family(&recipe.name),
+            name: recipe.name.to_string(),
+            family: family(recipe.name),
             setting: self.setting(recipe)?,
-            loss: ledger.estimate(&recipe.column),
+            loss: ledger.estimate(recipe.column),
             excess,
             parameters: recipe.parameters,
             records: ids,
@@ -244,16 +244,16 @@ impl Story<'_> {
         let mut trajectories = Vec::new();
         for recipe in &self.outcome.recipes {
             let [id] = recipe.records[..] else { continue };
-            let label = match recipe.name.strip_prefix("standard-") {
-                Some(epochs) => format!("{epochs} epochs"),
-                None => recipe.name.clone(),
+            let label = match recipe.name {
+                RecipeName::Standard(epochs) => format!("{epochs} epochs"),
+                name => name.to_string(),
             };
             let mut points = Vec::new();
             for line in self.lab.metrics(id)? {
                 let held_out = line.held_out.first();
                 points.extend(held_out.map(|held_out| (line.tokens as f64, held_out.loss_nats)));
             }
-            trajectories.push(shown::Trajectory { label, family: family(&recipe.name), points });
+            trajectories.push(shown::Trajectory { label, family: family(recipe.name), points });
         }
         Ok(trajectories)
     }
@@ -262,7 +262,7 @@ impl Story<'_> {
         let points = tuning.points.iter().zip(&tuning.records);
         let row = |(&(weight_decay, _), &id): (&(f64, f64), &JobId)| {
             let record = self.outcome.records.iter().find(|record| record.id == id);
-            let loss = record.and_then(|record| record.loss("model", Split::Val));
+            let loss = record.and_then(|record| record.loss(Column::Model, Split::Val));
             shown::TuningRow {
                 model: tuning.model.clone(),
                 weight_decay,
@@ -295,22 +295,22 @@ impl Story<'_> {
     }
 }
 
-fn family(name: &str) -> Family {
+fn family(name: RecipeName) -> Family {
     match name {
-        "regularized" => Family::Regularized,
-        "larger" => Family::Larger,
-        "ngram" => Family::Ngram,
-        name if name.starts_with("ensemble") => Family::Ensemble,
-        _ => Family::Standard,
+        RecipeName::Standard(_) => Family::Standard,
+        RecipeName::Regularized => Family::Regularized,
+        RecipeName::Larger => Family::Larger,
+        RecipeName::Ensemble(_) => Family::Ensemble,
+        RecipeName::Ngram => Family::Ngram,
     }
 }
 
-fn question(left: &str, right: &str) -> String {
+fn question(left: RecipeName, right: RecipeName) -> String {
     match (left, right) {
-        ("standard-32", _) => "Does the standard recipe overfit?",
-        ("regularized", _) => "Does weight decay repair it?",
-        ("larger", _) => "Does a larger model help?",
-        (_, "ngram") => "Is it more than counting?",
+        (RecipeName::Standard(_), _) => "Does the standard recipe overfit?",
+        (RecipeName::Regularized, _) => "Does weight decay repair it?",
+        (RecipeName::Larger, _) => "Does a larger model help?",
+        (_, RecipeName::Ngram) => "Is it more than counting?",
         _ => "Do three small models beat a larger one?",
     }
     .to_owned()

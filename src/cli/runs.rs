@@ -97,7 +97,7 @@ pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
         let loss = of_split.or_else(of_side).unwrap_or_else(|| "-".to_owned());
         table.push([
             record.id.short(),
-            record.kind.clone(),
+            record.kind.to_string(),
             outcome(&record),
             loss,
             record.cost.parameters.to_string(),
@@ -189,7 +189,7 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
         "machine     {}, {} of {} processors, {}, {}\n",
         machine.cpu, machine.threads, machine.processors, machine.isa, machine.system
     );
-    text += &format!("numerics    {}\n", record.numerics.name());
+    text += &format!("numerics    {}\n", record.numerics);
     text += &format!(
         "finished    {} by scarce {}\n",
         utc(record.finished_unix_seconds),

@@ -1,5 +1,6 @@
 //! `scarce scale`: a grid of models and budgets, its laws and what they say.
 
+use crate::spec::JobKind;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -106,7 +107,7 @@ fn as_json(outcome: &Outcome) -> Result<Value> {
             "question": finding.question.to_string(), "budget_tokens": finding.budget_tokens,
             "shown": finding.answer == Answer::Shown, "evidence": finding.evidence,
         })).collect::<Vec<_>>(),
-        "runs": outcome.records.iter().filter(|record| record.kind == "train").count(),
+        "runs": outcome.records.iter().filter(|record| record.kind == JobKind::Train).count(),
         "messages": messages_json(&outcome.messages)?,
     }))
 }

@@ -12,7 +12,7 @@ use super::signals::Interrupt;
 use crate::error::quoted_path;
 use crate::lab::{Corpora, Crowd, Demand, Lab, LocalLab, LocalOptions, StoredLab};
 use crate::report::number;
-use crate::spec::{CorpusFacts, Job, Request, TrainSpec};
+use crate::spec::{CorpusFacts, Job, JobKind, Request, TrainSpec};
 use crate::store::Store;
 use crate::study::{Message, StudyFile};
 use crate::{Error, Result};
@@ -202,7 +202,7 @@ impl Cost {
 fn flops_per_second(store: &Store) -> Result<Option<f64>> {
     let (mut flops, mut seconds) = (0.0, 0.0);
     let records = store.records(&mut |text| print::warning(&text))?;
-    for record in records.iter().filter(|record| record.kind == "train") {
+    for record in records.iter().filter(|record| record.kind == JobKind::Train) {
         flops += record.cost.flops;
         seconds += record.cost.cpu_seconds;
     }

@@ -17,7 +17,7 @@ use crate::lab::{
     work,
 };
 use crate::spec::{Job, Resolved, SideSet, Split, TrainSpec};
-use crate::store::{Outcome, Record, Store};
+use crate::store::{Column, Outcome, Record, Store};
 use crate::train::Plan;
 
 /// Arguments of `scarce train`.
@@ -101,7 +101,7 @@ fn show(record: &Record, as_json: bool) -> Result<()> {
     let mut text = format!("record {}\n", record.id);
     match record.outcome {
         Outcome::Finished => {
-            if let Some(loss) = record.loss("model", Split::Val) {
+            if let Some(loss) = record.loss(Column::Model, Split::Val) {
                 text += &format!("val loss {}\n", runs::loss_text(loss));
             }
             text += &runs::sides_text(record);
@@ -139,8 +139,8 @@ fn check_class(store: &Store, job: &Job) -> Result<()> {
     Err(crate::Error::usage(format!(
         "the known record {} is of numerics class {}, not {}",
         record.id.short(),
-        record.numerics.name(),
-        class.name()
+        record.numerics,
+        class
     ))
     .hint("use another --store to train it in this class"))
 }
@@ -189,7 +189,7 @@ fn dry_run(
     text += &format!("threads     {} (at most {} are useful)\n", options.threads, plan.lanes);
     text += &format!("disk        {}\n", print::bytes(plan.disk_bytes));
     text += &runs::planned_sides(corpus);
-    text += &format!("numerics    {} on {}\n", numerics(kernels).name(), kernels.isa().name());
+    text += &format!("numerics    {} on {}\n", numerics(kernels), kernels.isa().name());
     print::data(&text);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `scarce tune`: the best epochs, learning rate and weight decay, with a certificate.
 
+use crate::spec::JobKind;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -161,7 +162,7 @@ fn as_json(outcome: &Outcome) -> Result<Value> {
         "paths": serde_json::to_value(&outcome.paths).map_err(bad)?,
         "points": outcome.trials.iter().map(trial_json).collect::<Vec<_>>(),
         "grid_points": outcome.grid_size,
-        "runs": outcome.records.iter().filter(|record| record.kind == "train").count(),
+        "runs": outcome.records.iter().filter(|record| record.kind == JobKind::Train).count(),
         "messages": messages_json(&outcome.messages)?,
     }))
 }

@@ -20,6 +20,7 @@ use super::subsets::Subsets;
 use super::windows::{Window, Windows};
 use crate::model::{Lane, Model, NO_TARGET, Weights};
 use crate::spec::Mask;
+use crate::store::{Average, Column};
 use crate::{Error, Result};
 
 /// Windows between two reports of progress; their results are added up before the next ones, so
@@ -144,10 +145,12 @@ impl Found {
     fn measures(self, mut ledger: Ledger, subsets: &Subsets) -> Result<EnsembleMeasures> {
         let tokens = ledger.tokens.blocks.len() as f64;
         let members = subsets.members();
-        let singles = (0..members).map(|member| format!("member-{member}"));
-        let averages = ["logits", "probabilities", "subsets-logits", "subsets-probabilities"];
-        let averages = averages.into_iter();
-        let averages = averages.flat_map(|name| (1..=members).map(move |k| format!("{name}-{k}")));
+        let singles = (0..members).map(Column::Member);
+        let of = |kind: fn(Average, usize) -> Column| {
+            let sizes = move |average| (1..=members).map(move |size| kind(average, size));
+            Average::BOTH.into_iter().flat_map(sizes)
+        };
+        let averages = of(Column::First).chain(of(Column::Subsets));
         for (name, column) in singles.chain(averages).zip(self.columns) {
             ledger.push(name, column);
         }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use super::windows::Tokens;
 
 use super::statistics::{self, Estimate, PairedDifference};
-use crate::store::Loss;
+use crate::store::{Column, Loss};
 use crate::{Error, Result};
 
 /// Log-probabilities in nats of the predicted tokens of a set of windows.
@@ -20,14 +20,14 @@ pub struct Ledger {
     /// Blocks and bytes of the tokens.
     pub tokens: Tokens,
     /// One column per model or average, in order.
-    columns: Vec<(String, Vec<f32>)>,
+    columns: Vec<(Column, Vec<f32>)>,
 }
 
 /// What the file says of itself beside its tensors.
 #[derive(Serialize, Deserialize)]
 struct Facts {
     /// Names in order.
-    columns: Vec<String>,
+    columns: Vec<Column>,
     /// Bytes of text of all predicted tokens.
     bytes: Option<u64>,
 }
@@ -43,26 +43,26 @@ impl Ledger {
     ///
     /// # Panics
     /// If it does not have one number per token.
-    pub fn push(&mut self, name: impl Into<String>, log_probabilities: Vec<f32>) {
+    pub fn push(&mut self, name: Column, log_probabilities: Vec<f32>) {
         assert_eq!(log_probabilities.len(), self.tokens.blocks.len(), "one number per token");
-        self.columns.push((name.into(), log_probabilities));
+        self.columns.push((name, log_probabilities));
     }
 
     /// Names of the columns in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|(name, _)| name.as_str())
+    pub fn names(&self) -> impl Iterator<Item = Column> {
+        self.columns.iter().map(|(name, _)| *name)
     }
 
     /// A column.
     #[must_use]
-    pub fn column(&self, name: &str) -> Option<&[f32]> {
-        let column = self.columns.iter().find(|(column, _)| column == name);
+    pub fn column(&self, name: Column) -> Option<&[f32]> {
+        let column = self.columns.iter().find(|(column, _)| *column == name);
         column.map(|(_, numbers)| &numbers[..])
     }
 
     /// Sums of the losses (nats) and counts of the tokens of each block.
     #[must_use]
-    pub fn block_sums(&self, name: &str) -> Option<(Vec<f64>, Vec<f64>)> {
+    pub fn block_sums(&self, name: Column) -> Option<(Vec<f64>, Vec<f64>)> {
         let mut column = self.column(name)?.iter();
         // Their numbers are not counted on: a block whose only token opens a window is skipped.
         let of_block = |block: &[u32]| {
@@ -75,7 +75,7 @@ impl Ledger {
 
     /// Mean loss of a column with its clustered standard error.
     #[must_use]
-    pub fn estimate(&self, name: &str) -> Option<Estimate> {
+    pub fn estimate(&self, name: Column) -> Option<Estimate> {
         let (sums, counts) = self.block_sums(name)?;
         Some(statistics::estimate(&sums, &counts))
     }
@@ -83,16 +83,21 @@ impl Ledger {
     /// Mean loss of `name` minus that of `other_name` in another ledger of the same tokens.
     pub fn difference(
         &self,
-        name: &str,
+        name: Column,
         other: &Self,
-        other_name: &str,
+        other_name: Column,
     ) -> Result<PairedDifference> {
         let (left, right, counts) = self.pairs(name, other, other_name)?;
         Ok(statistics::paired_difference(&left, &right, &counts))
     }
 
     /// As [`Ledger::difference`] without its bootstrap interval, which takes far longer.
-    pub fn mean_difference(&self, name: &str, other: &Self, other_name: &str) -> Result<Estimate> {
+    pub fn mean_difference(
+        &self,
+        name: Column,
+        other: &Self,
+        other_name: Column,
+    ) -> Result<Estimate> {
         let (left, right, counts) = self.pairs(name, other, other_name)?;
         let sums: Vec<f64> = left.iter().zip(&right).map(|(l, r)| l - r).collect();
         Ok(statistics::estimate(&sums, &counts))
@@ -101,14 +106,14 @@ impl Ledger {
     /// Sums of the losses of two columns, and counts of the tokens, of each block.
     fn pairs(
         &self,
-        name: &str,
+        name: Column,
         other: &Self,
-        other_name: &str,
+        other_name: Column,
     ) -> Result<(Vec<f64>, Vec<f64>, Vec<f64>)> {
         if self.tokens.blocks != other.tokens.blocks {
             return Err(Error::usage("the two losses were not measured on the same tokens"));
         }
-        let missing = |name: &str| Error::data(format!("the ledger has no column `{name}`"));
+        let missing = |name: Column| Error::data(format!("the ledger has no column `{name}`"));
         let (left, counts) = self.block_sums(name).ok_or_else(|| missing(name))?;
         let (right, _) = other.block_sums(other_name).ok_or_else(|| missing(other_name))?;
         Ok((left, right, counts))
@@ -117,13 +122,13 @@ impl Ledger {
     /// All columns as losses of a record; `split` is what was read.
     #[must_use]
     pub fn losses<P: Clone>(&self, split: P) -> Vec<Loss<P>> {
-        let loss = |name: &str| {
+        let loss = |name: Column| {
             let estimate = self.estimate(name)?;
             let tokens = self.tokens.blocks.len() as u64;
             let total_nats = estimate.mean * tokens as f64;
             let bytes = self.tokens.bytes.filter(|&bytes| bytes > 0);
             Some(Loss {
-                name: name.to_owned(),
+                name,
                 split: split.clone(),
                 nats: estimate.mean,
                 standard_error_nats: estimate.standard_error,
@@ -157,15 +162,14 @@ impl Ledger {
         }
         // The order of the columns and the bytes have no place in the tensors themselves. One entry
         // only: the format's writer puts several in random order, and files must be reproducible.
-        let facts =
-            Facts { columns: self.names().map(str::to_owned).collect(), bytes: self.tokens.bytes };
+        let facts = Facts { columns: self.names().collect(), bytes: self.tokens.bytes };
         let facts = serde_json::to_string(&facts).expect("the facts are plain data");
         let metadata = BTreeMap::from([("ledger".to_owned(), facts)]);
         safetensors::serialize(views, Some(metadata.into_iter().collect())).map_err(bad)
     }
 
     fn check_finite(&self) -> Result<()> {
-        let bad = |(_, column): &&(String, Vec<f32>)| !column.iter().all(|x| x.is_finite());
+        let bad = |(_, column): &&(Column, Vec<f32>)| !column.iter().all(|x| x.is_finite());
         let Some((name, _)) = self.columns.iter().find(bad) else { return Ok(()) };
         Err(Error::data(format!("the loss of `{name}` is not finite on this text")).hint(
             "a model that gives a token no probability has diverged: train it with a smaller \
@@ -219,8 +223,8 @@ mod tests {
     fn ledger() -> Ledger {
         let tokens = Tokens { blocks: vec![0, 0, 1, 3], bytes: Some(8) };
         let mut ledger = Ledger::new(tokens);
-        ledger.push("model", vec![-1.0, -2.0, -3.0, -4.0]);
-        ledger.push("other", vec![-1.5, -2.5, -3.5, -4.0]);
+        ledger.push(Column::Model, vec![-1.0, -2.0, -3.0, -4.0]);
+        ledger.push(Column::Ngram, vec![-1.5, -2.5, -3.5, -4.0]);
         ledger
     }
 
@@ -236,20 +240,20 @@ mod tests {
     fn a_ledger_that_asks_for_memory_or_holds_no_loss_is_an_error() {
         let mut ledger = ledger();
         ledger.tokens.blocks = vec![0, 0, 1, u32::MAX - 1];
-        let (sums, counts) = ledger.block_sums("model").unwrap();
+        let (sums, counts) = ledger.block_sums(Column::Model).unwrap();
         assert_eq!((sums, counts), (vec![3.0, 3.0, 4.0], vec![2.0, 1.0, 1.0]));
         let error = Ledger::from_safetensors(&ledger.to_safetensors().unwrap()).unwrap_err();
         assert!(error.to_string().contains("blocks are not in order"), "{error}");
         for bad in [f32::NAN, f32::NEG_INFINITY] {
             let mut ledger = self::ledger();
-            ledger.push("bad", vec![-1.0, bad, -1.0, -1.0]);
+            ledger.push(Column::Floor, vec![-1.0, bad, -1.0, -1.0]);
             let error = ledger.to_safetensors().unwrap_err().to_string();
-            assert!(error.contains("the loss of `bad` is not finite"), "{error}");
+            assert!(error.contains("the loss of `floor` is not finite"), "{error}");
         }
         let mut twice = self::ledger().to_safetensors().unwrap();
-        let list = br#"[\"model\",\"other\"]"#;
+        let list = br#"[\"model\",\"ngram\"]"#;
         let place = twice.windows(list.len()).position(|window| window == list).unwrap();
-        twice[place..][..list.len()].copy_from_slice(br#"[\"other\",\"other\"]"#);
+        twice[place..][..list.len()].copy_from_slice(br#"[\"ngram\",\"ngram\"]"#);
         let error = Ledger::from_safetensors(&twice).unwrap_err();
         assert!(error.to_string().contains("it names a column twice"), "{error}");
     }
@@ -262,12 +266,12 @@ mod tests {
         assert!((loss.nats - 2.5).abs() < 1e-12);
         let bits = 10.0 / std::f64::consts::LN_2 / 8.0;
         assert!((loss.bits_per_byte.unwrap() - bits).abs() < 1e-12);
-        let difference = ledger.difference("model", &ledger, "other").unwrap();
+        let difference = ledger.difference(Column::Model, &ledger, Column::Ngram).unwrap();
         assert!((difference.estimate.mean + 0.375).abs() < 1e-7);
-        let mean = ledger.mean_difference("model", &ledger, "other").unwrap();
+        let mean = ledger.mean_difference(Column::Model, &ledger, Column::Ngram).unwrap();
         assert_eq!(mean, difference.estimate);
         let mut foreign = ledger.clone();
         foreign.tokens.blocks[3] = 2;
-        assert!(ledger.difference("model", &foreign, "model").is_err());
+        assert!(ledger.difference(Column::Model, &foreign, Column::Model).is_err());
     }
 }

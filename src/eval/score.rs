@@ -11,6 +11,7 @@ use super::windows::{Window, Windows};
 use crate::data::Language;
 use crate::model::{Lane, Model, Sequences, Weights};
 use crate::spec::Mask;
+use crate::store::{Average, Column};
 use crate::{Error, Result};
 
 /// Scores windows with one model at a time; keeps its working memory and the windows' blocks
@@ -33,7 +34,7 @@ impl<'a> Scorer<'a> {
     }
 
     /// A ledger with the one column `name`.
-    pub fn score(&mut self, model: &Model, weights: &Weights, name: &str) -> Result<Ledger> {
+    pub fn score(&mut self, model: &Model, weights: &Weights, name: Column) -> Result<Ledger> {
         let Self { windows, predicted, mask, lanes, pool } = self;
         let (windows, mask) = (&*windows, *mask);
         let rows = over_windows(pool, windows, 0..windows.count(), lanes, |lane, window| {
@@ -74,9 +75,9 @@ pub fn ensemble_ledger(
     for row in rows {
         columns.iter_mut().zip(row).for_each(|(column, part)| column.extend(part));
     }
-    let singles = (0..members.len()).map(|member| format!("member-{member}"));
-    let logits = (1..=members.len()).map(|k| format!("logits-{k}"));
-    let probabilities = (1..=members.len()).map(|k| format!("probabilities-{k}"));
+    let singles = (0..members.len()).map(Column::Member);
+    let logits = (1..=members.len()).map(|k| Column::First(Average::Logits, k));
+    let probabilities = (1..=members.len()).map(|k| Column::First(Average::Probabilities, k));
     let names = singles.chain(logits).chain(probabilities);
     names.zip(columns).for_each(|(name, column)| ledger.push(name, column));
     Ok(ledger)
@@ -170,7 +171,7 @@ pub fn ngram_ledger(windows: &Windows<'_>, ngram: &Ngram) -> Result<Ledger> {
         let window = windows.tokens(index)?;
         column.extend(ngram.log_probabilities(&window).into_iter().map(|log| log as f32));
     }
-    ledger.push("ngram", column);
+    ledger.push(Column::Ngram, column);
     Ok(ledger)
 }
 
@@ -190,7 +191,7 @@ pub fn floor_ledger(windows: &Windows<'_>, language: &Language) -> Result<Ledger
         let nats = language.floor_nats(&windows.tokens(index)?);
         column.extend(nats.into_iter().map(|nats| -nats as f32));
     }
-    ledger.push("floor", column);
+    ledger.push(Column::Floor, column);
     Ok(ledger)
 }
 
@@ -247,9 +248,11 @@ mod tests {
             let ledger = ensemble_ledger(&windows, mask, members, &pool).unwrap();
             let log_z =
                 logarithms(&windows, members).iter().map(|of| log_z(of)).collect::<Vec<_>>();
-            let column = |name: &str| ledger.column(name).unwrap();
-            let singles: Vec<&[f32]> = ["member-0", "member-1", "member-2"].map(column).to_vec();
-            let (logits, probabilities) = (column("logits-3"), column("probabilities-3"));
+            let column = |name: Column| ledger.column(name).unwrap();
+            let singles: Vec<&[f32]> = [0, 1, 2].map(Column::Member).map(column).to_vec();
+            let average = |average| column(Column::First(average, 3));
+            let (logits, probabilities) =
+                (average(Average::Logits), average(Average::Probabilities));
             for token in 0..log_z.len() {
                 let of = singles.iter().map(|single| f64::from(single[token]));
                 let mean = of.clone().sum::<f64>() / 3.0;
@@ -259,7 +262,7 @@ mod tests {
                 let probability = of.map(f64::exp).sum::<f64>() / 3.0;
                 assert!((f64::from(probabilities[token]) - probability.ln()).abs() < 1e-5);
             }
-            assert_eq!(column("logits-1"), singles[0]);
+            assert_eq!(column(Column::First(Average::Logits, 1)), singles[0]);
             assert_eq!(ledger.names().count(), 9);
         });
     }
@@ -273,12 +276,12 @@ mod tests {
                 let pool = Pool::new(threads);
                 let (model, weights) = members[0];
                 let mut scorer = Scorer::new(windows, mask, model, &pool).unwrap();
-                scorer.score(model, weights, "member-0").unwrap()
+                scorer.score(model, weights, Column::Member(0)).unwrap()
             };
             let one = score(1);
             assert_eq!(one, score(3));
             let ensemble = ensemble_ledger(&windows, mask, members, &Pool::new(1)).unwrap();
-            assert_eq!(one.column("member-0"), ensemble.column("member-0"));
+            assert_eq!(one.column(Column::Member(0)), ensemble.column(Column::Member(0)));
         });
     }
 
@@ -287,11 +290,11 @@ mod tests {
         with_members(1, |corpus, members| {
             let windows = Windows::all(corpus.split(Split::Val), 128).unwrap();
             let floor = floor_ledger(&windows, &corpus.language().unwrap()).unwrap();
-            let mean = floor.estimate("floor").unwrap().mean;
+            let mean = floor.estimate(Column::Floor).unwrap().mean;
             assert!((mean - 2.3208).abs() < 5e-5, "{mean}");
             let mask = Mask::AcrossDocuments {};
             let model = ensemble_ledger(&windows, mask, members, &Pool::new(1)).unwrap();
-            assert!(model.estimate("logits-1").unwrap().mean > mean);
+            assert!(model.estimate(Column::First(Average::Logits, 1)).unwrap().mean > mean);
         });
     }
 }

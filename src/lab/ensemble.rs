@@ -16,7 +16,10 @@ use crate::eval::{
 };
 use crate::model::{Model, Weights};
 use crate::spec::{EnsembleSpec, Job, Mask, Part, TrainSpec};
-use crate::store::{Cost, Measured, Outcome, Store};
+use crate::store::{
+    Average, Column, Cost, EnsembleFacts, EnsembleSize, Loss, MemberPair, MemberPairs, Outcome,
+    Store,
+};
 use crate::{Error, Result};
 
 /// Beyond this many members the record names no single pairs, which would be too many to read.
@@ -45,7 +48,7 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
         let progress = &mut |done| go_on(bench, done as u64, total);
         measure_ensemble((&windows, spec.mask), &pairs, &subsets, &pool, progress)?
     };
-    let measured = measured(&found, &subsets);
+    let facts = facts(&found, &subsets, &found.ledger.losses(spec.split));
     let mut ledger = found.ledger;
     if soups > 0 {
         let progress = &mut |soups| go_on(bench, (windows.count() * (1 + soups)) as u64, total);
@@ -61,11 +64,12 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
     let mut record = bench.record(&job, Outcome::Finished, kernels, seconds, cost);
     record.losses = ledger.losses(spec.split);
     // Whoever reads only the last loss of a record wants the ensemble, not its control.
-    record.losses.sort_by_key(|loss| !loss.name.starts_with("soup-"));
+    record.losses.sort_by_key(|loss| !matches!(loss.name, Column::Soup(_)));
     add_floors(&mut record.losses, &ledger, corpus, (spec.split, positions))?;
-    let nats = |name: &str| record.loss(name, spec.split).map(|loss| loss.nats);
+    let nats = |name: Column| record.loss(name, spec.split).map(|loss| loss.nats);
     record.measured = log_z(count, nats);
-    record.measured.extend(measured);
+    record.measured.extend(facts.measured());
+    record.ensemble = Some(facts);
     let mut draft = bench.store.draft(id)?;
     draft.add(&ledger_file(&part), &ledger.to_safetensors()?)?;
     bench.publish(draft, &job, &record)
@@ -143,9 +147,9 @@ fn add_soups(
     for (count, (_, weights)) in (2..).zip(&members[1..]) {
         average::running_mean(model.kernels, &mut soup.values, &weights.values, count);
         soup.pack(pool);
-        let name = format!("soup-{count}");
-        let scored = scorer.score(model, &soup, &name)?;
-        let column = scored.column(&name).expect("it was just scored");
+        let name = Column::Soup(count);
+        let scored = scorer.score(model, &soup, name)?;
+        let column = scored.column(name).expect("it was just scored");
         ledger.push(name, column.to_vec());
         progress(count - 1)?;
     }
@@ -168,59 +172,52 @@ fn cost(spec: &EnsembleSpec, members: &[(Model, Weights)], windows: usize, soups
     }
 }
 
-/// The numbers that are not losses of columns.
-fn measured(found: &EnsembleMeasures, subsets: &Subsets) -> Vec<Measured> {
+/// Everything about the ensembles of every size, whose `losses` are those of the ledger.
+fn facts(found: &EnsembleMeasures, subsets: &Subsets, losses: &[Loss]) -> EnsembleFacts {
     let members = subsets.members();
-    let mut measured = Vec::new();
-    let mut add = |name: String, value: f64| measured.push(Measured { name, value });
-    for size in 1..=members {
-        add(format!("subsets_{size}_count"), subsets.of_size(size).len() as f64);
-    }
+    let mut sizes = Vec::new();
     for (average, nats) in averages(found) {
+        let of = |place: usize| nats[place];
         for size in 1..=members {
-            let losses: Vec<f64> = subsets.of_size(size).iter().map(|&place| nats[place]).collect();
-            if let Some(deviation) = over_seeds(&losses).standard_deviation {
-                add(format!("subsets_{average}_{size}_sd_nats"), deviation);
-            }
-        }
-    }
-    // What the curve would have been without each member: for intervals over the choice of them.
-    if subsets.is_complete() {
-        for (average, nats) in averages(found) {
-            for (member, size) in without(members) {
+            let column = Column::Subsets(average, size);
+            let loss = losses.iter().find(|loss| loss.name == column).expect("it was measured");
+            let places = subsets.of_size(size);
+            let each: Vec<f64> = places.iter().map(|&place| of(place)).collect();
+            // The curve without each member: for intervals over the choice of them.
+            let without = |member| {
                 let places = subsets.of_size_without(size, member);
-                let losses: Vec<f64> = places.map(|place| nats[place]).collect();
-                let name = format!("without_{member}_{average}_{size}_nats");
-                add(name, over_seeds(&losses).mean);
-            }
+                over_seeds(&places.map(of).collect::<Vec<f64>>()).mean
+            };
+            let known = size < members && subsets.is_complete();
+            sizes.push(EnsembleSize {
+                average,
+                members: size,
+                nats: loss.nats,
+                standard_error_nats: loss.standard_error_nats,
+                subsets: places.len() as u64,
+                sd_nats: over_seeds(&each).standard_deviation,
+                without_one_nats: (0..members).filter(|_| known).map(without).collect(),
+            });
         }
     }
-    diversity(&found.pairs, members, &mut add);
-    measured
+    EnsembleFacts { sizes, pairs: pairs(&found.pairs, members) }
 }
 
-fn averages(found: &EnsembleMeasures) -> [(&'static str, &[f64]); 2] {
-    [("logits", &found.logits_nats), ("probabilities", &found.probabilities_nats)]
+fn averages(found: &EnsembleMeasures) -> [(Average, &[f64]); 2] {
+    [(Average::Logits, &found.logits_nats), (Average::Probabilities, &found.probabilities_nats)]
 }
 
-/// Every member, and the sizes of subsets that can do without it.
-fn without(members: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..members).flat_map(move |member| (1..members).map(move |size| (member, size)))
-}
-
-fn diversity(pairs: &[Pair], members: usize, add: &mut impl FnMut(String, f64)) {
-    if pairs.is_empty() {
-        return;
-    }
+fn pairs(pairs: &[Pair], members: usize) -> Option<MemberPairs> {
     let mean =
         |of: fn(&Pair) -> f64| pairs.iter().fold(0.0, |sum, p| sum + of(p)) / pairs.len() as f64;
-    add("pairs_divergence_nats".to_owned(), mean(|pair| pair.divergence_nats));
-    add("pairs_disagreement_share".to_owned(), mean(|pair| pair.disagreement_share));
-    if members > PAIRS_OF_MEMBERS_MAX {
-        return;
-    }
-    for Pair { members: [left, right], divergence_nats, disagreement_share } in pairs {
-        add(format!("pair_{left}_{right}_divergence_nats"), *divergence_nats);
-        add(format!("pair_{left}_{right}_disagreement_share"), *disagreement_share);
-    }
+    let each = |pair: &Pair| {
+        let Pair { members, divergence_nats, disagreement_share } = *pair;
+        MemberPair { members, divergence_nats, disagreement_share }
+    };
+    let few = members <= PAIRS_OF_MEMBERS_MAX;
+    (!pairs.is_empty()).then(|| MemberPairs {
+        divergence_nats: mean(|pair| pair.divergence_nats),
+        disagreement_share: mean(|pair| pair.disagreement_share),
+        each: pairs.iter().filter(|_| few).map(each).collect(),
+    })
 }

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::eval::{Windows, ensemble_ledger};
 use crate::model::{Model, Weights};
 use crate::spec::{EvaluateSpec, Job, Part};
-use crate::store::{Cost, Loss, Measured, Outcome};
+use crate::store::{Average, Column, Cost, Loss, Measured, Outcome};
 
 pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
     let job = Job::Evaluate(spec.clone());
@@ -57,12 +57,12 @@ pub(super) fn run(spec: &EvaluateSpec, bench: &mut Bench<'_>) -> Result<()> {
 /// E[log Z] of every prefix: by the identity L_ens = mean L_i + E[log Z] (mission Q0) the whole
 /// gain of logit averaging over the mean member; 0 for members that predict alike. `nats` finds
 /// losses by their names.
-pub(super) fn log_z(members: usize, nats: impl Fn(&str) -> Option<f64>) -> Vec<Measured> {
+pub(super) fn log_z(members: usize, nats: impl Fn(Column) -> Option<f64>) -> Vec<Measured> {
     let mut singles = 0.0;
     let mut measured = Vec::new();
     for k in 1..=members {
         let (Some(single), Some(mean)) =
-            (nats(&format!("member-{}", k - 1)), nats(&format!("logits-{k}")))
+            (nats(Column::Member(k - 1)), nats(Column::First(Average::Logits, k)))
         else {
             break;
         };
@@ -73,6 +73,6 @@ pub(super) fn log_z(members: usize, nats: impl Fn(&str) -> Option<f64>) -> Vec<M
     measured
 }
 
-fn find<P>(losses: &[Loss<P>]) -> impl Fn(&str) -> Option<f64> {
+fn find<P>(losses: &[Loss<P>]) -> impl Fn(Column) -> Option<f64> {
     |name| losses.iter().find(|loss| loss.name == name).map(|loss| loss.nats)
 }

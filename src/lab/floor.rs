@@ -4,7 +4,7 @@ use crate::Result;
 use crate::data::Corpus;
 use crate::eval::{Ledger, Windows, floor_ledger};
 use crate::spec::Split;
-use crate::store::{AboveFloor, Loss};
+use crate::store::{AboveFloor, Column, Loss};
 
 /// Says of each loss on `split` how far it lies above the entropy of the very tokens that were
 /// predicted; `ledger` has the losses' columns. Does nothing where the floor is not known: outside
@@ -21,9 +21,9 @@ pub fn add_floors(
     }
     let windows = Windows::all(corpus.split(split), sequence_tokens)?;
     let floor = floor_ledger(&windows, &language)?;
-    let floor_nats = floor.estimate("floor").expect("the column was just written").mean;
+    let floor_nats = floor.estimate(Column::Floor).expect("the column was just written").mean;
     for loss in losses.iter_mut().filter(|loss| loss.split == split) {
-        let above = ledger.mean_difference(&loss.name, &floor, "floor")?;
+        let above = ledger.mean_difference(loss.name, &floor, Column::Floor)?;
         loss.above_floor = Some(AboveFloor {
             floor_nats,
             nats: above.mean,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::JobId;
+use crate::spec::{JobId, JobKind};
 
 /// What a worker says while it works on one job: one JSON line each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct Running {
     /// Which.
     pub id: JobId,
     /// What kind.
-    pub kind: &'static str,
+    pub kind: JobKind,
     /// Steps done.
     pub done: u64,
     /// Steps in all; 0 before the first report.

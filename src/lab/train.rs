@@ -13,7 +13,7 @@ use crate::data::{Corpus, PartReader};
 use crate::eval::{Ledger, Scorer, Windows, side_means};
 use crate::model::{Model, Weights, from_safetensors, to_safetensors};
 use crate::spec::{Job, JobId, Part, SideSet, Split, Start, TrainSpec};
-use crate::store::{Cost, Held, Numerics, Outcome, Record, Store, TrainedOn};
+use crate::store::{Column, Cost, Held, Numerics, Outcome, Record, Store, TrainedOn};
 use crate::train::{
     Cohort, Ended, Feed, HeldOut, Journal, Observer, Progress, Settings, run as run_cohort,
 };
@@ -136,13 +136,17 @@ impl Watcher<'_, '_> {
     ) -> Result<Ledger> {
         let all = Windows::all(part, model.positions)?;
         let windows = if last { all } else { all.sample(self.spec.evaluation.sample_tokens) };
-        Scorer::new(windows, self.spec.data.mask, model, self.pool)?.score(model, weights, "model")
+        Scorer::new(windows, self.spec.data.mask, model, self.pool)?.score(
+            model,
+            weights,
+            Column::Model,
+        )
     }
 }
 
 /// The line of a part in the metrics.
 fn held_out(part: &str, ledger: &Ledger) -> HeldOut {
-    let estimate = ledger.estimate("model").expect("the column was just written");
+    let estimate = ledger.estimate(Column::Model).expect("the column was just written");
     HeldOut {
         name: part.to_owned(),
         loss_nats: estimate.mean,
@@ -276,8 +280,8 @@ pub fn replay(
     let Some(kernels) = kernels_of(&record.numerics, spec.precision)? else {
         return Err(Error::usage(format!(
             "the record was made in numerics class {}, this machine would use {}",
-            record.numerics.name(),
-            numerics(foreseen(Some(store), spec.precision)?.kernels).name()
+            record.numerics,
+            numerics(foreseen(Some(store), spec.precision)?.kernels)
         ))
         .hint("replay it on a machine, or with the SCARCE_ISA, that has that class"));
     };

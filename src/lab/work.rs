@@ -153,12 +153,13 @@ impl Bench<'_> {
         let peak_memory_bytes = peak_memory_bytes();
         Record {
             id: job.id(),
-            kind: job.kind().to_owned(),
+            kind: job.kind(),
             outcome,
             losses: Vec::new(),
             side_losses: Vec::new(),
             side_means: Vec::new(),
             measured: Vec::new(),
+            ensemble: None,
             trained_on: Vec::new(),
             tokenizer: None,
             allowed: self.allowed.or(self.corpora.allowed(job)),

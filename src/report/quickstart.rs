@@ -236,6 +236,7 @@ pub(super) mod examples {
     use super::*;
     use crate::eval::statistics::paired_difference;
     use crate::report::page::{Cost, MeasuredLoss};
+    use crate::spec::JobKind;
 
     /// A recipe with a loss and an error, without a floor.
     pub(in crate::report) fn recipe(
@@ -264,10 +265,10 @@ pub(super) mod examples {
 
     /// A block for every record that the recipes name.
     fn sources(recipes: &[RecipeRow]) -> Vec<Source> {
-        let source = |id: &String, kind: &str, row: &RecipeRow, inputs: &[String]| Source {
+        let source = |id: &String, kind: JobKind, row: &RecipeRow, inputs: &[String]| Source {
             id: id.clone(),
             label: row.name.clone(),
-            kind: kind.into(),
+            kind: Some(kind),
             outcome: "finished".into(),
             losses: vec![MeasuredLoss {
                 name: "test, logits-1".into(),
@@ -283,15 +284,15 @@ pub(super) mod examples {
                 parameters: 146_304,
             },
             machine: "2 cores, AVX-512, Linux".into(),
-            numerics_class: "cpu/f32/exact/1".into(),
+            numerics_class: "cpu/f32/exact/1".parse().ok(),
             made_by: "scarce 0.1.0, 2026-11-22 04:45:08 UTC".into(),
             spec: "optim.lr = 0.01\noptim.weight_decay = 1.6\n".into(),
             inputs: inputs.to_vec(),
             known: row.name == "standard-4",
         };
         let both = |row: &RecipeRow| {
-            let trained = row.records.iter().map(|id| source(id, "train", row, &[]));
-            let evaluation = source(&row.evaluation, "evaluate", row, &row.records);
+            let trained = row.records.iter().map(|id| source(id, JobKind::Train, row, &[]));
+            let evaluation = source(&row.evaluation, JobKind::Evaluate, row, &row.records);
             trained.chain([evaluation]).collect::<Vec<_>>()
         };
         recipes.iter().flat_map(both).collect()

@@ -4,7 +4,8 @@
 //! that no number of a figure lacks its record. Filling it is the caller's affair: a command reads
 //! a store, a study has its own records at hand.
 
-use std::collections::BTreeMap;
+use crate::store::{Average, Numerics};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a number is from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,15 +14,6 @@ pub enum Origin {
     Record(String),
     /// An imported run, by its id in the program that made it.
     Foreign(String),
-}
-
-/// How an ensemble's predictions are averaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Averaging {
-    /// The mean of logits: the paper's ensemble.
-    Logits,
-    /// The mean of probabilities.
-    Probabilities,
 }
 
 /// A loss on held-out text.
@@ -48,7 +40,7 @@ pub struct Ensemble {
     /// K.
     pub members: u32,
     /// How predictions are averaged; `None` where the source does not say.
-    pub averaging: Option<Averaging>,
+    pub averaging: Option<Average>,
     /// Ids of the members, where they are known.
     pub ids: Vec<String>,
     /// How many ensembles of this size the loss is a mean over; 1 for a single one.
@@ -135,7 +127,7 @@ pub struct Run {
     /// Tags that people gave it.
     pub tags: Vec<String>,
     /// The class of arithmetic of a record of ours.
-    pub numerics: Option<String>,
+    pub numerics: Option<Numerics>,
     /// What stands for everything else that its spec says (schedule, initialization, mask and so
     /// on): runs that differ in it are different recipes. `None` where it is not known.
     pub variant: Option<String>,
@@ -166,17 +158,6 @@ impl Origin {
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         matches!(self, Self::Foreign(_))
-    }
-}
-
-impl Averaging {
-    /// "logits" or "probabilities".
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Logits => "logits",
-            Self::Probabilities => "probabilities",
-        }
     }
 }
 
@@ -282,15 +263,14 @@ impl Runs {
                     .to_owned(),
             );
         }
-        let mut classes: Vec<&str> =
-            self.runs.iter().filter_map(|run| run.numerics.as_deref()).collect();
-        classes.sort_unstable();
-        classes.dedup();
+        let classes: BTreeSet<&Numerics> =
+            self.runs.iter().filter_map(|run| run.numerics.as_ref()).collect();
         if classes.len() > 1 {
+            let names: Vec<String> = classes.iter().map(ToString::to_string).collect();
             remarks.push(format!(
                 "The records come from {} numerics classes ({}).",
-                classes.len(),
-                classes.join(", ")
+                names.len(),
+                names.join(", ")
             ));
         }
         let main = self.main_variant();
@@ -318,11 +298,11 @@ mod tests {
         let mut runs = Runs::default();
         assert!(runs.remarks().is_empty());
         runs.runs.push(Run::new(Origin::Record("ab".into()), "pocket-150k"));
-        runs.runs[0].numerics = Some("cpu/f32/exact/2".into());
+        runs.runs[0].numerics = "cpu/f32/exact/2".parse().ok();
         assert!(runs.remarks().is_empty());
         runs.runs.push(Run::new(Origin::Foreign("x".into()), "300m4k"));
         assert!(runs.remarks()[0].starts_with("Own records are drawn filled"));
-        runs.runs.push(Run { numerics: Some("cuda/bf16/fast/2".into()), ..runs.runs[0].clone() });
+        runs.runs.push(Run { numerics: "cuda/bf16/fast/2".parse().ok(), ..runs.runs[0].clone() });
         assert!(runs.remarks()[1].contains("2 numerics classes (cpu/f32/exact/2, cuda/"));
         assert!(runs.runs[0].is_plain() && runs.runs[0].members() == 1);
         for (run, variant) in runs.runs.iter_mut().zip(["a", "b", "a"]) {

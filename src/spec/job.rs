@@ -1,5 +1,7 @@
 //! The kinds of jobs, each identified by the hash of its canonical text.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::data::Mask;
@@ -23,6 +25,39 @@ pub enum Job {
     Ensemble(EnsembleSpec),
     /// Fit and measure the n-gram yardstick.
     Ngram(NgramSpec),
+}
+
+/// The kinds of jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobKind {
+    /// [`Job::Train`].
+    Train,
+    /// [`Job::Evaluate`].
+    Evaluate,
+    /// [`Job::Ensemble`].
+    Ensemble,
+    /// [`Job::Ngram`].
+    Ngram,
+}
+
+impl JobKind {
+    /// In one word, as in canonical texts and records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Evaluate => "evaluate",
+            Self::Ensemble => "ensemble",
+            Self::Ngram => "ngram",
+        }
+    }
+}
+
+impl fmt::Display for JobKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// Loss of K members on a part of a corpus: each alone, and of every prefix of the list averaged,
@@ -94,11 +129,12 @@ impl Job {
     /// field in byte order of the keys.
     #[must_use]
     pub fn canonical(&self) -> String {
+        let kind = self.kind().name();
         match self {
-            Self::Train(spec) => canonical::text("train", spec, TRAIN_LATER),
-            Self::Evaluate(spec) => canonical::text("evaluate", spec, &[]),
-            Self::Ensemble(spec) => canonical::text("ensemble", spec, &[]),
-            Self::Ngram(spec) => canonical::text("ngram", spec, &[]),
+            Self::Train(spec) => canonical::text(kind, spec, TRAIN_LATER),
+            Self::Evaluate(spec) => canonical::text(kind, spec, &[]),
+            Self::Ensemble(spec) => canonical::text(kind, spec, &[]),
+            Self::Ngram(spec) => canonical::text(kind, spec, &[]),
         }
     }
 
@@ -122,14 +158,14 @@ impl Job {
         bounds::sequence("sequence_tokens", tokens)
     }
 
-    /// The kind in one word.
+    /// Which of the kinds it is.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> JobKind {
         match self {
-            Self::Train(_) => "train",
-            Self::Evaluate(_) => "evaluate",
-            Self::Ensemble(_) => "ensemble",
-            Self::Ngram(_) => "ngram",
+            Self::Train(_) => JobKind::Train,
+            Self::Evaluate(_) => JobKind::Evaluate,
+            Self::Ensemble(_) => JobKind::Ensemble,
+            Self::Ngram(_) => JobKind::Ngram,
         }
     }
 

@@ -19,7 +19,7 @@ mod train;
 pub use consent::{Allowed, Consent};
 pub use data::{Component, DataSpec, Mask, OrderMode};
 pub use id::{CorpusId, JobId, SideId};
-pub use job::{EnsembleSpec, EvaluateSpec, Job, NgramSpec};
+pub use job::{EnsembleSpec, EvaluateSpec, Job, JobKind, NgramSpec};
 pub use model::{FeedForward, Init, ModelSpec, Rope, RopeScaling};
 pub use optim::{Decay, OptimSpec, Schedule};
 pub use part::{Part, SideName, SideSet};

@@ -71,7 +71,7 @@ fn the_canonical_text_of_an_ensemble_is_golden() {
         precision: Precision::Bf16,
         subsets_max: EnsembleSpec::SUBSETS_MAX,
     });
-    assert_eq!((job.kind(), job.needs().len()), ("ensemble", 2));
+    assert_eq!((job.kind(), job.needs().len()), (JobKind::Ensemble, 2));
     golden::check("ensemble-spec-1.txt", &format!("{}id {}\n", job.canonical(), job.id()));
 }
 

@@ -19,7 +19,9 @@ mod atomic;
 mod checkpoint;
 mod claim;
 mod clock;
+mod column;
 mod draft;
+mod ensemble;
 mod foreign;
 mod hashed;
 mod manifest;
@@ -46,7 +48,9 @@ pub use atomic::{fresh_file, sync_directory, write_atomically};
 pub use checkpoint::{Checkpoint, CheckpointHeader, Checkpoints};
 pub use claim::{Claim, Held};
 pub use clock::{unix_seconds, utc};
+pub use column::{Average, Column};
 pub use draft::{Draft, Published};
+pub use ensemble::{EnsembleFacts, EnsembleSize, MemberPair, MemberPairs};
 pub use foreign::{
     Added, ForeignDraft, ForeignHistory, ForeignId, ForeignRecord, ForeignRun, ForeignSettings,
     ForeignSource, Place,

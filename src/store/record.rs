@@ -1,16 +1,23 @@
 //! What a job leaves behind, as data.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Allowed, CorpusId, JobId, SideSet, Split};
+use super::column::{Average, Column};
+use super::ensemble::EnsembleFacts;
+use crate::error::quoted;
+use crate::spec::{Allowed, CorpusId, JobId, JobKind, SideSet, Split};
+use crate::{Error, Result};
 
 /// The content of `record.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The job's identity.
     pub id: JobId,
-    /// The job's kind: `train`, `evaluate`, `ensemble` or `ngram`.
-    pub kind: String,
+    /// The job's kind.
+    pub kind: JobKind,
     /// How it ended.
     pub outcome: Outcome,
     /// Final losses on splits.
@@ -24,6 +31,9 @@ pub struct Record {
     /// Further measured numbers with their units in their names (constants of the n-gram model,
     /// diversity of an ensemble).
     pub measured: Vec<Measured>,
+    /// Of the ensembles of some members: everything about every size, in one place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<EnsembleFacts>,
     /// What a training run has read, the budget's corpus first, then those of the mixture.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trained_on: Vec<TrainedOn>,
@@ -63,9 +73,8 @@ pub enum Outcome {
 /// A mean loss with its uncertainty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Loss<P = Split> {
-    /// What was measured: `model`, `member-I`, `logits-K`, `probabilities-K`, `ngram`; of an
-    /// ensemble also `subsets-logits-K`, `subsets-probabilities-K` and `soup-K`.
-    pub name: String,
+    /// What was measured.
+    pub name: Column,
     /// What was read: a split, or a side set with its content id.
     pub split: P,
     /// Mean negative log-likelihood in nats per token.
@@ -102,7 +111,7 @@ pub type SideLoss = Loss<SideSet>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SideMean {
     /// What was measured, as in [`Loss`].
-    pub name: String,
+    pub name: Column,
     /// How many sets.
     pub sets: u64,
     /// Mean of their losses in nats per token.
@@ -169,7 +178,7 @@ pub struct Machine {
 
 /// The class of arithmetic: within a class the same spec gives the same bits, for any number of
 /// threads, any worker and any resume point.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Numerics {
     /// `cpu` or `cuda`.
     pub backend: String,
@@ -183,9 +192,9 @@ pub struct Numerics {
 }
 
 impl Record {
-    /// The loss of this name on this split.
+    /// The loss of this column on this split.
     #[must_use]
-    pub fn loss(&self, name: &str, split: Split) -> Option<&Loss> {
+    pub fn loss(&self, name: Column, split: Split) -> Option<&Loss> {
         self.losses.iter().find(|loss| loss.name == name && loss.split == split)
     }
 }
@@ -196,7 +205,10 @@ impl<P> Loss<P> {
     /// in the record.
     #[must_use]
     pub fn headline(losses: &[Self]) -> Option<&Self> {
-        let members = |loss: &&Self| loss.name.strip_prefix("logits-")?.parse::<u32>().ok();
+        let members = |loss: &&Self| match loss.name {
+            Column::First(Average::Logits, members) => Some(members),
+            _ => None,
+        };
         let means = losses.iter().filter(|loss| members(loss).is_some());
         means.max_by_key(members).or(losses.last())
     }
@@ -232,11 +244,27 @@ fn mean_text(nats: f64, standard_error_nats: Option<f64>) -> String {
     }
 }
 
-impl Numerics {
-    /// The class in one word, as reports show it.
-    #[must_use]
-    pub fn name(&self) -> String {
-        format!("{}/{}/{}/{}", self.backend, self.arithmetic, self.determinism, self.version)
+impl FromStr for Numerics {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let version = parts.last().and_then(|version| version.parse().ok());
+        let ([backend, arithmetic, determinism, _], Some(version)) = (&parts[..], version) else {
+            return Err(Error::data(format!("`{}` is no numerics class", quoted(text)))
+                .hint("such as `cpu/f32/exact/2`"));
+        };
+        let [backend, arithmetic, determinism] =
+            [backend, arithmetic, determinism].map(|part| (*part).to_owned());
+        Ok(Self { backend, arithmetic, determinism, version })
+    }
+}
+
+impl fmt::Display for Numerics {
+    /// The class in one word: `cpu/f32/exact/2`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { backend, arithmetic, determinism, version } = self;
+        write!(f, "{backend}/{arithmetic}/{determinism}/{version}")
     }
 }
 

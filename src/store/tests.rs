@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::spec::{
-    CorpusId, EnsembleSpec, EvaluateSpec, Mask, NgramSpec, Part, Precision, SideId, Split,
+    CorpusId, EnsembleSpec, EvaluateSpec, JobKind, Mask, NgramSpec, Part, Precision, SideId, Split,
 };
 
 fn job(seed: u64) -> Job {
@@ -18,15 +18,16 @@ fn job(seed: u64) -> Job {
 fn record(id: JobId) -> Record {
     Record {
         id,
-        kind: "ngram".to_owned(),
+        kind: JobKind::Ngram,
         outcome: Outcome::Finished,
+        ensemble: None,
         trained_on: Vec::new(),
         tokenizer: None,
         allowed: crate::spec::Allowed::NONE,
         side_losses: Vec::new(),
         side_means: Vec::new(),
         losses: vec![Loss {
-            name: "ngram".to_owned(),
+            name: Column::Ngram,
             split: Split::Val,
             nats: 2.5,
             standard_error_nats: Some(0.01),

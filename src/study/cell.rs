@@ -5,7 +5,7 @@ use crate::spec::{
     CorpusFacts, EnsembleSpec, EvaluateSpec, Job, JobId, OptimSpec, Request, Split, TrainSpec,
     resolve,
 };
-use crate::store::{Loss, Record};
+use crate::store::{Column, Loss, Record};
 use crate::{Error, Result};
 
 /// What the runs of a cell share.
@@ -95,11 +95,11 @@ impl Cell {
 /// Final loss on `val`, in nats per token; `None` for a run that diverged.
 #[must_use]
 pub(super) fn val_loss(record: &Record) -> Option<&Loss> {
-    record.loss("model", Split::Val)
+    record.loss(Column::Model, Split::Val)
 }
 
 /// The loss of a column of an evaluation.
-pub(super) fn column<'a>(record: &'a Record, name: &str, split: Split) -> Result<&'a Loss> {
+pub(super) fn column(record: &Record, name: Column, split: Split) -> Result<&Loss> {
     record
         .loss(name, split)
         .ok_or_else(|| Error::data(format!("record {} holds no loss `{name}`", record.id.short())))

@@ -1,12 +1,12 @@
 //! Losses of ensembles over their number of members.
 
 use super::cell::{Cell, column};
-use super::ensemble::{Average, replication, without_each};
-use crate::Result;
+use super::ensemble::replication;
 use crate::lab::Lab;
 use crate::laws::{AxisLaw, Curve, Options, Refusal, Replication, StandardError, jackknife};
 use crate::spec::{JobId, Split};
-use crate::store::{Loss, Record};
+use crate::store::{Average, Column, EnsembleFacts, Loss, Record};
+use crate::{Error, Result};
 
 /// The ensembles of 1 to K of the given members.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub struct MembersCurve {
     /// Loss of logit averages (the paper's ensembles, mission R4) over K = 1, 2, ..., each the mean
     /// over all subsets of that size, so that the order of the members plays no part.
     pub losses: Vec<Loss>,
+    facts: EnsembleFacts,
 }
 
 impl MembersCurve {
@@ -33,9 +34,12 @@ impl MembersCurve {
     /// Reads the losses out of the record of an evaluation.
     pub(super) fn read(evaluation: Record, members: usize, split: Split) -> Result<Self> {
         let losses = (1..=members)
-            .map(|k| column(&evaluation, &Average::Logits.column(k), split).cloned())
+            .map(|k| column(&evaluation, Column::Subsets(Average::Logits, k), split).cloned())
             .collect::<Result<Vec<_>>>()?;
-        Ok(Self { evaluation, losses })
+        let facts = evaluation.ensemble_facts().ok_or_else(|| {
+            Error::data(format!("record {} is of no ensemble", evaluation.id.short()))
+        })?;
+        Ok(Self { evaluation, losses, facts })
     }
 
     /// (K, loss) pairs.
@@ -60,7 +64,7 @@ impl MembersCurve {
     /// What is known of the noise of its points.
     #[must_use]
     pub fn replication(&self) -> Replication {
-        replication(&self.evaluation, (Average::Logits, self.losses.len()))
+        replication(&self.facts, (Average::Logits, self.losses.len()))
     }
 
     /// Loss of all members together, nats per token.
@@ -73,8 +77,7 @@ impl MembersCurve {
     /// those of one fewer. Empty where the record does not know them.
     #[must_use]
     pub fn without(&self, size: usize) -> Vec<f64> {
-        let members = self.losses.len();
-        without_each(&self.evaluation, Average::Logits, (size, members)).unwrap_or_default()
+        self.facts.without_one(Average::Logits, size).to_vec()
     }
 
     /// The error of [`MembersCurve::all`] over the choice of the members, nats per token: by the

@@ -12,8 +12,9 @@ use crate::lab::Lab;
 use crate::spec::{
     CorpusFacts, EvaluateSpec, Job, JobId, NgramSpec, Request, Split, TrainSpec, resolve,
 };
-use crate::store::{Loss, Record};
+use crate::store::{Average, Column, Loss, Record};
 use crate::{Error, Result};
+use std::fmt;
 
 /// What the user may choose.
 #[derive(Clone, Copy, Debug)]
@@ -59,11 +60,26 @@ pub struct Outcome {
     pub records: Vec<Record>,
 }
 
+/// The recipes of the story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecipeName {
+    /// The usual weight decay, for so many epochs.
+    Standard(u32),
+    /// Weight decay tuned.
+    Regularized,
+    /// The same of the larger model.
+    Larger,
+    /// So many members of the tuned recipe.
+    Ensemble(usize),
+    /// Counting.
+    Ngram,
+}
+
 /// One row of the table.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// `standard-4` and so on.
-    pub name: String,
+    /// Which one it is.
+    pub name: RecipeName,
     /// Loss on `test`.
     pub loss: Loss,
     /// Parameters used at inference, all members together.
@@ -73,16 +89,16 @@ pub struct Recipe {
     /// The record of the evaluation on `test`.
     pub evaluation: JobId,
     /// Column of its ledger.
-    pub column: String,
+    pub column: Column,
 }
 
 /// A paired difference on `test`.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// Name of the recipe on the left.
-    pub left: String,
-    /// Name of the recipe on the right.
-    pub right: String,
+    /// The recipe on the left.
+    pub left: RecipeName,
+    /// The recipe on the right.
+    pub right: RecipeName,
     /// Loss of left minus loss of right, in nats per token.
     pub difference: PairedDifference,
 }
@@ -100,6 +116,18 @@ pub struct Tuning {
     pub at_edge: bool,
     /// The trained records, in the order of the points.
     pub records: Vec<JobId>,
+}
+
+impl fmt::Display for RecipeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standard(epochs) => write!(f, "standard-{epochs}"),
+            Self::Regularized => f.pad("regularized"),
+            Self::Larger => f.pad("larger"),
+            Self::Ensemble(members) => write!(f, "ensemble-{members}"),
+            Self::Ngram => f.pad("ngram"),
+        }
+    }
 }
 
 /// Runs the plan.
@@ -128,7 +156,7 @@ pub fn run(lab: &mut dyn Lab, corpus: &CorpusFacts, options: &Options) -> Result
 
     let recipes = plan.recipes(lab, (&small, &large), &members, &mut used)?;
     let best_standard = plan.best_standard(lab)?;
-    let comparisons = compare(lab, &recipes, &best_standard)?;
+    let comparisons = compare(lab, &recipes, best_standard)?;
     used.sort_by_key(|record| record.id);
     used.dedup_by_key(|record| record.id);
     Ok(Outcome { recipes, comparisons, tunings: vec![small, large], records: used })
@@ -230,18 +258,18 @@ impl Planner<'_> {
         members: &[Record],
         used: &mut Vec<Record>,
     ) -> Result<Vec<Recipe>> {
-        let mut rows: Vec<(String, Vec<JobId>)> = Vec::new();
+        let mut rows: Vec<(RecipeName, Vec<JobId>)> = Vec::new();
         for epochs in STANDARD_EPOCHS {
             let id = Job::Train(self.train(SMALL, epochs, STANDARD_DECAY, 0)?).id();
-            rows.push((format!("standard-{epochs}"), vec![id]));
+            rows.push((RecipeName::Standard(epochs), vec![id]));
         }
         let tuned = |model, tuning: &Tuning| -> Result<JobId> {
             Ok(Job::Train(self.train(model, TUNED_EPOCHS, tuning.best, 0)?).id())
         };
-        rows.push(("regularized".to_owned(), vec![tuned(SMALL, small)?]));
-        rows.push(("larger".to_owned(), vec![tuned(LARGE, large)?]));
+        rows.push((RecipeName::Regularized, vec![tuned(SMALL, small)?]));
+        rows.push((RecipeName::Larger, vec![tuned(LARGE, large)?]));
         let ids: Vec<JobId> = members.iter().map(|record| record.id).collect();
-        rows.push((format!("ensemble-{MEMBERS}"), ids));
+        rows.push((RecipeName::Ensemble(ids.len()), ids));
 
         let mut jobs: Vec<Job> = rows.iter().map(|(_, ids)| self.evaluate(ids)).collect();
         jobs.push(Job::Ngram(NgramSpec {
@@ -251,20 +279,20 @@ impl Planner<'_> {
             context_tokens_max: 3,
             split: Split::Test,
         }));
-        rows.push(("ngram".to_owned(), Vec::new()));
+        rows.push((RecipeName::Ngram, Vec::new()));
         let records = lab.obtain(&jobs)?;
         used.extend(records.iter().cloned());
         rows.into_iter().zip(&records).map(|((name, ids), record)| row(name, ids, record)).collect()
     }
 
     /// The standard row with the lowest loss on `val`: chosen where choices are made.
-    fn best_standard(&self, lab: &mut dyn Lab) -> Result<String> {
+    fn best_standard(&self, lab: &mut dyn Lab) -> Result<RecipeName> {
         let train = |epochs| self.train(SMALL, epochs, STANDARD_DECAY, 0);
         let specs = STANDARD_EPOCHS.into_iter().map(train).collect::<Result<Vec<_>>>()?;
         let records = obtain_trained(lab, specs)?;
         let losses = STANDARD_EPOCHS.iter().zip(records.iter().map(val_loss));
         let best = losses.min_by(|a, b| a.1.total_cmp(&b.1)).expect("four epochs");
-        Ok(format!("standard-{}", best.0))
+        Ok(RecipeName::Standard(*best.0))
     }
 }
 
@@ -275,15 +303,15 @@ fn obtain_trained(lab: &mut dyn Lab, specs: Vec<TrainSpec>) -> Result<Vec<Record
 
 /// Final loss on `val`; a diverged run loses against everything.
 fn val_loss(record: &Record) -> f64 {
-    record.loss("model", Split::Val).map_or(f64::INFINITY, |loss| loss.nats)
+    record.loss(Column::Model, Split::Val).map_or(f64::INFINITY, |loss| loss.nats)
 }
 
-fn row(name: String, records: Vec<JobId>, evaluation: &Record) -> Result<Recipe> {
+fn row(name: RecipeName, records: Vec<JobId>, evaluation: &Record) -> Result<Recipe> {
     let column = match records.len() {
-        0 => "ngram".to_owned(),
-        k => format!("logits-{k}"),
+        0 => Column::Ngram,
+        k => Column::First(Average::Logits, k),
     };
-    let loss = evaluation.loss(&column, Split::Test).cloned().ok_or_else(|| {
+    let loss = evaluation.loss(column, Split::Test).cloned().ok_or_else(|| {
         Error::data(format!("record {} holds no loss `{column}`", evaluation.id.short()))
     })?;
     let parameters = evaluation.cost.parameters;
@@ -291,25 +319,30 @@ fn row(name: String, records: Vec<JobId>, evaluation: &Record) -> Result<Recipe>
 }
 
 /// The three differences of the story, and two more that readers ask for.
-fn compare(lab: &dyn Lab, recipes: &[Recipe], best_standard: &str) -> Result<Vec<Comparison>> {
+fn compare(
+    lab: &dyn Lab,
+    recipes: &[Recipe],
+    best_standard: RecipeName,
+) -> Result<Vec<Comparison>> {
     let find =
-        |name: &str| recipes.iter().find(|recipe| recipe.name == name).expect("all rows are there");
+        |name| recipes.iter().find(|recipe| recipe.name == name).expect("all rows are there");
     let ledger = |recipe: &Recipe| -> Result<Ledger> { lab.ledger(recipe.evaluation, Split::Test) };
-    let ensemble = format!("ensemble-{MEMBERS}");
+    let longest = RecipeName::Standard(STANDARD_EPOCHS[STANDARD_EPOCHS.len() - 1]);
+    let ensemble = RecipeName::Ensemble(MEMBERS as usize);
     let pairs = [
-        ("standard-32", best_standard),
-        ("regularized", best_standard),
-        (&ensemble, "larger"),
-        ("larger", "regularized"),
-        (&ensemble, "ngram"),
+        (longest, best_standard),
+        (RecipeName::Regularized, best_standard),
+        (ensemble, RecipeName::Larger),
+        (RecipeName::Larger, RecipeName::Regularized),
+        (ensemble, RecipeName::Ngram),
     ];
     let mut comparisons = Vec::new();
     for (left, right) in pairs.map(|(left, right)| (find(left), find(right))) {
         if left.name == right.name {
             continue;
         }
-        let difference = ledger(left)?.difference(&left.column, &ledger(right)?, &right.column)?;
-        let (left, right) = (left.name.clone(), right.name.clone());
+        let difference = ledger(left)?.difference(left.column, &ledger(right)?, right.column)?;
+        let (left, right) = (left.name, right.name);
         comparisons.push(Comparison { left, right, difference });
     }
     Ok(comparisons)

@@ -6,7 +6,7 @@ use super::grid::Setting;
 use crate::eval::{Ledger, Tokens};
 use crate::lab::Lab;
 use crate::spec::{CorpusFacts, Job, JobId, OptimSpec, Split, TrainSpec};
-use crate::store::{Cost, Machine, Numerics, Outcome, Record};
+use crate::store::{Average, Column, Cost, Machine, Measured, Numerics, Outcome, Record};
 use crate::train::{HeldOut, MetricsLine};
 use crate::{Error, Result};
 
@@ -83,11 +83,11 @@ impl FormulaLab {
     }
 
     /// The columns of a job: names with mean losses.
-    fn columns(&self, job: &Job) -> Vec<(String, f64)> {
+    fn columns(&self, job: &Job) -> Vec<(Column, f64)> {
         let members = match job {
             Job::Train(spec) => {
                 let loss = (self.formula)(spec);
-                return loss.map(|loss| ("model".to_owned(), loss)).into_iter().collect();
+                return loss.map(|loss| (Column::Model, loss)).into_iter().collect();
             }
             Job::Evaluate(spec) => &spec.members,
             Job::Ensemble(spec) => &spec.members,
@@ -95,16 +95,23 @@ impl FormulaLab {
         };
         let losses: Vec<f64> = members.iter().map(|&id| self.loss(id).unwrap()).collect();
         let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-        let mut columns: Vec<(String, f64)> =
-            losses.iter().enumerate().map(|(i, &loss)| (format!("member-{i}"), loss)).collect();
+        let mut columns: Vec<(Column, f64)> =
+            losses.iter().enumerate().map(|(i, &loss)| (Column::Member(i), loss)).collect();
         for k in 1..=losses.len() {
             let gain = self.gain * (1.0 - 1.0 / k as f64);
             let first = losses[..k].iter().sum::<f64>() / k as f64;
-            columns.push((format!("logits-{k}"), first - gain));
-            columns.push((format!("subsets-logits-{k}"), mean - gain));
-            columns.push((format!("subsets-probabilities-{k}"), mean - 0.9 * gain));
+            columns.push((Column::First(Average::Logits, k), first - gain));
+            columns.push((Column::Subsets(Average::Logits, k), mean - gain));
+            columns.push((Column::Subsets(Average::Probabilities, k), mean - 0.9 * gain));
         }
         columns
+    }
+
+    /// As a record of subsets has it that lacks everything else.
+    fn measured(job: &Job) -> Vec<Measured> {
+        let Job::Ensemble(spec) = job else { return Vec::new() };
+        let count = |k: usize| Measured { name: format!("subsets_{k}_count"), value: 1.0 };
+        (1..=spec.members.len()).map(count).collect()
     }
 
     fn ledger_of(&self, job: &Job) -> Ledger {
@@ -115,7 +122,8 @@ impl FormulaLab {
             let noise = |token: u32| {
                 let block = (token / TOKENS).to_le_bytes();
                 // Text is hard or easy for all models alike, and a little so for each.
-                0.5 * chance(&[&block]) + 0.02 * chance(&[&block, name.as_bytes(), id.as_bytes()])
+                0.5 * chance(&[&block])
+                    + 0.02 * chance(&[&block, name.to_string().as_bytes(), id.as_bytes()])
             };
             let noises: Vec<f64> = (0..BLOCKS * TOKENS).map(noise).collect();
             let mean = noises.iter().sum::<f64>() / noises.len() as f64;
@@ -141,12 +149,13 @@ impl FormulaLab {
         };
         Record {
             id: job.id(),
-            kind: job.kind().to_owned(),
+            kind: job.kind(),
             outcome,
             losses,
             side_losses: Vec::new(),
             side_means: Vec::new(),
-            measured: Vec::new(),
+            measured: Self::measured(job),
+            ensemble: None,
             trained_on: Vec::new(),
             tokenizer: None,
             allowed: crate::spec::Allowed::NONE,

@@ -9,7 +9,7 @@ use crate::eval::statistics::{
 use crate::lab::Lab;
 use crate::laws::{Claim, Refusal};
 use crate::spec::{JobId, Split};
-use crate::store::Record;
+use crate::store::{Column, Record};
 
 /// A point with its runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,7 +154,7 @@ pub(super) fn mean_blocks(
 fn blocks(lab: &dyn Lab, run: JobId, split: Split) -> Result<(Vec<f64>, Vec<f64>)> {
     let ledger = lab.ledger(run, split)?;
     // A training run names its column `model`, an evaluation of one run `member-0`.
-    let found = ledger.block_sums("model").or_else(|| ledger.block_sums("member-0"));
+    let found = ledger.block_sums(Column::Model).or_else(|| ledger.block_sums(Column::Member(0)));
     found.ok_or_else(|| crate::Error::data(format!("the ledger of {} holds no model", run.short())))
 }
 

@@ -149,8 +149,8 @@ fn check(header: &CheckpointHeader, job: JobId, numerics: &Numerics) -> Result<(
         return Err(Error::usage(format!(
             "run {} was started in numerics class {}, but this is {}",
             job.short(),
-            header.numerics.name(),
-            numerics.name()
+            header.numerics,
+            numerics
         ))
         .hint(
             "continue it on the machine or with the SCARCE_ISA it was started with, or remove its \

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use scarce::lab::{Corpora, Report, WorkOptions, ledger, work};
 use scarce::spec::{EnsembleSpec, EvaluateSpec, Job, JobId, Request, Split, TrainSpec, resolve};
-use scarce::store::{Record, Store};
+use scarce::store::{Average, Column, Record, Store};
 use serde_json::Value;
 
 use crate::program::{answer, copy_folder, failure, pocket_corpus, slow};
@@ -73,9 +73,9 @@ fn a_record_of_an_ensemble_agrees_with_evaluations_and_has_a_control() {
     });
     let (evaluated, _) = obtain(&evaluation, &store, &corpora);
     for loss in &evaluated.losses {
-        assert_eq!(record.loss(&loss.name, Split::Test), Some(loss));
+        assert_eq!(record.loss(loss.name, Split::Test), Some(loss));
     }
-    let nats = |name: &str| record.loss(name, Split::Test).unwrap().nats;
+    let nats = |name: &str| record.loss(name.parse().unwrap(), Split::Test).unwrap().nats;
     let measured = |name: &str| {
         record.measured.iter().find(|m| m.name == name).unwrap_or_else(|| panic!("{name}")).value
     };
@@ -88,7 +88,7 @@ fn a_record_of_an_ensemble_agrees_with_evaluations_and_has_a_control() {
     assert!(nats("subsets-logits-3") < nats("subsets-logits-2"));
     assert!(nats("subsets-logits-2") < nats("subsets-logits-1"));
     assert!(nats("soup-3") > nats("logits-3"), "independent runs lie in different basins");
-    assert_eq!(record.losses.last().unwrap().name, "subsets-probabilities-3");
+    assert_eq!(record.losses.last().unwrap().name, Column::Subsets(Average::Probabilities, 3));
     assert!(record.losses.iter().all(|loss| loss.above_floor.is_some()));
     assert!((measured("subsets_2_count") - 3.0).abs() < 1e-12);
     let without = (0..3).map(|i| measured(&format!("without_{i}_logits_2_nats"))).sum::<f64>();
@@ -96,15 +96,20 @@ fn a_record_of_an_ensemble_agrees_with_evaluations_and_has_a_control() {
     assert!(measured("subsets_logits_2_sd_nats") > 0.0);
     assert!(measured("pair_0_2_divergence_nats") > 0.0);
     assert!(measured("pairs_disagreement_share") > 0.0);
+    // Older records say the same by names alone.
+    let facts = record.ensemble.clone().unwrap();
+    let older = Record { ensemble: None, ..record.clone() };
+    assert_eq!(older.ensemble_facts(), Some(facts.clone()));
+    assert!(record.measured.ends_with(&facts.measured()));
     let ledger = ledger(&store, record.id, Split::Test).unwrap();
-    assert!((ledger.estimate("soup-2").unwrap().mean - nats("soup-2")).abs() < 1e-12);
+    assert!((ledger.estimate(Column::Soup(2)).unwrap().mean - nats("soup-2")).abs() < 1e-12);
 
     // Another shape has no soup with these, and says so.
     let wider = Job::Train(spec(&corpora, &["model.width=64"]));
     members[2] = obtain(&wider, &store, &corpora).0.id;
     let (record, said) = obtain(&ensemble(members, &base, Split::Val), &store, &corpora);
     assert!(said[0].contains("their weights have no average"), "{said:?}");
-    assert!(record.losses.iter().all(|loss| !loss.name.starts_with("soup")));
+    assert!(record.losses.iter().all(|loss| !matches!(loss.name, Column::Soup(_))));
 }
 
 #[test]

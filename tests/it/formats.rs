@@ -6,7 +6,7 @@ use scarce::data::Corpus;
 use scarce::lab::ledger;
 use scarce::model::{Table, from_safetensors};
 use scarce::spec::{Job, Part, Split};
-use scarce::store::{Checkpoints, Outcome, Store};
+use scarce::store::{Average, Checkpoints, Column, Outcome, Store};
 
 use crate::program::copy_folder;
 
@@ -26,11 +26,11 @@ fn a_record_of_format_1_is_read() {
     assert_eq!(store.verify(id).unwrap().len(), 5);
     let record = store.record(id).unwrap().unwrap();
     assert_eq!(record.outcome, Outcome::Finished);
-    let loss = record.loss("model", Split::Val).unwrap();
+    let loss = record.loss(Column::Model, Split::Val).unwrap();
     assert_eq!(format!("{:.4}", loss.nats), "3.7203");
 
     let ledger = ledger(&store, id, Split::Val).unwrap();
-    assert!((ledger.estimate("model").unwrap().mean - loss.nats).abs() < 1e-12);
+    assert!((ledger.estimate(Column::Model).unwrap().mean - loss.nats).abs() < 1e-12);
     let Job::Train(spec) = store.job(id).unwrap() else { panic!("it was trained") };
     let table = Table::new(&spec.model);
     let mut values = vec![0.0; table.parameters()];
@@ -57,7 +57,11 @@ fn records_with_side_sets_are_read() {
     assert_eq!(spec.split, Part::Side(loss.split.clone()));
     let record = store.record(id).unwrap().unwrap();
     assert!(record.losses.is_empty());
-    let logits = record.side_losses.iter().find(|loss| loss.name == "logits-2").unwrap();
+    let logits = record
+        .side_losses
+        .iter()
+        .find(|loss| loss.name == Column::First(Average::Logits, 2))
+        .unwrap();
     assert!((logits.nats - loss.nats).abs() < 1e-6, "a model averaged with itself");
 }
 

@@ -97,4 +97,5 @@ mod side;
 mod study;
 
 /// The rules of the house.
+mod rooms;
 mod tidy;

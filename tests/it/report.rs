@@ -103,7 +103,7 @@ fn write_example(folder: &Path) -> std::path::PathBuf {
     let source = |id: &String| Source {
         id: id.clone(),
         label: "179,136 parameters, 16 epochs, lr 0.01, weight decay 1.6".into(),
-        kind: "train".into(),
+        kind: Some(scarce::spec::JobKind::Train),
         outcome: "finished".into(),
         losses: vec![MeasuredLoss {
             name: "val, model".into(),
@@ -113,7 +113,7 @@ fn write_example(folder: &Path) -> std::path::PathBuf {
         allowed: String::new(),
         cost: Cost::default(),
         machine: "a processor, 1 of 2 processors, avx512, linux-x86_64".into(),
-        numerics_class: "cpu/f32/exact/1".into(),
+        numerics_class: "cpu/f32/exact/1".parse().ok(),
         made_by: "scarce 0.1.0, 2026-11-22 04:45:08 UTC".into(),
         spec: "key.of.the.spec = \"a long value that would not fit on the line of a phone\"\n"
             .repeat(30),

@@ -54,7 +54,7 @@ fn text(path: &str) -> &'static str {
 }
 
 /// What is wrong with a file.
-type Violations = Vec<String>;
+pub(crate) type Violations = Vec<String>;
 
 /// One violation, unless all is well.
 fn unless(well: bool, what: impl Into<String>) -> Violations {
@@ -62,7 +62,7 @@ fn unless(well: bool, what: impl Into<String>) -> Violations {
 }
 
 /// Asserts that every file of the repository keeps a rule.
-fn holds(rule: impl Fn(&str, &str) -> Violations) {
+pub(crate) fn holds(rule: impl Fn(&str, &str) -> Violations) {
     let of_file = |file: &File| {
         let violations = rule(&file.path, &file.text).into_iter();
         violations.map(|what| format!("{}:{what}", file.path)).collect::<Vec<_>>()
@@ -72,7 +72,12 @@ fn holds(rule: impl Fn(&str, &str) -> Violations) {
 }
 
 /// Asserts that a rule finds exactly one violation in a planted text, and says this about it.
-fn bites(rule: impl Fn(&str, &str) -> Violations, path: &str, planted: &str, expected: &str) {
+pub(crate) fn bites(
+    rule: impl Fn(&str, &str) -> Violations,
+    path: &str,
+    planted: &str,
+    expected: &str,
+) {
     let violations = rule(path, planted);
     assert!(
         violations.len() == 1 && violations[0].contains(expected),
@@ -81,7 +86,7 @@ fn bites(rule: impl Fn(&str, &str) -> Violations, path: &str, planted: &str, exp
 }
 
 /// Asserts that a rule finds nothing in this text.
-fn spares(rule: impl Fn(&str, &str) -> Violations, path: &str, allowed: &str) {
+pub(crate) fn spares(rule: impl Fn(&str, &str) -> Violations, path: &str, allowed: &str) {
     assert_eq!(rule(path, allowed), Violations::new(), "{path}");
 }
 
@@ -102,7 +107,7 @@ fn indentation(line: &str) -> usize {
 
 /// The lines of a source file that become part of the program, numbered from 1: without comments
 /// and without items under `#[cfg(test)]`.
-fn code<'t>(path: &str, text: &'t str) -> Vec<(usize, &'t str)> {
+pub(crate) fn code<'t>(path: &str, text: &'t str) -> Vec<(usize, &'t str)> {
     let mut lines = Vec::new();
     if is_test_file(path) || !path.ends_with(".rs") {
         return lines;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::eval::statistics::PairedDifference;
 use crate::laws::{Estimate, Fit, Interval, Refusal};
-use crate::store::Loss;
-use crate::study::ensemble::{Average, Comparison, Curve, Family, FamilyOutcome, Outcome, Point};
+use crate::store::{Average, Loss};
+use crate::study::ensemble::{Comparison, Curve, Family, FamilyOutcome, Outcome, Point};
 
 /// The whole outcome.
 pub(super) fn outcome(outcome: &Outcome) -> Value {

@@ -1,11 +1,9 @@
 //! Imported runs as what figures take in.
 
 use crate::Result;
-use crate::report::runs::{
-    Accuracy, Averaging, Ensemble, HeldOutLoss, Moment, Origin, Run, RunSeeds, Taught,
-};
+use crate::report::runs::{Accuracy, Ensemble, HeldOutLoss, Moment, Origin, Run, RunSeeds, Taught};
 use crate::spec::preset;
-use crate::store::{ForeignRecord, ForeignRun, Store};
+use crate::store::{Average, ForeignRecord, ForeignRun, Store};
 
 /// The paper's sizes as its laws count them, in parameters (paper, appendix A).
 const NOMINAL: [(&str, f64); 7] = [
@@ -126,12 +124,12 @@ fn convert(foreign: &ForeignRun) -> Run {
 }
 
 /// The average that a source names; the reference's is of logits and says nothing.
-fn averaging(foreign: &ForeignRun) -> Option<Averaging> {
+fn averaging(foreign: &ForeignRun) -> Option<Average> {
     let text = foreign.other.get("averaging").or_else(|| foreign.other.get("average"))?;
     let text = text.as_str()?.to_lowercase();
     match text {
-        text if text.starts_with("logit") => Some(Averaging::Logits),
-        text if text.starts_with("prob") => Some(Averaging::Probabilities),
+        text if text.starts_with("logit") => Some(Average::Logits),
+        text if text.starts_with("prob") => Some(Average::Probabilities),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ mod foreign;
 pub(super) mod own;
 mod print;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,10 +16,10 @@ use crate::laws::Noise;
 use crate::report::chart::Figure;
 use crate::report::palette::Colors;
 use crate::report::plot::{Mode, Options, draw};
-use crate::report::runs::{Averaging, Runs};
+use crate::report::runs::Runs;
 use crate::report::{pdf, png};
 use crate::spec::Split;
-use crate::store::write_atomically;
+use crate::store::{Average, write_atomically};
 use crate::{Error, Result};
 
 /// Arguments of `scarce plot`.
@@ -56,7 +57,7 @@ pub(super) struct PlotArgs {
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
     /// Which average of ensembles is shown
-    #[arg(long, value_enum, default_value = "logits")]
+    #[arg(long, value_parser = averages(), default_value = "logits")]
     averaging: Average,
     /// The budget D of figures that show one; default: the one with most ensembles, then runs
     #[arg(long, value_name = "TOKENS")]
@@ -86,12 +87,9 @@ enum Held {
 }
 
 /// Averages by their names.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Average {
-    /// Of logits, the paper's
-    Logits,
-    /// Of probabilities
-    Probabilities,
+fn averages() -> impl TypedValueParser<Value = Average> {
+    PossibleValuesParser::new(Average::BOTH.map(Average::name))
+        .try_map(|name| name.parse::<Average>())
 }
 
 impl Held {
@@ -144,10 +142,7 @@ fn options(arguments: &PlotArgs) -> Result<Options> {
         noise,
         level: arguments.level,
         standard_weight_decay: arguments.standard_decay,
-        averaging: match arguments.averaging {
-            Average::Logits => Averaging::Logits,
-            Average::Probabilities => Averaging::Probabilities,
-        },
+        averaging: arguments.averaging,
         budget_tokens: arguments.budget,
         ..Options::default()
     })

@@ -3,15 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::print;
-use crate::report::runs::{
-    Averaging, Ensemble, HeldOutLoss, Moment, Origin, Run, RunSeeds, Taught,
-};
+use crate::report::runs::{Ensemble, HeldOutLoss, Moment, Origin, Run, RunSeeds, Taught};
 use crate::spec::preset::PRESETS;
 use crate::spec::{
     Evaluation, FeedForward, Job, JobId, ModelSpec, OptimSpec, Part, Seeds, Split, Start, TrainSpec,
 };
-use crate::store::{Loss, Outcome, Record, Store, left_out};
-use crate::study::ensemble::{self, Average};
+use crate::store::{Column, Loss, Numerics, Outcome, Record, Store, left_out};
 use crate::train::MetricsLine;
 use crate::{Error, Result};
 
@@ -59,9 +56,9 @@ impl Found {
         match store.job(id)? {
             Job::Train(spec) => {
                 if let (Outcome::Finished, Some(loss)) =
-                    (&record.outcome, record.loss("model", split))
+                    (&record.outcome, record.loss(Column::Model, split))
                 {
-                    let mut run = single(id, &spec, &record.numerics.name());
+                    let mut run = single(id, &spec, &record.numerics);
                     set_loss(&mut run, loss);
                     run.flops = Some(record.cost.flops);
                     if courses {
@@ -85,7 +82,7 @@ impl Found {
 }
 
 /// A run with everything that its spec says.
-fn single(id: JobId, spec: &TrainSpec, numerics: &str) -> Run {
+fn single(id: JobId, spec: &TrainSpec, numerics: &Numerics) -> Run {
     let OptimSpec::Adamw { lr, weight_decay, batch_sequences, .. } = &spec.optim;
     let mut run = Run::new(Origin::Record(id.to_string()), label(&spec.model));
     run.parameters = Some(spec.model.parameters() as f64);
@@ -102,7 +99,7 @@ fn single(id: JobId, spec: &TrainSpec, numerics: &str) -> Run {
         teacher: component.corpus.short(),
         weight: Some(spec.data.mixture_share()),
     });
-    run.numerics = Some(numerics.to_owned());
+    run.numerics = Some(numerics.clone());
     run.variant = Some(variant(spec));
     run
 }
@@ -153,12 +150,12 @@ fn add_evaluation(
     trained: &Trained,
     (runs, measured): (&mut Vec<Run>, &mut BTreeSet<String>),
 ) {
-    let numerics = record.numerics.name();
+    let numerics = &record.numerics;
     for (index, &member) in members.iter().enumerate() {
-        let loss = record.loss(&format!("member-{index}"), split);
+        let loss = record.loss(Column::Member(index), split);
         let (Some(loss), Some(spec)) = (loss, trained.get(&member)) else { continue };
         if measured.insert(member.to_string()) {
-            let mut run = single(member, spec, &numerics);
+            let mut run = single(member, spec, numerics);
             set_loss(&mut run, loss);
             runs.push(run);
         }
@@ -168,10 +165,15 @@ fn add_evaluation(
     // Members of different settings are an ensemble, too, but none that a law in K describes.
     let alike =
         specs.len() == members.len() && rest.iter().all(|spec| differ_in_seeds(first, spec));
+    let facts = record.ensemble_facts();
     for loss in record.losses.iter().filter(|loss| loss.split == split) {
-        let Some((averaging, k, over_subsets)) = ensemble_of(&loss.name) else { continue };
+        let (averaging, k, over_subsets) = match loss.name {
+            Column::First(average, members) => (average, members, false),
+            Column::Subsets(average, members) => (average, members, true),
+            _ => continue,
+        };
         let ids = if over_subsets { members } else { &members[..k.min(members.len())] };
-        let mut run = single(record.id, first, &numerics);
+        let mut run = single(record.id, first, numerics);
         set_loss(&mut run, loss);
         run.seeds = RunSeeds::default();
         run.ensemble = Some(Ensemble {
@@ -179,10 +181,9 @@ fn add_evaluation(
             averaging: Some(averaging),
             ids: ids.iter().map(ToString::to_string).collect(),
             subsets: if over_subsets { subsets(members.len(), k) } else { 1 },
-            without: if over_subsets {
-                without(record, (members.len(), k), averaging)
-            } else {
-                Vec::new()
+            without: match &facts {
+                Some(facts) if over_subsets => facts.without_one(averaging, k).to_vec(),
+                _ => Vec::new(),
             },
         });
         if !alike {
@@ -196,31 +197,6 @@ fn add_evaluation(
 /// Whether two runs have the same spec but for their seeds.
 fn differ_in_seeds(a: &TrainSpec, b: &TrainSpec) -> bool {
     TrainSpec { seeds: a.seeds, ..b.clone() } == *a
-}
-
-/// What a loss of an evaluation is: `logits-3`, `probabilities-3`, and `subsets-logits-3`, the mean
-/// over all ensembles of three members.
-fn ensemble_of(name: &str) -> Option<(Averaging, usize, bool)> {
-    let (name, over_subsets) = match name.strip_prefix("subsets-") {
-        Some(rest) => (rest, true),
-        None => (name, false),
-    };
-    let (averaging, k) = match name.split_once('-')? {
-        ("logits", k) => (Averaging::Logits, k),
-        ("probabilities", k) => (Averaging::Probabilities, k),
-        _ => return None,
-    };
-    Some((averaging, k.parse().ok()?, over_subsets))
-}
-
-/// The mean losses over the ensembles of `k` that do without each member, of all together those of
-/// one fewer; empty if they are not known.
-fn without(record: &Record, (members, k): (usize, usize), averaging: Averaging) -> Vec<f64> {
-    let average = match averaging {
-        Averaging::Logits => Average::Logits,
-        Averaging::Probabilities => Average::Probabilities,
-    };
-    ensemble::without_each(record, average, (k, members)).unwrap_or_default()
 }
 
 /// How many subsets of `k` of `members` there are; at least two, to tell them from single ones.

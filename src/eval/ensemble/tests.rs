@@ -26,30 +26,30 @@ fn subsets_are_evaluations_of_their_members() {
         let windows = Windows::all(corpus.split(Split::Val), POSITIONS).unwrap().sample(400);
         let (subsets, pool) = (Subsets::new(4, 255), Pool::new(2));
         let found = measure(&windows, members, &subsets, 2);
-        for average in ["logits", "probabilities"] {
+        for average in Average::BOTH {
             for size in 1..=4 {
                 let mut sums = vec![0.0_f64; found.ledger.tokens.blocks.len()];
                 for &place in subsets.of_size(size) {
                     let subset = &subsets.list()[place];
                     let of: Vec<_> = subset.iter().map(|&member| members[member]).collect();
                     let alone = ensemble_ledger(&windows, MASK, &of, &pool).unwrap();
-                    let name = format!("{average}-{size}");
-                    let column = alone.column(&name).unwrap();
+                    let name = Column::First(average, size);
+                    let column = alone.column(name).unwrap();
                     sums.iter_mut().zip(column).for_each(|(sum, x)| *sum += f64::from(*x));
                     let nats = [&found.logits_nats, &found.probabilities_nats]
-                        [usize::from(average == "probabilities")][place];
-                    assert!((nats - alone.estimate(&name).unwrap().mean).abs() < 1e-12);
+                        [usize::from(average == Average::Probabilities)][place];
+                    assert!((nats - alone.estimate(name).unwrap().mean).abs() < 1e-12);
                     if place == subsets.prefix(size) {
-                        assert_eq!(found.ledger.column(&name), Some(column));
+                        assert_eq!(found.ledger.column(name), Some(column));
                     }
                     if size == 1 {
-                        let single = format!("member-{}", subset[0]);
-                        assert_eq!(found.ledger.column(&single), Some(column));
+                        let single = Column::Member(subset[0]);
+                        assert_eq!(found.ledger.column(single), Some(column));
                     }
                 }
                 let count = subsets.of_size(size).len() as f64;
                 let expected: Vec<f32> = sums.iter().map(|sum| (sum / count) as f32).collect();
-                let column = found.ledger.column(&format!("subsets-{average}-{size}"));
+                let column = found.ledger.column(Column::Subsets(average, size));
                 assert_eq!(column.unwrap(), expected, "{average} {size}");
             }
         }
@@ -104,8 +104,8 @@ fn equal_members_differ_in_nothing_and_gain_nothing() {
             assert_eq!(pair.divergence_nats.to_bits(), 0, "{pair:?}");
             assert_eq!(pair.disagreement_share.to_bits(), 0, "{pair:?}");
         }
-        let single = found.ledger.column("member-0").unwrap();
-        for name in found.ledger.names().filter(|name| name.contains("logits")) {
+        let single = found.ledger.column(Column::Member(0)).unwrap();
+        for name in found.ledger.names().filter(|name| name.to_string().contains("logits")) {
             assert_eq!(found.ledger.column(name).unwrap(), single, "{name}");
         }
     });
@@ -128,6 +128,7 @@ fn threads_and_samples_of_subsets_change_nothing_else() {
             assert_eq!(nats.to_bits(), every.logits_nats[place].to_bits());
         }
         for name in ["member-4", "logits-5", "probabilities-3", "subsets-logits-4"] {
+            let name = name.parse().unwrap();
             assert_eq!(one.ledger.column(name), every.ledger.column(name), "{name}");
         }
     });

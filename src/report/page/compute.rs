@@ -1,5 +1,6 @@
 //! What the page cost: every record once, in the section that shows it first.
 
+use crate::spec::JobKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Page, Source};
@@ -18,7 +19,7 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, source: &Source) {
-        if source.kind == "train" {
+        if source.kind == Some(JobKind::Train) {
             self.trained += u64::from(!source.known);
             self.known += u64::from(source.known);
             self.tokens += source.cost.tokens;

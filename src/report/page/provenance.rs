@@ -3,6 +3,8 @@
 //! Unfolding by `:target` needs no script and works in every browser. A block's own heading is a
 //! link to it, so that it can be opened where it stands.
 
+use crate::spec::JobKind;
+use crate::store::Numerics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -20,18 +22,21 @@ const LOSSES_MAX: usize = 24;
 
 /// A remark for every kind of record that comes from more than one numerics class.
 pub(super) fn mixed_classes(page: &Page) -> Vec<String> {
-    let mut kinds: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for source in page.sources.iter().filter(|source| !source.numerics_class.is_empty()) {
-        kinds.entry(&source.kind).or_default().insert(&source.numerics_class);
+    let mut kinds: BTreeMap<JobKind, BTreeSet<&Numerics>> = BTreeMap::new();
+    for source in &page.sources {
+        if let (Some(kind), Some(class)) = (source.kind, &source.numerics_class) {
+            kinds.entry(kind).or_default().insert(class);
+        }
     }
     let mixed = kinds.into_iter().filter(|(_, classes)| classes.len() > 1);
     mixed
         .map(|(kind, classes)| {
+            let names: Vec<String> = classes.iter().map(ToString::to_string).collect();
             format!(
                 "The records of kind {kind} come from {} numerics classes ({}): equal specs may \
                  differ in the last digits between them.",
-                classes.len(),
-                classes.into_iter().collect::<Vec<_>>().join(", ")
+                names.len(),
+                names.join(", ")
             )
         })
         .collect()
@@ -71,9 +76,9 @@ pub(super) fn write(body: &mut String, page: &Page, anchors: &Anchors) {
     for (link, set) in anchors.sets() {
         write_set(body, &link, set, anchors, &sources);
     }
-    let mut kinds: BTreeMap<&str, Vec<&Source>> = BTreeMap::new();
+    let mut kinds: BTreeMap<Option<JobKind>, Vec<&Source>> = BTreeMap::new();
     for source in in_reading_order(page) {
-        kinds.entry(&source.kind).or_default().push(source);
+        kinds.entry(source.kind).or_default().push(source);
     }
     for (kind, sources) in kinds {
         let (title, count) = (escape(kind_title(kind)), sources.len());
@@ -101,14 +106,13 @@ fn in_reading_order(page: &Page) -> Vec<&Source> {
     sources
 }
 
-fn kind_title(kind: &str) -> &str {
+fn kind_title(kind: Option<JobKind>) -> &'static str {
     match kind {
-        "train" => "Training runs",
-        "evaluate" => "Evaluations",
-        "ensemble" => "Ensembles of all subsets",
-        "ngram" => "Estimates by counting",
-        "foreign" => "Runs of other programs",
-        other => other,
+        Some(JobKind::Train) => "Training runs",
+        Some(JobKind::Evaluate) => "Evaluations",
+        Some(JobKind::Ensemble) => "Ensembles of all subsets",
+        Some(JobKind::Ngram) => "Estimates by counting",
+        None => "Runs of other programs",
     }
 }
 
@@ -172,8 +176,8 @@ fn write_source(body: &mut String, source: &Source, anchors: &Anchors) {
     }
     entry(body, "cost", &phrase(&cost(source)));
     entry(body, "machine", &phrase(&source.machine));
-    if !source.numerics_class.is_empty() {
-        let class = escape(&source.numerics_class);
+    if let Some(class) = &source.numerics_class {
+        let class = escape(&class.to_string());
         entry(body, "numerics class", &format!("<code>{class}</code>"));
     }
     entry(body, "made by", &phrase(&source.made_by));

@@ -1,8 +1,8 @@
 //! A record as the page shows it.
 
 use crate::report::number::{grouped, short_tokens};
-use crate::spec::{Job, OptimSpec, Part};
-use crate::store::{Loss, Outcome, Record, utc};
+use crate::spec::{Job, JobKind, OptimSpec, Part};
+use crate::store::{Loss, Numerics, Outcome, Record, utc};
 
 /// A record behind numbers of the page.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,8 +11,8 @@ pub struct Source {
     pub id: String,
     /// What it is in a phrase, for people who do not read ids: "16 epochs, weight decay 1.6".
     pub label: String,
-    /// Kind of its job, by which blocks are grouped: `train`, `evaluate`, `ngram`, `foreign`.
-    pub kind: String,
+    /// Kind of its job, by which blocks are grouped; none of runs of other programs.
+    pub kind: Option<JobKind>,
     /// How it ended: "finished", "diverged at step 12".
     pub outcome: String,
     /// Final losses.
@@ -25,8 +25,8 @@ pub struct Source {
     pub cost: Cost,
     /// Machine in words.
     pub machine: String,
-    /// Numerics class; empty where it is not known.
-    pub numerics_class: String,
+    /// Numerics class, where it is known.
+    pub numerics_class: Option<Numerics>,
     /// Version of the program and moment of the end: "scarce 0.1.0, 2026-11-22 04:45:08 UTC".
     pub made_by: String,
     /// Canonical text of the resolved spec.
@@ -74,7 +74,7 @@ impl Source {
         Self {
             id: record.id.to_string(),
             label: Self::describe(job),
-            kind: record.kind.clone(),
+            kind: Some(record.kind),
             outcome: match record.outcome {
                 Outcome::Finished => "finished".to_owned(),
                 Outcome::Diverged { step } => format!("diverged at step {step}"),
@@ -93,7 +93,7 @@ impl Source {
                 "{}, {} of {} processors, {}, {}",
                 machine.cpu, machine.threads, machine.processors, machine.isa, machine.system
             ),
-            numerics_class: record.numerics.name(),
+            numerics_class: Some(record.numerics.clone()),
             made_by: format!("scarce {}, {}", record.version, utc(record.finished_unix_seconds)),
             spec: job.canonical(),
             inputs: job.needs().iter().map(ToString::to_string).collect(),

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::report::palette::Paint;
 use crate::report::table::{Align, Cell};
-use crate::spec::{Job, JobId, NgramSpec, Split};
+use crate::spec::{Job, JobId, JobKind, NgramSpec, Split};
 
 const HOSTILE: &str = "</title></pre><script>alert(1)</script><img src=x onerror='a()'>\"& -1";
 
 /// A record with the size of a real one.
-fn source(id: &str, kind: &str, inputs: &[&str], known: bool) -> Source {
+fn source(id: &str, kind: JobKind, inputs: &[&str], known: bool) -> Source {
     Source {
         id: id.into(),
         label: format!("run {id}"),
-        kind: kind.into(),
+        kind: Some(kind),
         outcome: "finished".into(),
         losses: vec![MeasuredLoss {
             name: "val, model".into(),
@@ -30,7 +30,7 @@ fn source(id: &str, kind: &str, inputs: &[&str], known: bool) -> Source {
             parameters: 179_136,
         },
         machine: "a processor, 1 of 2 processors, avx512, linux-x86_64".into(),
-        numerics_class: "cpu/f32/exact/1".into(),
+        numerics_class: "cpu/f32/exact/1".parse().ok(),
         made_by: "scarce 0.1.0, 2026-11-22 04:45:08 UTC".into(),
         spec: "some.key.of.the.spec = 0.123456\n".repeat(45),
         inputs: inputs.iter().map(|&id| id.to_owned()).collect(),
@@ -47,11 +47,11 @@ fn example() -> Page {
     let mut page = Page::new("A study", "a corpus, 1,000 tokens");
     page.headline = "The lowest loss is 2.7157.".into();
     page.sources = vec![
-        source("aaaaaaaaaaaa", "train", &[], true),
-        source("bbbbbbbbbbbb", "train", &[], false),
-        source("cccccccccccc", "train", &[], false),
-        source("dddddddddddd", "evaluate", &["aaaaaaaaaaaa", "bbbbbbbbbbbb"], false),
-        source("eeeeeeeeeeee", "train", &[], false),
+        source("aaaaaaaaaaaa", JobKind::Train, &[], true),
+        source("bbbbbbbbbbbb", JobKind::Train, &[], false),
+        source("cccccccccccc", JobKind::Train, &[], false),
+        source("dddddddddddd", JobKind::Evaluate, &["aaaaaaaaaaaa", "bbbbbbbbbbbb"], false),
+        source("eeeeeeeeeeee", JobKind::Train, &[], false),
     ];
     let mut table = Table::new(&[("recipe", Align::Left), ("loss (nats)", Align::Right)]);
     let one = Cell::of("-0.0530 ± 0.0022", &ids(&["dddddddddddd"]));
@@ -147,9 +147,9 @@ fn what_it_cost_counts_every_record_once() {
 #[test]
 fn mixed_numerics_classes_are_said_of_equal_kinds_only() {
     let mut page = example();
-    page.sources[3].numerics_class = "cpu/bf16-amx/exact/1".into();
+    page.sources[3].numerics_class = "cpu/bf16-amx/exact/1".parse().ok();
     assert!(provenance::mixed_classes(&page).is_empty());
-    page.sources[0].numerics_class = "cuda/bf16/fast/1".into();
+    page.sources[0].numerics_class = "cuda/bf16/fast/1".parse().ok();
     let (html, ..) = check(&page);
     let expected = "kind train come from 2 numerics classes (cpu/f32/exact/1, cuda/bf16/fast/1)";
     assert!(html.contains(expected), "{html}");
@@ -190,12 +190,12 @@ fn hostile_text_stays_text() {
     first.losses = vec![MeasuredLoss { name: HOSTILE.into(), text: HOSTILE.into() }];
     first.headline = first.losses.last().cloned();
     first.allowed = HOSTILE.into();
+    let class = first.numerics_class.as_mut().unwrap();
     for text in [
         &mut first.label,
-        &mut first.kind,
         &mut first.outcome,
         &mut first.machine,
-        &mut first.numerics_class,
+        &mut class.backend,
         &mut first.made_by,
         &mut first.spec,
     ] {
@@ -229,7 +229,7 @@ fn hostile_text_stays_text() {
 fn long_pages_have_contents_and_hundreds_of_records_stay_small() {
     let mut page = Page::new("Long", "300 records");
     let names: Vec<String> = (0..300).map(|i| format!("{i:03x}").repeat(21) + "f").collect();
-    page.sources = names.iter().map(|name| source(name, "train", &[], false)).collect();
+    page.sources = names.iter().map(|name| source(name, JobKind::Train, &[], false)).collect();
     for number in 0..30 {
         let mut table = Table::new(&[("run", Align::Left), ("loss", Align::Right)]);
         for name in &names {

@@ -32,10 +32,11 @@ pub use certificate::Certificate;
 use std::collections::BTreeSet;
 
 use super::chart::{Figure, Sheet};
-use super::runs::{Averaging, Runs};
+use super::runs::Runs;
 use crate::error::{quoted, suggest};
 use crate::laws::{Claim, Noise};
 use crate::spec::JobId;
+use crate::store::Average;
 use crate::study::{Grid, scale};
 use crate::{Error, Result};
 use scope::Scope;
@@ -81,7 +82,7 @@ pub struct Options {
     /// The weight decay of the standard recipe.
     pub standard_weight_decay: f64,
     /// Which average of an ensemble is shown.
-    pub averaging: Averaging,
+    pub averaging: Average,
     /// The budget of figures that show one; default: the one with most ensembles, then runs.
     pub budget_tokens: Option<f64>,
     /// Resamples of the bootstrap behind multipliers that are read off lines.
@@ -126,7 +127,7 @@ impl Default for Options {
             noise: Noise::Residuals,
             level: 0.9,
             standard_weight_decay: 0.1,
-            averaging: Averaging::Logits,
+            averaging: Average::Logits,
             budget_tokens: None,
             resamples: 500,
             grid: Grid::paper(),

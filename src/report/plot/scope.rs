@@ -6,6 +6,7 @@
 //! mean; a single lucky seed therefore never competes with a mean, and members of an ensemble are
 //! compared within their own setting only (B14).
 
+use crate::store::Average;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use crate::laws::{self, Replication, StandardError, Target};
 use crate::report::chart::{Bar, Point, Scale, Shape, Ticks};
 use crate::report::number::amount;
 use crate::report::palette::Paint;
-use crate::report::runs::{Averaging, Run, Runs};
+use crate::report::runs::{Run, Runs};
 
 /// Budgets this close are the same.
 const SAME_BUDGET: f64 = 5e-3;
@@ -348,7 +349,7 @@ fn members(
     let main = runs.main_variant();
     for run in &runs.runs {
         let Some(ensemble) = &run.ensemble else { continue };
-        let averaging = ensemble.averaging.unwrap_or(Averaging::Logits);
+        let averaging = ensemble.averaging.unwrap_or(Average::Logits);
         let usable = run.loss.is_some()
             && run.seed_families.is_empty()
             && run.taught.is_none()

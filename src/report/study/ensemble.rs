@@ -6,7 +6,8 @@ use crate::laws::{AxisLaw, NO_ASYMPTOTE, Refusal, digits};
 use crate::report::number::{MISSING, interval, signed};
 use crate::report::page::{Block, Section};
 use crate::report::table::{Align, Cell, Table};
-use crate::study::ensemble::{Average, Curve, FamilyOutcome, Outcome, Point};
+use crate::store::Average;
+use crate::study::ensemble::{Curve, FamilyOutcome, Outcome, Point};
 
 /// What must be known to read the laws in K.
 pub const SHARED_MEMBERS: &str = "the points of a curve share members and scatter little: the \

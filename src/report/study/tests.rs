@@ -5,8 +5,8 @@ use crate::eval::statistics::{Interval, paired_difference};
 use crate::laws::{self, AxisLaw, Base, Curve, Options, Refusal, Replication, Target};
 use crate::report::page::{Cost, Page, Section, Source};
 use crate::report::table::Table;
-use crate::spec::Split;
-use crate::store::Loss;
+use crate::spec::{JobKind, Split};
+use crate::store::{Average, Column, Loss};
 use crate::study::scale::Question;
 use crate::study::tune::{Certificate, Mode, Neighbor};
 use crate::study::{Axis, Basis, Difference, Score, Setting, Step, Trial, ensemble};
@@ -231,7 +231,7 @@ fn multipliers_are_shown_under_three_interpolations() {
 #[test]
 fn a_curve_in_k_ends_in_its_asymptote() {
     let of = |nats: f64| Loss {
-        name: "subsets-logits-1".into(),
+        name: Column::Subsets(Average::Logits, 1),
         split: Split::Test,
         nats,
         standard_error_nats: Some(0.0088),
@@ -338,14 +338,14 @@ fn source(id: &str) -> Source {
     Source {
         id: id.into(),
         label: "179,136 parameters, 51.7k tokens, 16 epochs, lr 0.01, weight decay 1.6".into(),
-        kind: "train".into(),
+        kind: Some(JobKind::Train),
         outcome: "finished".into(),
         losses: Vec::new(),
         headline: None,
         allowed: String::new(),
         cost: Cost::default(),
         machine: "a processor".into(),
-        numerics_class: "cpu/f32/exact/1".into(),
+        numerics_class: "cpu/f32/exact/1".parse().ok(),
         made_by: "scarce 0.1.0".into(),
         spec: "epochs = 16\n".into(),
         inputs: Vec::new(),

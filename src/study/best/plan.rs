@@ -12,7 +12,7 @@ use super::{
 };
 use crate::lab::Lab;
 use crate::spec::{CorpusFacts, Job, JobId, Request, Split};
-use crate::store::{Loss, Record};
+use crate::store::{Average, Column, Loss, Record};
 use crate::study::cell::{Cell, column, val_loss};
 use crate::study::decided::{Decided, refuse};
 use crate::study::grid::Setting;
@@ -297,7 +297,7 @@ impl<'a> Planner<'a> {
         let mut found = Vec::new();
         for ((setting, pool), record) in pools.into_iter().zip(records) {
             let averages = (1..=pool.len())
-                .map(|k| column(&record, &format!("logits-{k}"), Split::Val).cloned())
+                .map(|k| column(&record, Column::First(Average::Logits, k), Split::Val).cloned())
                 .collect::<Result<Vec<_>>>()?;
             let losses: Vec<f64> = averages.iter().map(|loss| loss.nats).collect();
             let best = lowest_score(&losses);
@@ -329,18 +329,18 @@ impl<'a> Planner<'a> {
             self.choose_members(&cell, Self::pools(&runs))?;
         let on_test =
             self.wave("the model on test", &[cell.evaluate(&members, Split::Test)])?.remove(0);
-        let single = "logits-1";
-        let chosen = format!("logits-{}", members.len());
+        let of_first = |members| Column::First(Average::Logits, members);
+        let (single, chosen) = (of_first(1), of_first(members.len()));
         let gain = match members.len() {
             1 => None,
             _ => {
                 let ledger = self.lab.ledger(on_test.id, Split::Test)?;
-                Some(ledger.difference(&chosen, &ledger, single)?)
+                Some(ledger.difference(chosen, &ledger, single)?)
             }
         };
         self.messages.extend(limit_message(&estimate, setting));
         Ok(Outcome {
-            test: column(&on_test, &chosen, Split::Test)?.clone(),
+            test: column(&on_test, chosen, Split::Test)?.clone(),
             single_test: column(&on_test, single, Split::Test)?.clone(),
             evaluation: on_test.id,
             chosen_by,

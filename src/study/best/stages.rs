@@ -7,6 +7,7 @@ use super::{
     WAVES_MAX, WEIGHT_DECAYS,
 };
 use crate::spec::{Job, Split};
+use crate::store::{Average, Column};
 use crate::study::cell::{Cell, column, val_loss};
 use crate::study::grid::{Axis, Grid, Point, Setting, Step};
 use crate::{Error, Result};
@@ -93,7 +94,7 @@ impl Planner<'_> {
                 let cell = self.cell(size.model)?;
                 let pair = cell.evaluate(&[best.run, other.run], Split::Val);
                 let record = self.wave("average of two", &[pair])?.remove(0);
-                let pair = column(&record, "logits-2", Split::Val)?.nats;
+                let pair = column(&record, Column::First(Average::Logits, 2), Split::Val)?.nats;
                 // Of the law A / K the second member wins a half.
                 2.0 * (f64::midpoint(nats(best), nats(other)) - pair).max(0.0)
             }

@@ -1,30 +1,16 @@
 //! A family's curves in K as its record has them, and the laws in K.
 
-use std::fmt;
-
-use serde::Serialize;
-
 use super::{Diversity, Family, FamilyOutcome, Options, Soup};
 use crate::eval::Ledger;
 use crate::eval::statistics::PairedDifference;
 use crate::lab::Lab;
 use crate::laws::{self, AxisLaw, Refusal, Replication, jackknife};
 use crate::spec::{JobId, Split};
-use crate::store::{Loss, Record};
+use crate::store::{Average, Column, EnsembleFacts, Loss, Record};
 use crate::{Error, Result};
 
 /// Points of the short law (mission L7: the law from the first 4 of 8 members).
 const FIRST_POINTS: usize = 4;
-
-/// What is averaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Average {
-    /// Logits: the paper's ensemble (mission R4).
-    Logits,
-    /// Probabilities.
-    Probabilities,
-}
 
 /// Losses over K of one average.
 #[derive(Clone, Debug)]
@@ -59,32 +45,6 @@ pub struct Point {
     pub prefix: Loss,
 }
 
-impl Average {
-    /// Both, the paper's first.
-    pub const BOTH: [Self; 2] = [Self::Logits, Self::Probabilities];
-
-    /// One word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Logits => "logits",
-            Self::Probabilities => "probabilities",
-        }
-    }
-
-    /// The column of the mean over subsets of `members` members.
-    #[must_use]
-    pub fn column(self, members: usize) -> String {
-        format!("subsets-{}-{members}", self.name())
-    }
-}
-
-impl fmt::Display for Average {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
 impl FamilyOutcome {
     /// The curve of an average.
     #[must_use]
@@ -113,14 +73,19 @@ pub(super) fn read(
     options: &Options,
 ) -> Result<FamilyOutcome> {
     let ledger = lab.ledger(record.id, options.split)?;
-    let reader = Reader { record, ledger: &ledger, split: options.split, members: members.len() };
-    let singles = (0..members.len()).map(|i| reader.loss(&format!("member-{i}")));
+    let facts = record
+        .ensemble_facts()
+        .ok_or_else(|| Error::data(format!("record {} is of no ensemble", record.id.short())))?;
+    let (split, count) = (options.split, members.len());
+    let reader = Reader { record, facts: &facts, ledger: &ledger, split, members: count };
+    let singles = (0..count).map(|member| reader.loss(Column::Member(member)));
     let [logits, probabilities] = Average::BOTH.map(|average| reader.curve(average));
     let curves = [logits?, probabilities?];
+    let pairs = facts.pairs.as_ref().ok_or_else(|| reader.lacks("how its members differ"))?;
     let diversity = Diversity {
         log_z: curves[0].last().gain,
-        divergence_nats: reader.needed("pairs_divergence_nats")?,
-        disagreement_share: reader.needed("pairs_disagreement_share")?,
+        divergence_nats: pairs.divergence_nats,
+        disagreement_share: pairs.disagreement_share,
     };
     Ok(FamilyOutcome {
         family,
@@ -137,26 +102,20 @@ pub(super) fn read(
 /// The record of an ensemble, asked by names.
 struct Reader<'a> {
     record: &'a Record,
+    facts: &'a EnsembleFacts,
     ledger: &'a Ledger,
     split: Split,
     members: usize,
 }
 
 impl Reader<'_> {
-    fn loss(&self, name: &str) -> Result<Loss> {
-        self.record.loss(name, self.split).cloned().ok_or_else(|| self.lacks(name))
+    fn loss(&self, name: Column) -> Result<Loss> {
+        let loss = self.record.loss(name, self.split).cloned();
+        loss.ok_or_else(|| self.lacks(&format!("`{name}`")))
     }
 
-    fn measured(&self, name: &str) -> Option<f64> {
-        self.record.measured.iter().find(|m| m.name == name).map(|measured| measured.value)
-    }
-
-    fn needed(&self, name: &str) -> Result<f64> {
-        self.measured(name).ok_or_else(|| self.lacks(name))
-    }
-
-    fn lacks(&self, name: &str) -> Error {
-        Error::data(format!("record {} does not hold `{name}`", self.record.id.short()))
+    fn lacks(&self, what: &str) -> Error {
+        Error::data(format!("record {} does not hold {what}", self.record.id.short()))
     }
 
     fn curve(&self, average: Average) -> Result<Curve> {
@@ -166,71 +125,54 @@ impl Reader<'_> {
         let options = laws::Options::default();
         let first_four = (losses.len() > FIRST_POINTS)
             .then(|| AxisLaw::new(losses.first(FIRST_POINTS), &Replication::None, &options));
-        let replication = replication(self.record, (average, self.members));
+        let replication = replication(self.facts, (average, self.members));
         let law = AxisLaw::new(losses, &replication, &options);
         Ok(Curve { average, points, law, first_four })
     }
 
     fn point(&self, average: Average, members: usize) -> Result<Point> {
-        let (column, name) = (average.column(members), average.name());
-        let single = average.column(1);
+        let (column, single) = (Column::Subsets(average, members), Column::Subsets(average, 1));
+        let size = self.facts.size(average, members);
+        let size = size.ok_or_else(|| self.lacks(&format!("ensembles of {members}")))?;
         Ok(Point {
             members,
-            subsets: self.needed(&format!("subsets_{members}_count"))? as usize,
-            loss: self.loss(&column)?,
-            deviation_nats: self.measured(&format!("subsets_{name}_{members}_sd_nats")),
-            member_error_nats: self.member_error(average, members),
-            gain: self.ledger.difference(&column, self.ledger, &single)?,
-            prefix: self.loss(&format!("{name}-{members}"))?,
+            subsets: size.subsets as usize,
+            loss: self.loss(column)?,
+            deviation_nats: size.sd_nats,
+            member_error_nats: jackknife(&size.without_one_nats),
+            gain: self.ledger.difference(column, self.ledger, single)?,
+            prefix: self.loss(Column::First(average, members))?,
         })
-    }
-
-    /// Standard error of the loss of `members` members over the choice of them.
-    fn member_error(&self, average: Average, members: usize) -> Option<f64> {
-        let without = |member| without(self.record, member, average, members);
-        jackknife(&(0..self.members).map(without).collect::<Option<Vec<f64>>>()?)
     }
 
     fn soups(&self) -> Result<Vec<Soup>> {
         let mut soups = Vec::new();
         for members in 2..=self.members {
-            let name = format!("soup-{members}");
-            let Some(loss) = self.record.loss(&name, self.split) else { continue };
-            let single = Average::Logits.column(1);
-            let to_single = self.ledger.difference(&name, self.ledger, &single)?;
+            let name = Column::Soup(members);
+            let Some(loss) = self.record.loss(name, self.split) else { continue };
+            let single = Column::Subsets(Average::Logits, 1);
+            let to_single = self.ledger.difference(name, self.ledger, single)?;
             soups.push(Soup { members, loss: loss.clone(), to_single });
         }
         Ok(soups)
     }
 }
 
-/// Mean loss of the ensembles of `size` members that do without one; `None` where the record does
-/// not know it: it has none of that size, or not all of them.
-fn without(record: &Record, member: usize, average: Average, size: usize) -> Option<f64> {
-    let name = format!("without_{member}_{}_{size}_nats", average.name());
-    record.measured.iter().find(|measured| measured.name == name).map(|measured| measured.value)
-}
-
-/// The same without each of `members` members in turn; for all of them together those of one fewer.
-#[must_use]
-pub fn without_each(
-    record: &Record,
-    average: Average,
-    (size, members): (usize, usize),
-) -> Option<Vec<f64>> {
-    let size = size.min(members.saturating_sub(1));
-    (0..members).map(|member| without(record, member, average, size)).collect()
-}
-
-/// What the record of an ensemble knows of the noise of its points: the mean losses of the subsets
-/// that do without each member.
+/// What is known of the noise of the points of all sizes of `members` members: the mean losses of
+/// the subsets that do without each member.
 pub(in crate::study) fn replication(
-    record: &Record,
+    facts: &EnsembleFacts,
     (average, members): (Average, usize),
 ) -> Replication {
-    let without = |member| (1..members).map(move |k| without(record, member, average, k)).collect();
+    let of = |size| facts.size(average, size).map(|size| &size.without_one_nats);
+    let sizes: Option<Vec<&Vec<f64>>> = (1..members).map(of).collect();
+    let sizes = sizes.unwrap_or_default();
+    let without = |member: usize| sizes.iter().map(|size| size.get(member).copied()).collect();
     let all: Option<Vec<Vec<f64>>> = (0..members).map(without).collect();
-    all.map_or(Replication::None, Replication::Members)
+    match all {
+        Some(all) if !sizes.is_empty() => Replication::Members(all),
+        _ => Replication::None,
+    }
 }
 
 fn law_points(points: &[Point]) -> Result<laws::Curve> {

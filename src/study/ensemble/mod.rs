@@ -22,11 +22,11 @@ use crate::eval::statistics::PairedDifference;
 use crate::lab::Lab;
 use crate::spec::bounds::{SUBSETS_MAX, at_most};
 use crate::spec::{EnsembleSpec, Job, JobId, Split, TrainSpec};
-use crate::store::{Loss, Outcome as Ended, Record};
+use crate::store::{Average, Column, Loss, Outcome as Ended, Record};
 use crate::{Error, Result};
 
 pub(super) use curve::replication;
-pub use curve::{Average, Curve, Point, without_each};
+pub use curve::{Curve, Point};
 
 /// The most members of a family: an ensemble job takes no more.
 pub const MEMBERS_MAX: u32 = 64;
@@ -334,8 +334,9 @@ fn compare(
     for ((left, left_average), (right, right_average)) in pairs {
         let ledgers = [left, right].map(|family| lab.ledger(family.evaluation, options.split));
         let [left_ledger, right_ledger] = ledgers;
-        let columns = [left_average, right_average].map(|average| average.column(members));
-        let difference = left_ledger?.difference(&columns[0], &right_ledger?, &columns[1])?;
+        let columns =
+            [left_average, right_average].map(|average| Column::Subsets(average, members));
+        let difference = left_ledger?.difference(columns[0], &right_ledger?, columns[1])?;
         let (left, right) = ((left.family, left_average), (right.family, right_average));
         comparisons.push(Comparison { left, right, difference });
     }

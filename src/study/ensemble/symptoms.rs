@@ -1,8 +1,9 @@
 //! The mission's failure modes of ensembles: F3, F8 and F12.
 
-use super::{Average, FamilyOutcome, Options};
+use super::{FamilyOutcome, Options};
 use crate::eval::statistics::Verdict;
 use crate::spec::TrainSpec;
+use crate::store::Average;
 use crate::study::message::Message;
 
 /// A gain of all members below this is none, however sure: nats per token.

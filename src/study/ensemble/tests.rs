@@ -45,7 +45,7 @@ impl FakeLab {
     fn ledger_of(&self, members: usize) -> Ledger {
         let tokens = Tokens { blocks: (0..TOKENS as u32).collect(), bytes: None };
         let mut ledger = Ledger::new(tokens);
-        let mut push = |name: String, nats: f64| {
+        let mut push = |name: Column, nats: f64| {
             // Texts differ in difficulty, and a little in what they gain.
             let of = |t: usize| {
                 -nats - 0.3 * ((t % 7) as f64 - 3.0) - 1e-5 * nats * ((t % 5) as f64 - 2.0)
@@ -55,18 +55,18 @@ impl FakeLab {
         };
         let subsets = Subsets::new(members, 255);
         for member in 0..members {
-            push(format!("member-{member}"), self.nats(&[member]));
+            push(Column::Member(member), self.nats(&[member]));
         }
         for average in Average::BOTH {
             for k in 1..=members {
                 let prefix: Vec<usize> = (0..k).collect();
-                push(format!("{average}-{k}"), self.nats(&prefix));
+                push(Column::First(average, k), self.nats(&prefix));
                 let mean = self.mean(&subsets, subsets.of_size(k).iter().copied());
-                push(average.column(k), mean);
+                push(Column::Subsets(average, k), mean);
             }
         }
         for k in 2..=members {
-            push(format!("soup-{k}"), self.soup);
+            push(Column::Soup(k), self.soup);
         }
         ledger
     }
@@ -97,12 +97,13 @@ impl FakeLab {
             if self.diverged_order == Some(spec.seeds.order));
         let mut record = Record {
             id: job.id(),
-            kind: job.kind().to_owned(),
+            kind: job.kind(),
             outcome: if diverged { Ended::Diverged { step: 7 } } else { Ended::Finished },
             losses: Vec::new(),
             side_losses: Vec::new(),
             side_means: Vec::new(),
             measured: Vec::new(),
+            ensemble: None,
             trained_on: Vec::new(),
             tokenizer: None,
             allowed: crate::spec::Allowed::NONE,

@@ -2,6 +2,7 @@
 //!
 //! N counts all parameters of one model, D tokens, K members; losses are in nats per token.
 
+use crate::store::{Average, Column};
 use std::collections::BTreeSet;
 
 use super::{CellResult, Ensemble, Options, Single};
@@ -12,7 +13,6 @@ use crate::laws::{
     Sample, Shape, SurfaceFit, Target, fit_joint, fit_surface, multipliers,
 };
 use crate::spec::JobId;
-use crate::study::ensemble::Average;
 
 /// A law over one axis with the points that it rests on.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub struct Slope {
     /// The record with the ledger.
     pub record: JobId,
     /// The column.
-    pub column: String,
+    pub column: Column,
 }
 
 /// A point of a law with what it was measured by.
@@ -53,7 +53,7 @@ struct Point<'a> {
 /// Where a point is from.
 enum Source<'a> {
     /// A column of a record's ledger.
-    Measured { record: JobId, column: String },
+    Measured { record: JobId, column: Column },
     /// The asymptote of another law.
     Law(&'a LawOf),
 }
@@ -153,7 +153,7 @@ impl LawOf {
 
 impl<'a> Point<'a> {
     fn of_single(x: f64, single: &Single, loss: f64) -> Self {
-        let (record, column) = (single.evaluation, Average::Logits.column(1));
+        let (record, column) = (single.evaluation, Column::Subsets(Average::Logits, 1));
         Self { x, loss, source: Source::Measured { record, column } }
     }
 
@@ -161,7 +161,7 @@ impl<'a> Point<'a> {
     fn of_ensemble(ensemble: &Ensemble) -> Vec<Self> {
         let record = ensemble.test.evaluation.id;
         let point = |(index, (x, loss)): (usize, (f64, f64))| {
-            let column = Average::Logits.column(index + 1);
+            let column = Column::Subsets(Average::Logits, index + 1);
             Self { x, loss, source: Source::Measured { record, column } }
         };
         ensemble.test.points().into_iter().enumerate().map(point).collect()
@@ -190,7 +190,7 @@ impl<'a> Point<'a> {
     fn slopes(&self, slope: f64) -> Vec<Slope> {
         match &self.source {
             Source::Measured { record, column } => {
-                vec![Slope { weight: slope, record: *record, column: column.clone() }]
+                vec![Slope { weight: slope, record: *record, column: *column }]
             }
             Source::Law(law) => {
                 let weigh = |own: &Slope| Slope { weight: slope * own.weight, ..own.clone() };

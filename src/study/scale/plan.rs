@@ -6,9 +6,8 @@ use super::{CellResult, Ensemble, MemberRule, Options, Outcome, Single, Transfer
 use crate::lab::Lab;
 use crate::laws;
 use crate::spec::{CorpusFacts, Job, JobId, Request, Split, TrainSpec};
-use crate::store::{Outcome as RunOutcome, Record};
+use crate::store::{Average, Column, Outcome as RunOutcome, Record};
 use crate::study::cell::{Cell, column};
-use crate::study::ensemble::Average;
 use crate::study::grid::{Grid, Setting};
 use crate::study::members::MembersCurve;
 use crate::study::trial::differences;
@@ -210,10 +209,10 @@ impl Planner<'_> {
     fn measure(&mut self, Searched { cell, certificate, seeds }: Searched) -> Result<Single> {
         let runs = self.members(&cell, certificate.center.setting, seeds)?;
         let evaluation = self.lab.obtain(&[cell.ensembles(&runs, Split::Test)])?.remove(0);
-        let name = Average::Logits.column(1);
-        let loss = column(&evaluation, &name, Split::Test)?.clone();
+        let name = Column::Subsets(Average::Logits, 1);
+        let loss = column(&evaluation, name, Split::Test)?.clone();
         let of_seeds = (0..runs.len())
-            .map(|k| Ok(column(&evaluation, &format!("member-{k}"), Split::Test)?.nats))
+            .map(|k| Ok(column(&evaluation, Column::Member(k), Split::Test)?.nats))
             .collect::<Result<Vec<f64>>>()?;
         let id = evaluation.id;
         self.records.insert(id, evaluation);

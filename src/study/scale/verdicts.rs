@@ -13,6 +13,7 @@
 //!   the ledgers of their points. An end that the points leave open stays open.
 //! - *Multipliers*: of the yardstick's law by its profile, and of both losses' errors.
 
+use crate::store::{Average, Column};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -23,7 +24,6 @@ use crate::eval::statistics::{Interval, LEVEL, Verdict, estimate, two_sided_t};
 use crate::lab::Lab;
 use crate::laws::{Multiplier, NO_ASYMPTOTE, StandardError, difference};
 use crate::spec::{JobId, Split};
-use crate::study::ensemble::Average;
 use crate::study::message::Message;
 use crate::{Error, Result};
 
@@ -113,14 +113,14 @@ impl std::fmt::Display for Compared {
 /// A measured side of a comparison.
 struct Side {
     record: JobId,
-    column: String,
+    column: Column,
     /// Over seeds, or over the choice of members.
     error: Option<StandardError>,
 }
 
 impl From<&Single> for Side {
     fn from(single: &Single) -> Self {
-        let (record, column) = (single.evaluation, Average::Logits.column(1));
+        let (record, column) = (single.evaluation, Column::Subsets(Average::Logits, 1));
         Self { record, column, error: single.seed_error() }
     }
 }
@@ -128,7 +128,7 @@ impl From<&Single> for Side {
 /// Loss of left minus right.
 fn compare(lab: &dyn Lab, left: &Side, right: &Side) -> Result<Compared> {
     let ledger = |side: &Side| lab.ledger(side.record, Split::Test);
-    let paired = ledger(left)?.mean_difference(&left.column, &ledger(right)?, &right.column)?;
+    let paired = ledger(left)?.mean_difference(left.column, &ledger(right)?, right.column)?;
     let text = paired.standard_error.map(|nats| {
         let degrees = paired.clusters.saturating_sub(1).max(1);
         StandardError { nats, degrees }
@@ -161,7 +161,7 @@ fn over_text(lab: &dyn Lab, left: &[Slope], right: &[Slope]) -> Result<Option<St
         if !ledgers.contains_key(record) {
             ledgers.insert(*record, lab.ledger(*record, Split::Test)?);
         }
-        let (own, counts) = ledgers[record].block_sums(column).ok_or_else(|| {
+        let (own, counts) = ledgers[record].block_sums(*column).ok_or_else(|| {
             Error::data(format!("the ledger of {} has no column `{column}`", record.short()))
         })?;
         let (sums, known) = sums.get_or_insert_with(|| (vec![0.0; own.len()], counts.clone()));
@@ -273,7 +273,7 @@ fn ensemble_beats_larger(
     let members = ensemble.members.len();
     let averaged = Side {
         record: ensemble.test.evaluation.id,
-        column: Average::Logits.column(members),
+        column: Column::Subsets(Average::Logits, members),
         error: ensemble.test.member_error(),
     };
     let difference = compare(lab, &averaged, &single.into())?;

@@ -1,6 +1,5 @@
 //! `scarce scale`: a grid of models and budgets, its laws and what they say.
 
-use crate::spec::JobKind;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -13,6 +12,7 @@ use crate::report::study::{
     LawRow, MultiplierRow, all_laws, cells_table, doubts_table, laws_table, multipliers_table,
     warnings_table,
 };
+use crate::spec::JobKind;
 use crate::store::Loss;
 use crate::study::scale::{
     self, Answer, CellResult, DataEfficiency, LawOf, Options, Outcome, Question, Single,

@@ -1,6 +1,5 @@
 //! `scarce tune`: the best epochs, learning rate and weight decay, with a certificate.
 
-use crate::spec::JobKind;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -10,6 +9,7 @@ use crate::Error;
 use crate::Result;
 use crate::lab::Lab;
 use crate::report::study::{basis, certificate_table};
+use crate::spec::JobKind;
 use crate::study::tune::{self, Certificate, Mode, Options, Outcome};
 use crate::study::{Cell, Difference, Grid, Plan, Score, StudyFile, Trial, check_sets};
 

@@ -7,7 +7,7 @@ const KEY: u64 = 0x5CA2_CE00_1A35_0001;
 
 /// A sequence of standard normal numbers that depends on its number only.
 #[derive(Clone, Debug)]
-pub(super) struct Draws {
+pub(crate) struct Draws {
     stream: Stream,
     next: u64,
     spare: Option<f64>,
@@ -15,7 +15,7 @@ pub(super) struct Draws {
 
 impl Draws {
     /// The sequence number `number`.
-    pub(super) fn new(number: u64) -> Self {
+    pub(crate) fn new(number: u64) -> Self {
         Self { stream: Stream::new(KEY, number), next: 0, spare: None }
     }
 
@@ -26,7 +26,7 @@ impl Draws {
     }
 
     /// A standard normal number, by the transform of Box and Muller.
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         if let Some(second) = self.spare.take() {
             return second;
         }

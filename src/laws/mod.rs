@@ -75,6 +75,8 @@ mod tests;
 pub use axis::{EXPONENT_MAX, EXPONENT_MIN};
 pub use curve::{Curve, LOSS_MAX};
 pub use doubt::{Candidate, HeldOut, Warning};
+#[cfg(test)]
+pub(crate) use draws::Draws;
 pub use fit::{Estimate, Fit, NO_ASYMPTOTE, Options, Refusal, fit};
 pub use interval::{Claim, End, Interval, digits};
 pub use joint::{Cell, JointFit, Limit, NoLimit, Order, fit_joint};

@@ -38,6 +38,42 @@ pub(super) fn two_sided_t_tail(t: f64, degrees: usize) -> f64 {
     (1.0 - t_probability_and_slope(angle, degrees).0).max(0.0)
 }
 
+/// P(F > `ratio`) for the ratio of two variances of these degrees of freedom, each at least 1: an
+/// incomplete beta function (Abramowitz and Stegun 26.6.2), by its continued fraction (26.5.8).
+pub(super) fn variance_ratio_tail(ratio: f64, above: usize, below: usize) -> f64 {
+    let (above, below) = (above as f64, below as f64);
+    let x = below / (below + above * ratio.max(0.0));
+    let (a, b) = (0.5 * below, 0.5 * above);
+    let ln_beta = libm::lgamma(a) + libm::lgamma(b) - libm::lgamma(a + b);
+    let front = libm::exp(a * libm::log(x) + b * libm::log1p(-x) - ln_beta);
+    // The fraction converges fast on one side of the mean only; the other is its complement.
+    match x < (a + 1.0) / (a + b + 2.0) {
+        true => front * beta_fraction(a, b, x) / a,
+        false => 1.0 - front * beta_fraction(b, a, 1.0 - x) / b,
+    }
+}
+
+/// The continued fraction of the incomplete beta function, by Lentz's method.
+fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
+    let away = |value: f64| if value.abs() < 1e-300 { 1e-300 } else { value };
+    let mut d = 1.0 / away(1.0 - (a + b) * x / (a + 1.0));
+    let (mut c, mut fraction) = (1.0, d);
+    for step in (1..).map(f64::from).take(STEPS_MAX) {
+        let even = step * (b - step) * x / ((a + 2.0 * step - 1.0) * (a + 2.0 * step));
+        let odd = -(a + step) * (a + b + step) * x / ((a + 2.0 * step) * (a + 2.0 * step + 1.0));
+        let before = fraction;
+        for term in [even, odd] {
+            d = 1.0 / away(1.0 + term * d);
+            c = away(1.0 + term / c);
+            fraction *= c * d;
+        }
+        if (fraction - before).abs() < 1e-15 * fraction.abs() {
+            break;
+        }
+    }
+    fraction
+}
+
 /// The root of probability(x) = `level`, from x = 0 upwards.
 fn climb(level: f64, probability_and_slope: impl Fn(f64) -> (f64, f64)) -> f64 {
     let mut x = 0.0;
@@ -97,6 +133,21 @@ mod tests {
         let error = (got / expected - 1.0).abs();
         // Rounding grows with the number of terms: 1e-15 at 10 degrees, 2e-11 at a million.
         assert!(error < 5e-11, "got {got}, expected {expected}: relative error {error:e}");
+    }
+
+    #[test]
+    fn ratios_of_variances_have_their_tails() {
+        // Critical values of tables at 5 %, and the square of Student's t.
+        for (ratio, above, below) in
+            [(161.4476, 1, 1), (6.9443, 2, 4), (3.4928, 2, 20), (4.7571, 3, 6), (2.7109, 5, 20)]
+        {
+            let tail = variance_ratio_tail(ratio, above, below);
+            assert!((tail - 0.05).abs() < 2e-6, "{ratio} {above} {below}: {tail}");
+        }
+        let t = 1.7_f64;
+        let difference = variance_ratio_tail(t * t, 1, 7) - two_sided_t_tail(t, 7);
+        assert!(difference.abs() < 1e-12, "{difference}");
+        assert!((variance_ratio_tail(0.0, 3, 4) - 1.0).abs() < 1e-12);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! that no number of a figure lacks its record. Filling it is the caller's affair: a command reads
 //! a store, a study has its own records at hand.
 
-use crate::store::{Average, Numerics};
 use std::collections::{BTreeMap, BTreeSet};
+
+use crate::store::{Average, Numerics};
 
 /// Where a number is from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,6 +6,8 @@
 //!
 //! Sizes and the plan are those of a prototype whose losses are known; see docs/LOG.md.
 
+use std::fmt;
+
 use crate::eval::Ledger;
 use crate::eval::statistics::PairedDifference;
 use crate::lab::Lab;
@@ -14,7 +16,6 @@ use crate::spec::{
 };
 use crate::store::{Average, Column, Loss, Record};
 use crate::{Error, Result};
-use std::fmt;
 
 /// What the user may choose.
 #[derive(Clone, Copy, Debug)]

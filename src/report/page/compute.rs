@@ -1,11 +1,11 @@
 //! What the page cost: every record once, in the section that shows it first.
 
-use crate::spec::JobKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Page, Source};
 use crate::report::number::{duration, grouped, prefixed};
 use crate::report::table::{Align, Table};
+use crate::spec::JobKind;
 
 /// Sums over the records of a section.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

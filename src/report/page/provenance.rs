@@ -3,8 +3,6 @@
 //! Unfolding by `:target` needs no script and works in every browser. A block's own heading is a
 //! link to it, so that it can be opened where it stands.
 
-use crate::spec::JobKind;
-use crate::store::Numerics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -13,6 +11,8 @@ use super::html::{number_text, paragraph, phrase};
 use super::{Page, Source};
 use crate::report::number::{duration, grouped, prefixed};
 use crate::report::svg::escape;
+use crate::spec::JobKind;
+use crate::store::Numerics;
 
 /// The section's anchor.
 pub(super) const ANCHOR: &str = "records";

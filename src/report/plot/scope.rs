@@ -6,7 +6,6 @@
 //! mean; a single lucky seed therefore never competes with a mean, and members of an ensemble are
 //! compared within their own setting only (B14).
 
-use crate::store::Average;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +16,7 @@ use crate::report::chart::{Bar, Point, Scale, Shape, Ticks};
 use crate::report::number::amount;
 use crate::report::palette::Paint;
 use crate::report::runs::{Run, Runs};
+use crate::store::Average;
 
 /// Budgets this close are the same.
 const SAME_BUDGET: f64 = 5e-3;

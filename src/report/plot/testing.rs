@@ -1,11 +1,11 @@
 //! Runs for tests: the paper's published numbers, and a made-up study in which everything happens.
 
-use crate::store::Average;
 use std::collections::BTreeMap;
 
 use crate::report::runs::{
     Accuracy, Ensemble, HeldOutLoss, Moment, Origin, Run, RunSeeds, Runs, Taught,
 };
+use crate::store::Average;
 
 /// A golden table, read at compile time so that the tests need no folder.
 macro_rules! golden {

@@ -52,9 +52,9 @@ pub fn laws(rows: &[LawRow]) -> Vec<Block> {
         "L = A / x^alpha + E by least squares; in brackets {level} % profile-likelihood intervals, \
          \"open\" where the data close no end. They rest on the noise that is measured, of which \
          the last column says what it is over: seeds behind the points; both stages where the \
-         points are asymptotes themselves; else the scatter around the law. E of a law in K has \
-         the interval over the choice of its members: its points share them, and scatter too \
-         little."
+         points are asymptotes themselves; else, and where the points lie further off than that \
+         explains, the scatter around the law. E of a law in K has the interval over the choice \
+         of its members: its points share them, and scatter too little."
     );
     let mut blocks = vec![Block::table(laws_table(rows), caption)];
     if rows.iter().any(|row| row.law.is_ok()) {

@@ -2,7 +2,6 @@
 //!
 //! N counts all parameters of one model, D tokens, K members; losses are in nats per token.
 
-use crate::store::{Average, Column};
 use std::collections::BTreeSet;
 
 use super::{CellResult, Ensemble, Options, Single};
@@ -13,6 +12,7 @@ use crate::laws::{
     Sample, Shape, SurfaceFit, Target, fit_joint, fit_surface, multipliers,
 };
 use crate::spec::JobId;
+use crate::store::{Average, Column};
 
 /// A law over one axis with the points that it rests on.
 #[derive(Clone, Debug)]

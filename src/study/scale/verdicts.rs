@@ -13,7 +13,6 @@
 //!   the ledgers of their points. An end that the points leave open stays open.
 //! - *Multipliers*: of the yardstick's law by its profile, and of both losses' errors.
 
-use crate::store::{Average, Column};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -22,8 +21,9 @@ use super::{CellResult, Single, Transfer};
 use crate::eval::Ledger;
 use crate::eval::statistics::{Interval, LEVEL, Verdict, estimate, two_sided_t};
 use crate::lab::Lab;
-use crate::laws::{Multiplier, NO_ASYMPTOTE, StandardError, difference};
+use crate::laws::{Claim, Multiplier, NO_ASYMPTOTE, StandardError, difference};
 use crate::spec::{JobId, Split};
+use crate::store::{Average, Column};
 use crate::study::message::Message;
 use crate::{Error, Result};
 
@@ -142,7 +142,7 @@ fn compare(lab: &dyn Lab, left: &Side, right: &Side) -> Result<Compared> {
 
 /// Half the width of the interval of a sum of independent numbers with these errors: degrees of
 /// freedom by Welch and Satterthwaite.
-fn half_width(errors: &[StandardError]) -> f64 {
+pub(super) fn half_width(errors: &[StandardError]) -> f64 {
     let squares = |error: &StandardError| error.nats * error.nats;
     let variance = errors.iter().fold(0.0, |sum, error| sum + squares(error));
     let share = |error: &StandardError| squares(error).powi(2) / error.degrees as f64;
@@ -287,6 +287,16 @@ fn ensemble_beats_larger(
     Ok(Some(Finding { question, budget_tokens: Some(budget), answer, evidence }))
 }
 
+/// The difference of two asymptotes whose intervals have the level of verdicts, with the error of
+/// the text that both rest on.
+pub(super) fn apart(left: Claim, right: Claim, text: Option<StandardError>) -> Claim {
+    difference(left, right, text.map_or(0.0, |text| text.half_width(LEVEL)))
+}
+
+pub(super) fn lies_below(apart: &Claim) -> bool {
+    apart.interval.high.value().is_some_and(|high| high < 0.0)
+}
+
 /// Whether one asymptote lies below another.
 fn below(
     lab: &dyn Lab,
@@ -310,12 +320,8 @@ fn below(
         return Ok(finding(Answer::NotShown, missing.join("; ")));
     };
     let text = over_text(lab, &left.slopes, &right.slopes)?;
-    let more = text.map_or(0.0, |text| text.half_width(LEVEL));
-    let apart = difference(left_end.claim, right_end.claim, more);
-    let answer = match apart.interval.high.value() {
-        Some(high) if high < 0.0 => Answer::Shown,
-        _ => Answer::NotShown,
-    };
+    let apart = apart(left_end.claim, right_end.claim, text);
+    let answer = if lies_below(&apart) { Answer::Shown } else { Answer::NotShown };
     let end = |end: crate::laws::End| {
         end.value().map_or_else(|| "open".to_owned(), |value| format!("{value:+.4}"))
     };
@@ -344,7 +350,7 @@ fn multiplier(efficiency: &DataEfficiency) -> Finding {
     }
 }
 
-fn more_than_one(law: &Multiplier) -> Answer {
+pub(super) fn more_than_one(law: &Multiplier) -> Answer {
     let low = law.profile.and_then(|interval| interval.low.value());
     if low.is_some_and(|low| low > 1.0) { Answer::Shown } else { Answer::NotShown }
 }

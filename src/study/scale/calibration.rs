@@ -372,19 +372,16 @@ fn intervals_hold_the_truth_and_verdicts_are_seldom_wrong() {
         return;
     }
     let mut all = [Count::default(); Kind::ALL.len()];
-    eprintln!(
-        "| points | seeds | noise | text | alpha | claim | level | closed hold | of | open hold | of | wrong yes | of |"
-    );
+    let columns = "claim | level | closed hold | of | open hold | of | wrong yes | of";
+    eprintln!("| points | seeds | noise | text | alpha | {columns} |");
     for at in settings() {
         let mut found = [Count::default(); Kind::ALL.len()];
         (0..studies.unwrap_or(9)).for_each(|number| study(at, number, &mut found));
         for (kind, (sum, count)) in Kind::ALL.iter().zip(all.iter_mut().zip(found)) {
             let Setting { points, seeds, noise, text, alpha } = at;
-            let level = 100.0 * kind.level();
+            let place = format!("{points} | {seeds} | {noise} | {text:.3} | {alpha}");
             if count.closed[0] + count.open[0] > 0 {
-                eprintln!(
-                    "| {points} | {seeds} | {noise} | {text:.3} | {alpha} | {kind} | {level} % | {count} |"
-                );
+                eprintln!("| {place} | {kind} | {} % | {count} |", 100.0 * kind.level());
             }
             sum.join(count);
         }

@@ -72,16 +72,11 @@ pub(crate) fn holds(rule: impl Fn(&str, &str) -> Violations) {
 }
 
 /// Asserts that a rule finds exactly one violation in a planted text, and says this about it.
-pub(crate) fn bites(
-    rule: impl Fn(&str, &str) -> Violations,
-    path: &str,
-    planted: &str,
-    expected: &str,
-) {
-    let violations = rule(path, planted);
+pub(crate) fn bites(rule: impl Fn(&str, &str) -> Violations, path: &str, text: &str, what: &str) {
+    let violations = rule(path, text);
     assert!(
-        violations.len() == 1 && violations[0].contains(expected),
-        "{path}: {violations:?} is not one violation with {expected:?}"
+        violations.len() == 1 && violations[0].contains(what),
+        "{path}: {violations:?} is not one violation with {what:?}"
     );
 }
 

@@ -10,10 +10,10 @@
 //! Choices read `val`. What was chosen is then measured on `test`, and every law, comparison and
 //! multiplier comes from there, so that no choice flatters its own number (trap B16).
 
-#[cfg(test)]
-mod calibration;
 mod laws;
 mod plan;
+#[cfg(test)]
+mod testing;
 mod verdicts;
 
 use serde::Deserialize;

@@ -117,6 +117,19 @@ impl StandardError {
         (degrees > 0).then(|| Self { nats: (squares / errors.len() as f64).sqrt(), degrees })
     }
 
+    /// Of a sum of independent numbers with these errors: degrees of freedom by Welch and
+    /// Satterthwaite; `None` without any.
+    #[must_use]
+    pub fn of_sum(errors: &[Self]) -> Option<Self> {
+        let squares = |error: &Self| error.nats * error.nats;
+        let variance = errors.iter().fold(0.0, |sum, error| sum + squares(error));
+        let share = |error: &Self| squares(error).powi(2) / error.degrees as f64;
+        let shares = errors.iter().fold(0.0, |sum, error| sum + share(error));
+        let degrees = if shares > 0.0 { (variance * variance / shares).floor() } else { 1.0 };
+        let degrees = degrees.max(1.0) as usize;
+        (!errors.is_empty()).then(|| Self { nats: variance.sqrt(), degrees })
+    }
+
     /// Half the width of the interval of a level: Student's.
     #[must_use]
     pub fn half_width(self, level: f64) -> f64 {
@@ -429,5 +442,11 @@ mod tests {
         assert_eq!(Replication::of_seeds([&[1.0, 3.0][..], &[2.0][..]]), Replication::None);
         assert_eq!(Replication::of_stages([]), Replication::None);
         assert_eq!(jackknife(&[1.0]), None);
+        let of = |nats, degrees| StandardError { nats, degrees };
+        let sum = StandardError::of_sum(&[of(0.3, 4), of(0.4, 9)]).unwrap();
+        assert!((sum.nats - 0.5).abs() < 1e-12);
+        // 0.0625 / (0.0081 / 4 + 0.0256 / 9), rounded down.
+        assert_eq!(sum.degrees, 12);
+        assert_eq!(StandardError::of_sum(&[]), None);
     }
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use super::{CellResult, Ensemble, Options, Single};
 use crate::Result;
-use crate::eval::statistics::LEVEL;
 use crate::laws::{
     self, Asymptote, AxisLaw, Base, Cell, Curve, Fit, JointFit, Multiplier, Refusal, Replication,
     Sample, Shape, SurfaceFit, Target, fit_joint, fit_surface, multipliers,
@@ -41,6 +40,14 @@ pub struct Slope {
     pub record: JobId,
     /// The column.
     pub column: Column,
+}
+
+impl Slope {
+    /// The loss of a single model, the mean over its seeds.
+    fn of_single(single: &Single) -> Self {
+        let (record, column) = (single.evaluation, Column::Subsets(Average::Logits, 1));
+        Self { weight: 1.0, record, column }
+    }
 }
 
 /// A point of a law with what it was measured by.
@@ -92,8 +99,12 @@ pub struct DataEfficiency {
     pub records: Vec<JobId>,
     /// How many times the budget the standard recipe would need, by its law and by lines.
     pub multipliers: std::result::Result<[Multiplier; 3], Refusal>,
-    /// By its law, with the interval that verdicts rest on.
-    pub tested: std::result::Result<Multiplier, Refusal>,
+    /// What it is relative to: the best standard loss at this budget.
+    pub base: Base,
+    /// What the loss is of columns of ledgers, to first order.
+    pub slopes: Vec<Slope>,
+    /// The same of the base.
+    pub base_slopes: Vec<Slope>,
 }
 
 /// Everything that was fitted.
@@ -369,25 +380,30 @@ fn efficiency(
         let budget_tokens = laws.budget_tokens;
         let row = || cells.iter().filter(move |c| c.budget_tokens == budget_tokens);
         let measured = best_standard(cells).into_iter().find(|(d, _)| *d == budget_tokens);
+        let base_slopes = measured.iter().map(|(_, single)| Slope::of_single(single)).collect();
+        let base_slopes: Vec<Slope> = base_slopes;
         let base = measured.map_or(Base::X(budget_tokens as f64), |(_, single)| {
             Base::Loss(Target { loss: single.loss.nats, error: single.seed_error() })
         });
         let single = best_on_val(row().filter_map(|c| c.regularized.as_ref()), |s| s.score());
         let single = single.map(|single| {
             let target = Target { loss: single.loss.nats, error: single.seed_error() };
-            (target, vec![single.evaluation])
+            (target, vec![single.evaluation], vec![Slope::of_single(single)])
         });
         let ensemble =
             best_on_val(row().filter_map(CellResult::best_measured), |e| e.val.all().nats);
         let members = ensemble.map_or(0, |e| e.members.len());
         let ensemble = ensemble.map(|e| {
             let target = Target { loss: e.test.all().nats, error: e.test.member_error() };
-            (target, vec![e.test.evaluation.id])
+            let (record, column) =
+                (e.test.evaluation.id, Column::Subsets(Average::Logits, e.members.len()));
+            (target, vec![record], vec![Slope { weight: 1.0, record, column }])
         });
         let asymptote = |law: &LawOf| {
             let loss = law.asymptote()?.claim.value;
             let error = law.law.as_ref().ok()?.asymptote_error();
-            Some((Target { loss, error: Some(error) }, law.records.clone()))
+            let target = Target { loss, error: Some(error) };
+            Some((target, law.records.clone(), law.slopes.clone()))
         };
         let targets = [
             ("best single model".to_owned(), single),
@@ -397,24 +413,19 @@ fn efficiency(
             ("joint asymptote".to_owned(), laws.joint.as_ref().and_then(asymptote)),
         ];
         for (what, target) in targets {
-            let Some((target, records)) = target else { continue };
-            let at = |level: Option<f64>| {
-                let law = standard.as_ref().map_err(|refusal| *refusal)?;
-                let known = *law.options();
-                let options = match level {
-                    Some(level) => laws::Options { level, resamples: 1, ..known },
-                    None => known,
-                };
-                multipliers(&law.curve, &options, target, base)
-            };
-            let (multipliers, tested) = (at(None), at(Some(LEVEL)).map(|[law, ..]| law));
+            let Some((target, records, slopes)) = target else { continue };
+            let law = standard.as_ref().map_err(|refusal| *refusal);
+            let multipliers =
+                law.and_then(|law| multipliers(&law.curve, law.options(), target, base));
             found.push(DataEfficiency {
                 budget_tokens,
                 what,
                 target,
                 records,
                 multipliers,
-                tested,
+                base,
+                slopes,
+                base_slopes: base_slopes.clone(),
             });
         }
     }

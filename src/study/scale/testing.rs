@@ -7,11 +7,11 @@
 
 use std::fmt;
 
-use super::verdicts::{apart, half_width, lies_below, more_than_one};
+use super::verdicts::{self, apart, lies_below, more_than_one, worth};
 use crate::eval::statistics::{LEVEL, estimate};
 use crate::laws::{
     AxisLaw, Base, Claim, Curve, Draws, Family, Interval, Noise, Options, Replication,
-    StandardError, Target, jackknife, multipliers,
+    StandardError, Target, jackknife,
 };
 
 /// What a simulated study has.
@@ -195,15 +195,25 @@ impl Setting {
         Ensemble { points: (1..=members).map(point).collect(), without }
     }
 
-    /// The law over N = 1, 2, 4, ... of single models that end at `end`.
-    fn over_n(self, end: f64, fall: f64, draws: &mut Draws) -> Option<Law> {
+    /// Single models at x = 1, 2, 4, ... with what their seeds say.
+    fn singles(
+        self,
+        truth: impl Fn(f64) -> f64,
+        draws: &mut Draws,
+    ) -> (Vec<(f64, Measured)>, Replication) {
         let (mut points, mut losses) = (Vec::new(), Vec::new());
         for x in (0..self.points).map(|i| libm::exp2(i as f64)) {
-            let (point, of_seeds) = self.single(end + fall * libm::pow(x, -self.alpha), draws);
+            let (point, of_seeds) = self.single(truth(x), draws);
             points.push((x, point));
             losses.push(of_seeds);
         }
-        Law::new(&points, &Replication::of_seeds(losses.iter().map(Vec::as_slice)))
+        (points, Replication::of_seeds(losses.iter().map(Vec::as_slice)))
+    }
+
+    /// The law over N = 1, 2, 4, ... of single models.
+    fn over_n(self, draws: &mut Draws) -> Option<Law> {
+        let (points, seeds) = self.singles(|x| E + FALLS[0] * libm::pow(x, -self.alpha), draws);
+        Law::new(&points, &seeds)
     }
 
     /// The law in K of ensembles that end at `end`.
@@ -213,7 +223,7 @@ impl Setting {
         Law::new(&points, &Replication::Members(without))
     }
 
-    /// The ends of ensembles over N with their law; `fall` as in [`Setting::over_n`].
+    /// The ends of ensembles over N with their law; they fall by `fall`.
     fn joint(self, fall: f64, draws: &mut Draws) -> Option<(Law, Vec<Law>)> {
         let x = |i: usize| libm::exp2(i as f64);
         let end = |i| E + fall * libm::pow(x(i), -self.alpha);
@@ -260,19 +270,19 @@ fn text_error(left: &[f64], right: &[f64]) -> Option<StandardError> {
 }
 
 /// The interval of a verdict on two measured losses.
-fn compared(left: &Measured, right: &Measured) -> Interval {
+fn pair(left: &Measured, right: &Measured) -> Interval {
     let text = text_error(&left.blocks, &right.blocks);
     let errors: Vec<StandardError> =
         [text, left.error, right.error].into_iter().flatten().collect();
-    let (mean, half) = (left.loss - right.loss, half_width(&errors));
-    Interval::closed(mean - half, mean + half, LEVEL)
+    let interval = verdicts::compared(left.loss - right.loss, &errors).interval;
+    Interval::closed(interval.low, interval.high, LEVEL)
 }
 
 /// All kinds in one study of a setting.
 fn study(at: Setting, number: usize, counts: &mut [Count]) {
     let mut draws = Draws::new(number as u64);
     let draws = &mut draws;
-    let (single, other) = (at.over_n(E, FALLS[0], draws), at.over_n(E, FALLS[0], draws));
+    let (single, other) = (at.over_n(draws), at.over_n(draws));
     let (members, joint) = (at.over_k(E, draws), at.joint(FALLS[1], draws));
     // Asymptotes are told of the text at hand: its noise is none of theirs.
     if at.text <= 0.0 {
@@ -287,11 +297,11 @@ fn study(at: Setting, number: usize, counts: &mut [Count]) {
         }
     }
     let (left, right) = (at.single(E, draws).0, at.single(E, draws).0);
-    let apart = compared(&left, &right);
+    let apart = pair(&left, &right);
     counts[Kind::Singles as usize].add(apart, 0.0);
     counts[Kind::Singles as usize].add_null(apart.high.value().is_some_and(|high| high < 0.0));
     let ensemble = at.ensemble((E, 0.0), draws).points.pop().expect("it has members");
-    let apart = compared(&ensemble, &right);
+    let apart = pair(&ensemble, &right);
     counts[Kind::EnsembleAndSingle as usize].add(apart, 0.0);
     counts[Kind::EnsembleAndSingle as usize]
         .add_null(apart.high.value().is_some_and(|high| high < 0.0));
@@ -321,25 +331,20 @@ fn study(at: Setting, number: usize, counts: &mut [Count]) {
 
 /// What a loss is worth in data: the law of the standard recipe over D, the base its second point.
 fn multiplier(at: Setting, draws: &mut Draws, count: &mut Count) {
-    let Some(law) = at.over_n(E, FALLS[0], draws) else { return };
     let truth = |d: f64| E + FALLS[0] * libm::pow(d, -at.alpha);
-    let base = law.law.curve.y()[1];
-    let base_error = law.law.fit.scatter.deviation;
-    let base = Target {
-        loss: base,
-        error: Some(StandardError { nats: base_error, degrees: at.seeds.max(2) - 1 }),
-    };
-    let options = Options { level: LEVEL, ..*law.law.options() };
-    for worth in [1.0, 3.0] {
-        let (reached, _) = at.single(truth(2.0 * worth), draws);
+    let (points, seeds) = at.singles(truth, draws);
+    let base = Target { loss: points[1].1.loss, error: points[1].1.error };
+    let Some(law) = Law::new(&points, &seeds) else { return };
+    for times in [1.0, 3.0] {
+        let (reached, _) = at.single(truth(2.0 * times), draws);
         let target = Target { loss: reached.loss, error: reached.error };
-        let found = multipliers(&law.law.curve, &options, target, Base::Loss(base));
-        let Ok([by_law, ..]) = found else { continue };
-        if let Some(interval) = by_law.profile {
-            count.add(interval, worth);
+        let text = text_error(&reached.blocks, &points[1].1.blocks);
+        let Ok(found) = worth(&law.law, target, Base::Loss(base), text) else { continue };
+        if let Some(interval) = found.profile {
+            count.add(interval, times);
         }
-        if worth <= 1.0 {
-            count.add_null(more_than_one(&by_law) == super::Answer::Shown);
+        if times <= 1.0 {
+            count.add_null(more_than_one(&found) == super::Answer::Shown);
         }
     }
 }

@@ -19,9 +19,12 @@ use std::fmt;
 use super::laws::{DataEfficiency, LawOf, Laws, Slope, best_on_val};
 use super::{CellResult, Single, Transfer};
 use crate::eval::Ledger;
-use crate::eval::statistics::{Interval, LEVEL, Verdict, estimate, two_sided_t};
+use crate::eval::statistics::{Interval, LEVEL, Verdict, estimate};
 use crate::lab::Lab;
-use crate::laws::{Claim, Multiplier, NO_ASYMPTOTE, StandardError, difference};
+use crate::laws::{
+    AxisLaw, Base, Claim, Multiplier, NO_ASYMPTOTE, Options, Refusal, StandardError, Target,
+    difference, multipliers,
+};
 use crate::spec::{JobId, Split};
 use crate::store::{Average, Column};
 use crate::study::message::Message;
@@ -92,9 +95,9 @@ pub struct Finding {
 
 /// A difference of two models on `test`, over text and seeds.
 #[derive(Clone, Copy, Debug)]
-struct Compared {
+pub(super) struct Compared {
     mean: f64,
-    interval: Interval,
+    pub(super) interval: Interval,
 }
 
 impl Compared {
@@ -125,6 +128,12 @@ impl From<&Single> for Side {
     }
 }
 
+/// A difference with the errors of its parts.
+pub(super) fn compared(mean: f64, errors: &[StandardError]) -> Compared {
+    let half = StandardError::of_sum(errors).map_or(0.0, |error| error.half_width(LEVEL));
+    Compared { mean, interval: Interval { low: mean - half, high: mean + half, level: LEVEL } }
+}
+
 /// Loss of left minus right.
 fn compare(lab: &dyn Lab, left: &Side, right: &Side) -> Result<Compared> {
     let ledger = |side: &Side| lab.ledger(side.record, Split::Test);
@@ -135,20 +144,7 @@ fn compare(lab: &dyn Lab, left: &Side, right: &Side) -> Result<Compared> {
     });
     let errors: Vec<StandardError> =
         [text, left.error, right.error].into_iter().flatten().collect();
-    let half = half_width(&errors);
-    let mean = paired.mean;
-    Ok(Compared { mean, interval: Interval { low: mean - half, high: mean + half, level: LEVEL } })
-}
-
-/// Half the width of the interval of a sum of independent numbers with these errors: degrees of
-/// freedom by Welch and Satterthwaite.
-pub(super) fn half_width(errors: &[StandardError]) -> f64 {
-    let squares = |error: &StandardError| error.nats * error.nats;
-    let variance = errors.iter().fold(0.0, |sum, error| sum + squares(error));
-    let share = |error: &StandardError| squares(error).powi(2) / error.degrees as f64;
-    let shares = errors.iter().fold(0.0, |sum, error| sum + share(error));
-    let degrees = if shares > 0.0 { (variance * variance / shares).floor() } else { 1.0 };
-    variance.sqrt() * two_sided_t(LEVEL, degrees.max(1.0) as usize)
+    Ok(compared(paired.mean, &errors))
 }
 
 /// The error of left minus right over blocks of the text that all their points are measured on, to
@@ -201,7 +197,11 @@ pub(super) fn of(lab: &dyn Lab, cells: &[CellResult], laws: &Laws) -> Result<Vec
             findings.extend(below(lab, (question, tokens), left, right)?);
         }
     }
-    findings.extend(laws.efficiency.iter().map(multiplier));
+    if let Some(standard) = &laws.standard {
+        for efficiency in &laws.efficiency {
+            findings.push(multiplier(lab, efficiency, standard)?);
+        }
+    }
     Ok(findings)
 }
 
@@ -337,17 +337,35 @@ fn below(
 }
 
 /// Whether a loss is worth more than the data that it took.
-fn multiplier(efficiency: &DataEfficiency) -> Finding {
-    let (answer, told) = match &efficiency.tested {
-        Ok(law) => (more_than_one(law), law.to_string()),
+fn multiplier(lab: &dyn Lab, efficiency: &DataEfficiency, standard: &LawOf) -> Result<Finding> {
+    let DataEfficiency { budget_tokens, what, target, base, slopes, base_slopes, .. } = efficiency;
+    let text = over_text(lab, slopes, base_slopes)?;
+    let tested = standard.law.as_ref().map_err(|refusal| *refusal);
+    let tested = tested.and_then(|law| worth(law, *target, *base, text));
+    let (answer, told) = match tested {
+        Ok(found) => (more_than_one(&found), found.to_string()),
         Err(refusal) => (Answer::NotShown, format!("no law of the standard recipe: {refusal}")),
     };
-    Finding {
+    Ok(Finding {
         question: Question::DataEfficiency,
-        budget_tokens: Some(efficiency.budget_tokens),
+        budget_tokens: Some(*budget_tokens),
         answer,
-        evidence: format!("{} ({:.4}): times {told}", efficiency.what, efficiency.target.loss),
-    }
+        evidence: format!("{what} ({:.4}): times {told}", target.loss),
+    })
+}
+
+/// What a loss is worth by the law of the standard recipe, with the interval of verdicts: over the
+/// law, the errors of both losses, and the text of the target minus the base.
+pub(super) fn worth(
+    standard: &AxisLaw,
+    target: Target,
+    base: Base,
+    text: Option<StandardError>,
+) -> std::result::Result<Multiplier, Refusal> {
+    let errors: Vec<StandardError> = target.error.into_iter().chain(text).collect();
+    let target = Target { error: StandardError::of_sum(&errors), ..target };
+    let options = Options { level: LEVEL, resamples: 1, ..*standard.options() };
+    multipliers(&standard.curve, &options, target, base).map(|[law, ..]| law)
 }
 
 pub(super) fn more_than_one(law: &Multiplier) -> Answer {

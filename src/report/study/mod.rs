@@ -102,7 +102,11 @@ pub fn findings(findings: &[Finding]) -> Block {
         table,
         "A question is answered yes only where the whole interval says so. In brackets 95 % \
          intervals over the text and over the seeds behind both sides; for asymptotes over what \
-         their points are, too.",
+         their points are, too. In simulated studies with known truth \
+         (records/verdicts-calibration) a wrong yes came in at most 3 % of any setting. Wider than \
+         they need be: multipliers, which held the truth in 98 %, and the joint minus an ensemble \
+         asymptote, in 99 %; in some settings also two models with two seeds each, and asymptotes \
+         on a noisy text, in up to 100 %.",
     )
 }
 

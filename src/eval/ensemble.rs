@@ -20,7 +20,7 @@ use super::subsets::Subsets;
 use super::windows::{Window, Windows};
 use crate::model::{Lane, Model, NO_TARGET, Weights};
 use crate::spec::Mask;
-use crate::store::{Average, Column};
+use crate::store::{Average, Column, MemberPair};
 use crate::{Error, Result};
 
 /// Windows between two reports of progress; their results are added up before the next ones, so
@@ -43,19 +43,8 @@ pub struct EnsembleMeasures {
     pub logits_nats: Vec<f64>,
     /// The same by the average of its probabilities.
     pub probabilities_nats: Vec<f64>,
-    /// Every pair of members.
-    pub pairs: Vec<Pair>,
-}
-
-/// How much two members differ on the predicted tokens of a split.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pair {
-    /// The two, the smaller first.
-    pub members: [usize; 2],
-    /// Kullback-Leibler divergence, the mean over both directions and over tokens, in nats.
-    pub divergence_nats: f64,
-    /// Share of the tokens where their likeliest next tokens differ.
-    pub disagreement_share: f64,
+    /// Every pair of members, the smaller first.
+    pub pairs: Vec<MemberPair>,
 }
 
 /// Measures an ensemble. `progress` is told how many windows are done, and may stop the pass by an
@@ -158,7 +147,7 @@ impl Found {
         let [logits_nats, probabilities_nats] = self.sums.map(nats);
         let pairs = pairs(members).zip(self.pairs).map(|(members, (divergence, disagreements))| {
             let disagreement_share = disagreements as f64 / tokens;
-            Pair { members, divergence_nats: divergence / tokens, disagreement_share }
+            MemberPair { members, divergence_nats: divergence / tokens, disagreement_share }
         });
         Ok(EnsembleMeasures { ledger, logits_nats, probabilities_nats, pairs: pairs.collect() })
     }

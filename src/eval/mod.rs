@@ -12,7 +12,7 @@ mod windows;
 #[cfg(test)]
 mod testing;
 
-pub use ensemble::{EnsembleMeasures, Pair, ensemble_thread_bytes, measure_ensemble};
+pub use ensemble::{EnsembleMeasures, ensemble_thread_bytes, measure_ensemble};
 pub use ledger::{Ledger, Tokens};
 pub use score::{Scorer, ensemble_ledger, floor_ledger, ngram_ledger};
 pub use side::side_means;

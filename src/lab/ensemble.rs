@@ -11,7 +11,7 @@ use super::progress::Report;
 use super::work::{Bench, Stopwatch, ledger_file, pool};
 use crate::eval::statistics::over_seeds;
 use crate::eval::{
-    EnsembleMeasures, Ledger, MEMBERS_MAX, Pair, Scorer, Subsets, Windows, ensemble_thread_bytes,
+    EnsembleMeasures, Ledger, MEMBERS_MAX, Scorer, Subsets, Windows, ensemble_thread_bytes,
     measure_ensemble,
 };
 use crate::model::{Model, Weights};
@@ -48,8 +48,7 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
         let progress = &mut |done| go_on(bench, done as u64, total);
         measure_ensemble((&windows, spec.mask), &pairs, &subsets, &pool, progress)?
     };
-    let facts = facts(&found, &subsets, &found.ledger.losses(spec.split));
-    let mut ledger = found.ledger;
+    let EnsembleMeasures { mut ledger, logits_nats, probabilities_nats, pairs } = found;
     if soups > 0 {
         let progress = &mut |soups| go_on(bench, (windows.count() * (1 + soups)) as u64, total);
         add_soups((windows, spec.mask), &members, &pool, &mut ledger, progress)?;
@@ -66,6 +65,11 @@ pub(super) fn run(spec: &EnsembleSpec, bench: &mut Bench<'_>) -> Result<()> {
     // Whoever reads only the last loss of a record wants the ensemble, not its control.
     record.losses.sort_by_key(|loss| !matches!(loss.name, Column::Soup(_)));
     add_floors(&mut record.losses, &ledger, corpus, (spec.split, positions))?;
+    let nats = [(Average::Logits, logits_nats), (Average::Probabilities, probabilities_nats)];
+    let facts = EnsembleFacts {
+        sizes: sizes(&nats, &subsets, &record.losses),
+        pairs: mean_pair(pairs, count),
+    };
     let nats = |name: Column| record.loss(name, spec.split).map(|loss| loss.nats);
     record.measured = log_z(count, nats);
     record.measured.extend(facts.measured());
@@ -172,11 +176,12 @@ fn cost(spec: &EnsembleSpec, members: &[(Model, Weights)], windows: usize, soups
     }
 }
 
-/// Everything about the ensembles of every size, whose `losses` are those of the ledger.
-fn facts(found: &EnsembleMeasures, subsets: &Subsets, losses: &[Loss]) -> EnsembleFacts {
+/// The ensembles of every size: from the losses of all subsets by each average, and from those of
+/// the ledger's columns.
+fn sizes(nats: &[(Average, Vec<f64>)], subsets: &Subsets, losses: &[Loss]) -> Vec<EnsembleSize> {
     let members = subsets.members();
     let mut sizes = Vec::new();
-    for (average, nats) in averages(found) {
+    for &(average, ref nats) in nats {
         let of = |place: usize| nats[place];
         for size in 1..=members {
             let column = Column::Subsets(average, size);
@@ -200,24 +205,20 @@ fn facts(found: &EnsembleMeasures, subsets: &Subsets, losses: &[Loss]) -> Ensemb
             });
         }
     }
-    EnsembleFacts { sizes, pairs: pairs(&found.pairs, members) }
+    sizes
 }
 
-fn averages(found: &EnsembleMeasures) -> [(Average, &[f64]); 2] {
-    [(Average::Logits, &found.logits_nats), (Average::Probabilities, &found.probabilities_nats)]
-}
-
-fn pairs(pairs: &[Pair], members: usize) -> Option<MemberPairs> {
-    let mean =
-        |of: fn(&Pair) -> f64| pairs.iter().fold(0.0, |sum, p| sum + of(p)) / pairs.len() as f64;
-    let each = |pair: &Pair| {
-        let Pair { members, divergence_nats, disagreement_share } = *pair;
-        MemberPair { members, divergence_nats, disagreement_share }
-    };
-    let few = members <= PAIRS_OF_MEMBERS_MAX;
-    (!pairs.is_empty()).then(|| MemberPairs {
-        divergence_nats: mean(|pair| pair.divergence_nats),
-        disagreement_share: mean(|pair| pair.disagreement_share),
-        each: pairs.iter().filter(|_| few).map(each).collect(),
-    })
+/// The mean over pairs, with the pairs themselves where they are few.
+fn mean_pair(mut pairs: Vec<MemberPair>, members: usize) -> Option<MemberPairs> {
+    let count = pairs.len() as f64;
+    let mean = |of: fn(&MemberPair) -> f64| pairs.iter().fold(0.0, |sum, p| sum + of(p)) / count;
+    let divergence_nats = mean(|pair| pair.divergence_nats);
+    let disagreement_share = mean(|pair| pair.disagreement_share);
+    if pairs.is_empty() {
+        return None;
+    }
+    if members > PAIRS_OF_MEMBERS_MAX {
+        pairs.clear();
+    }
+    Some(MemberPairs { divergence_nats, disagreement_share, each: pairs })
 }

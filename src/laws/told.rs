@@ -227,12 +227,16 @@ pub fn jackknife(without: &[f64]) -> Option<f64> {
 
 /// Whether points lie further off the law than the noise that was measured explains, at
 /// [`MISFIT_LEVEL`]: they then tell more about its doubts than that noise does.
-fn misfits(fit: &Fit, rest: usize, noise: Noise) -> bool {
+fn misfits(curve: &Curve, family: Family, noise: Noise) -> bool {
     let Noise::Measured { deviation, degrees } = noise else { return false };
+    let rest = curve.len().saturating_sub(family.parameters());
     if rest == 0 || degrees == 0 || deviation <= 0.0 {
         return false;
     }
-    let ratio = fit.residual / rest as f64 / (deviation * deviation);
+    let law = PowerLaw::least_squares(curve, family);
+    let residual = |(x, y): (&f64, &f64)| (y - law.value(*x)).powi(2);
+    let residual = curve.x().iter().zip(curve.y()).fold(0.0, |sum, point| sum + residual(point));
+    let ratio = residual / rest as f64 / (deviation * deviation);
     variance_ratio_tail(ratio, rest, degrees) < MISFIT_LEVEL
 }
 
@@ -256,14 +260,14 @@ impl AxisLaw {
             Noise::Residuals => known.unwrap_or(Noise::Residuals),
             given => given,
         };
-        let mut options = Options { noise, ..*options };
-        let mut fit = fit(&curve, &options)?;
-        let mut doubt = doubt;
-        let rest = curve.len().saturating_sub(options.family.parameters());
-        if known.is_some_and(|known| known == noise && misfits(&fit, rest, known)) {
-            (options.noise, doubt) = (Noise::Residuals, Doubt::Scatter);
-            fit = super::fit::fit(&curve, &options)?;
-        }
+        let (noise, doubt) = match known {
+            Some(known) if known == noise && misfits(&curve, options.family, known) => {
+                (Noise::Residuals, Doubt::Scatter)
+            }
+            _ => (noise, doubt),
+        };
+        let options = Options { noise, ..*options };
+        let fit = fit(&curve, &options)?;
         let over_members = match replication {
             Replication::Members(without) => OverMembers::new(without, options.family),
             _ => None,

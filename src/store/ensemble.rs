@@ -55,11 +55,11 @@ pub struct MemberPairs {
 /// Two members.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberPair {
-    /// Which, counted from 0.
+    /// Which, counted from 0, the smaller first.
     pub members: [usize; 2],
-    /// Divergence of their predictions, nats per token.
+    /// Kullback-Leibler divergence, the mean over both directions and over tokens, in nats.
     pub divergence_nats: f64,
-    /// Share of tokens whose likeliest prediction differs.
+    /// Share of the tokens where their likeliest next tokens differ.
     pub disagreement_share: f64,
 }
 

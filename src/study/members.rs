@@ -1,12 +1,12 @@
 //! Losses of ensembles over their number of members.
 
 use super::cell::{Cell, column};
-use super::ensemble::replication;
+use super::ensemble::{facts, replication};
+use crate::Result;
 use crate::lab::Lab;
 use crate::laws::{AxisLaw, Curve, Options, Refusal, Replication, StandardError, jackknife};
 use crate::spec::{JobId, Split};
 use crate::store::{Average, Column, EnsembleFacts, Loss, Record};
-use crate::{Error, Result};
 
 /// The ensembles of 1 to K of the given members.
 #[derive(Clone, Debug)]
@@ -36,9 +36,7 @@ impl MembersCurve {
         let losses = (1..=members)
             .map(|k| column(&evaluation, Column::Subsets(Average::Logits, k), split).cloned())
             .collect::<Result<Vec<_>>>()?;
-        let facts = evaluation.ensemble_facts().ok_or_else(|| {
-            Error::data(format!("record {} is of no ensemble", evaluation.id.short()))
-        })?;
+        let facts = facts(&evaluation)?;
         Ok(Self { evaluation, losses, facts })
     }
 

@@ -4,10 +4,10 @@ mod foreign;
 pub(super) mod own;
 mod print;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::options::{existing_store, processors};
 use super::print as out;

@@ -19,20 +19,15 @@ pub(super) fn best_standard<'s>(scope: &'s Scope, d: f64) -> Option<&'s Setting<
     scope.standard(d).into_iter().min_by(|a, b| a.loss().total_cmp(&b.loss()))
 }
 
-/// The best standard loss of each budget: the yardstick of data efficiency.
-fn standard_points(scope: &Scope) -> Vec<Point> {
-    scope.budgets.iter().filter_map(|&d| Some(best_standard(scope, d)?.point(d))).collect()
-}
-
-/// What is known of the noise of these.
-fn standard_seeds(scope: &Scope) -> Replication {
-    let best: Vec<_> = scope.budgets.iter().filter_map(|&d| best_standard(scope, d)).collect();
-    over_seeds(&best)
+/// The best standard setting of each budget: the yardstick of data efficiency.
+fn yardstick<'s>(scope: &'s Scope) -> Vec<&'s Setting<'s>> {
+    scope.budgets.iter().filter_map(|&d| best_standard(scope, d)).collect()
 }
 
 /// The law of the yardstick.
 pub(super) fn standard_law(scope: &Scope) -> Result<Fitted, String> {
-    scope.d_law("standard law in D", &standard_points(scope), &standard_seeds(scope))
+    let best = yardstick(scope);
+    scope.d_law("standard law in D", &over_budgets(&best), &over_seeds(&best))
 }
 
 /// The asymptote of the tuned recipe in N, for the budgets that have one.
@@ -88,13 +83,13 @@ const JOINT: &str = "joint, K and N to infinity";
 /// The three recipes over budgets, with laws where they can be; used by P1 and P3.
 pub(super) fn recipes_panel(scope: &Scope, with_joint: bool) -> (Panel, Vec<Finding>) {
     let mut findings = Vec::new();
-    let best: Vec<_> = scope.budgets.iter().filter_map(|&d| best_standard(scope, d)).collect();
+    let best = yardstick(scope);
     let mut recipes = vec![Recipe {
         name: "standard, best size",
         paint: Paint::Vermillion,
         shape: Shape::Circle,
-        points: standard_points(scope),
-        replication: standard_seeds(scope),
+        points: over_budgets(&best),
+        replication: over_seeds(&best),
         targets: best.iter().map(|setting| setting.target()).collect(),
     }];
     let mut asymptotes = |name, (paint, shape), laws: Vec<(f64, Fitted)>| {
@@ -155,7 +150,7 @@ fn per_budget(scope: &Scope, recipe: &Recipe, standard: &Fitted) -> Vec<Finding>
 /// P1 (d): the standard recipe and the tuned one's asymptotes over budgets.
 pub(super) fn recipes(scope: &Scope) -> Part {
     const NAME: &str = "data-laws";
-    if standard_points(scope).len() < 2 {
+    if yardstick(scope).len() < 2 {
         let decay = scope.options.standard_weight_decay;
         return Err(lack(NAME, format!("weight decay {decay} at two or more budgets")));
     }

@@ -73,9 +73,7 @@ pub(super) fn read(
     options: &Options,
 ) -> Result<FamilyOutcome> {
     let ledger = lab.ledger(record.id, options.split)?;
-    let facts = record
-        .ensemble_facts()
-        .ok_or_else(|| Error::data(format!("record {} is of no ensemble", record.id.short())))?;
+    let facts = facts(record)?;
     let (split, count) = (options.split, members.len());
     let reader = Reader { record, facts: &facts, ledger: &ledger, split, members: count };
     let singles = (0..count).map(|member| reader.loss(Column::Member(member)));
@@ -156,6 +154,12 @@ impl Reader<'_> {
         }
         Ok(soups)
     }
+}
+
+/// What a record knows of its ensembles.
+pub(in crate::study) fn facts(record: &Record) -> Result<EnsembleFacts> {
+    let none = || Error::data(format!("record {} is of no ensemble", record.id.short()));
+    record.ensemble_facts().ok_or_else(none)
 }
 
 /// What is known of the noise of the points of all sizes of `members` members: the mean losses of

@@ -25,8 +25,8 @@ use crate::spec::{EnsembleSpec, Job, JobId, Split, TrainSpec};
 use crate::store::{Average, Column, Loss, Outcome as Ended, Record};
 use crate::{Error, Result};
 
-pub(super) use curve::replication;
 pub use curve::{Curve, Point};
+pub(super) use curve::{facts, replication};
 
 /// The most members of a family: an ensemble job takes no more.
 pub const MEMBERS_MAX: u32 = 64;

@@ -44,25 +44,26 @@ pub struct Slope {
 
 impl Slope {
     /// The loss of a single model, the mean over its seeds.
-    fn of_single(single: &Single) -> Self {
+    pub(super) fn of_single(single: &Single) -> Self {
         let (record, column) = (single.evaluation, Column::Subsets(Average::Logits, 1));
         Self { weight: 1.0, record, column }
     }
+
+    /// The loss of the ensembles of so many members.
+    pub(super) fn of_ensemble(ensemble: &Ensemble, members: usize) -> Self {
+        let record = ensemble.test.evaluation.id;
+        Self { weight: 1.0, record, column: Column::Subsets(Average::Logits, members) }
+    }
 }
 
-/// A point of a law with what it was measured by.
-struct Point<'a> {
+/// A point of a law.
+struct Point {
     x: f64,
     loss: f64,
-    source: Source<'a>,
-}
-
-/// Where a point is from.
-enum Source<'a> {
-    /// A column of a record's ledger.
-    Measured { record: JobId, column: Column },
-    /// The asymptote of another law.
-    Law(&'a LawOf),
+    /// The records behind it.
+    records: Vec<JobId>,
+    /// What its loss is of columns of ledgers, to first order.
+    slopes: Vec<Slope>,
 }
 
 /// Laws of one budget.
@@ -143,7 +144,7 @@ impl LawOf {
     fn new(
         name: String,
         axis: char,
-        mut points: Vec<Point<'_>>,
+        mut points: Vec<Point>,
         (replication, options): (&Replication, &laws::Options),
     ) -> Result<Option<Self>> {
         if points.is_empty() {
@@ -152,61 +153,44 @@ impl LawOf {
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
         let pairs: Vec<(f64, f64)> = points.iter().map(|point| (point.x, point.loss)).collect();
         let law = AxisLaw::new(Curve::new(&pairs)?, replication, options);
-        let mut records: Vec<JobId> = points.iter().flat_map(Point::records).collect();
+        let mut records: Vec<JobId> =
+            points.iter().flat_map(|point| point.records.clone()).collect();
         records.dedup();
         let gradient = law.as_ref().map_or_else(|_| Vec::new(), AxisLaw::gradient);
-        let slopes = points.iter().zip(gradient).flat_map(|(point, slope)| point.slopes(slope));
-        let slopes = slopes.collect();
+        let weighed = |(point, weight): (&Point, f64)| {
+            let weigh = move |own: &Slope| Slope { weight: weight * own.weight, ..own.clone() };
+            point.slopes.iter().map(weigh).collect::<Vec<_>>()
+        };
+        let slopes = points.iter().zip(gradient).flat_map(weighed).collect();
         let points = points.iter().map(|point| (point.x, point.loss, point.record())).collect();
         Ok(Some(Self { name, axis, points, records, law, slopes }))
     }
 }
 
-impl<'a> Point<'a> {
-    fn of_single(x: f64, single: &Single, loss: f64) -> Self {
-        let (record, column) = (single.evaluation, Column::Subsets(Average::Logits, 1));
-        Self { x, loss, source: Source::Measured { record, column } }
+impl Point {
+    fn measured(x: f64, loss: f64, slope: Slope) -> Self {
+        Self { x, loss, records: vec![slope.record], slopes: vec![slope] }
     }
 
     /// Ensembles of K members of a kind, over K.
     fn of_ensemble(ensemble: &Ensemble) -> Vec<Self> {
-        let record = ensemble.test.evaluation.id;
         let point = |(index, (x, loss)): (usize, (f64, f64))| {
-            let column = Column::Subsets(Average::Logits, index + 1);
-            Self { x, loss, source: Source::Measured { record, column } }
+            Self::measured(x, loss, Slope::of_ensemble(ensemble, index + 1))
         };
         ensemble.test.points().into_iter().enumerate().map(point).collect()
     }
 
     /// `None` for a law that does not end.
-    fn of_law(x: f64, law: &'a LawOf) -> Option<Self> {
-        Some(Self { x, loss: law.asymptote()?.claim.value, source: Source::Law(law) })
-    }
-
-    fn records(&self) -> Vec<JobId> {
-        match &self.source {
-            Source::Measured { record, .. } => vec![*record],
-            Source::Law(law) => law.records.clone(),
-        }
+    fn of_law(x: f64, law: &LawOf) -> Option<Self> {
+        let loss = law.asymptote()?.claim.value;
+        Some(Self { x, loss, records: law.records.clone(), slopes: law.slopes.clone() })
     }
 
     /// The record of a point that has one.
     fn record(&self) -> Option<JobId> {
-        match self.records()[..] {
+        match self.records[..] {
             [record] => Some(record),
             _ => None,
-        }
-    }
-
-    fn slopes(&self, slope: f64) -> Vec<Slope> {
-        match &self.source {
-            Source::Measured { record, column } => {
-                vec![Slope { weight: slope, record: *record, column: *column }]
-            }
-            Source::Law(law) => {
-                let weigh = |own: &Slope| Slope { weight: slope * own.weight, ..own.clone() };
-                law.slopes.iter().map(weigh).collect()
-            }
         }
     }
 }
@@ -228,6 +212,11 @@ impl ModelLaws {
 /// How all laws of a study are fitted.
 fn fitting(plan: &Options) -> laws::Options {
     laws::Options { resamples: plan.resamples as usize, ..Default::default() }
+}
+
+/// The loss of a single model, or of one of its seeds.
+fn of_single(x: u64, single: &Single, loss: f64) -> Point {
+    Point::measured(x as f64, loss, Slope::of_single(single))
 }
 
 /// Fits everything.
@@ -266,8 +255,8 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
     let options = fitting(plan);
     let singles = || row.iter().filter_map(|cell| Some((*cell, cell.regularized.as_ref()?)));
     let at = |what: &str| format!("{what}, {budget_tokens} tokens");
-    let points = singles()
-        .map(|(cell, single)| Point::of_single(cell.parameters as f64, single, single.loss.nats));
+    let points =
+        singles().map(|(cell, single)| of_single(cell.parameters, single, single.loss.nats));
     let seeds = Replication::of_seeds(singles().map(|(_, single)| &single.of_seeds[..]));
     let points = points.collect();
     let regularized = LawOf::new(at("regularized"), 'N', points, (&seeds, &options))?;
@@ -275,7 +264,7 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
     for seed in 0..plan.members as usize {
         let points = singles().filter_map(|(cell, single)| {
             let loss = *single.of_seeds.get(seed)?;
-            Some(Point::of_single(cell.parameters as f64, single, loss))
+            Some(of_single(cell.parameters, single, loss))
         });
         let name = at(&format!("regularized, seed {seed}"));
         let one_seed = (&Replication::None, &options);
@@ -329,8 +318,7 @@ fn of_budget(budget_tokens: u64, row: &[&CellResult], plan: &Options) -> Result<
 fn standard(cells: &[CellResult], options: &laws::Options) -> Result<Option<LawOf>> {
     let best = best_standard(cells);
     let seeds = Replication::of_seeds(best.iter().map(|(_, single)| &single.of_seeds[..]));
-    let points =
-        best.iter().map(|(d, single)| Point::of_single(*d as f64, single, single.loss.nats));
+    let points = best.iter().map(|(d, single)| of_single(*d, single, single.loss.nats));
     LawOf::new("standard, best over N".to_owned(), 'D', points.collect(), (&seeds, options))
 }
 
@@ -375,29 +363,25 @@ fn efficiency(
     budgets: &[ModelLaws],
     standard: &std::result::Result<AxisLaw, Refusal>,
 ) -> Vec<DataEfficiency> {
+    let best = best_standard(cells);
     let mut found = Vec::new();
     for laws in budgets {
         let budget_tokens = laws.budget_tokens;
         let row = || cells.iter().filter(move |c| c.budget_tokens == budget_tokens);
-        let measured = best_standard(cells).into_iter().find(|(d, _)| *d == budget_tokens);
-        let base_slopes = measured.iter().map(|(_, single)| Slope::of_single(single)).collect();
-        let base_slopes: Vec<Slope> = base_slopes;
-        let base = measured.map_or(Base::X(budget_tokens as f64), |(_, single)| {
-            Base::Loss(Target { loss: single.loss.nats, error: single.seed_error() })
-        });
+        let measured = best.iter().find(|(d, _)| *d == budget_tokens).map(|(_, single)| *single);
+        let base_slopes: Vec<Slope> = measured.map(Slope::of_single).into_iter().collect();
+        let base = measured.map_or(Base::X(budget_tokens as f64), |s| Base::Loss(s.target()));
         let single = best_on_val(row().filter_map(|c| c.regularized.as_ref()), |s| s.score());
         let single = single.map(|single| {
-            let target = Target { loss: single.loss.nats, error: single.seed_error() };
-            (target, vec![single.evaluation], vec![Slope::of_single(single)])
+            (single.target(), vec![single.evaluation], vec![Slope::of_single(single)])
         });
         let ensemble =
             best_on_val(row().filter_map(CellResult::best_measured), |e| e.val.all().nats);
         let members = ensemble.map_or(0, |e| e.members.len());
         let ensemble = ensemble.map(|e| {
             let target = Target { loss: e.test.all().nats, error: e.test.member_error() };
-            let (record, column) =
-                (e.test.evaluation.id, Column::Subsets(Average::Logits, e.members.len()));
-            (target, vec![record], vec![Slope { weight: 1.0, record, column }])
+            let slope = Slope::of_ensemble(e, e.members.len());
+            (target, vec![slope.record], vec![slope])
         });
         let asymptote = |law: &LawOf| {
             let loss = law.asymptote()?.claim.value;

@@ -27,7 +27,7 @@ use super::grid::{Grid, Setting};
 use super::members::MembersCurve;
 use super::message::Message;
 use super::tune::Certificate;
-use crate::laws::StandardError;
+use crate::laws::{StandardError, Target};
 use crate::spec::JobId;
 use crate::spec::bounds::{RESAMPLES_MAX, SEED_MAX, SEEDS_MAX, at_most};
 use crate::store::{Loss, Record};
@@ -166,6 +166,11 @@ impl Single {
     #[must_use]
     pub fn seed_error(&self) -> Option<StandardError> {
         StandardError::of_mean(&self.of_seeds)
+    }
+
+    /// Its loss with that error.
+    fn target(&self) -> Target {
+        Target { loss: self.loss.nats, error: self.seed_error() }
     }
 
     /// What models are chosen by: the score of the optimum on `val`, in nats per token.

@@ -378,7 +378,7 @@ fn intervals_hold_the_truth_and_verdicts_are_seldom_wrong() {
     }
     let mut all = [Count::default(); Kind::ALL.len()];
     let columns = "claim | level | closed hold | of | open hold | of | wrong yes | of";
-    eprintln!("| points | seeds | noise | text | alpha | {columns} |");
+    eprintln!("| points | seeds | noise | text | alpha | {columns} |\n{}|", "|---".repeat(13));
     for at in settings() {
         let mut found = [Count::default(); Kind::ALL.len()];
         (0..studies.unwrap_or(9)).for_each(|number| study(at, number, &mut found));

@@ -26,7 +26,7 @@ use crate::laws::{
     difference, multipliers,
 };
 use crate::spec::{JobId, Split};
-use crate::store::{Average, Column};
+use crate::store::Column;
 use crate::study::message::Message;
 use crate::{Error, Result};
 
@@ -123,7 +123,7 @@ struct Side {
 
 impl From<&Single> for Side {
     fn from(single: &Single) -> Self {
-        let (record, column) = (single.evaluation, Column::Subsets(Average::Logits, 1));
+        let Slope { record, column, .. } = Slope::of_single(single);
         Self { record, column, error: single.seed_error() }
     }
 }
@@ -271,11 +271,8 @@ fn ensemble_beats_larger(
         return Ok(None);
     };
     let members = ensemble.members.len();
-    let averaged = Side {
-        record: ensemble.test.evaluation.id,
-        column: Column::Subsets(Average::Logits, members),
-        error: ensemble.test.member_error(),
-    };
+    let Slope { record, column, .. } = Slope::of_ensemble(ensemble, members);
+    let averaged = Side { record, column, error: ensemble.test.member_error() };
     let difference = compare(lab, &averaged, &single.into())?;
     let answer = match difference.verdict() {
         Verdict::Better => Answer::Shown,

@@ -7,16 +7,20 @@
 
 #![forbid(unsafe_code)]
 
+pub mod analysis;
 pub mod cli;
 pub mod data;
+pub mod draw;
 pub mod error;
 pub mod eval;
 pub mod exchange;
+pub mod figures;
 #[cfg(test)]
 mod golden;
 pub mod lab;
 pub mod laws;
 pub mod model;
+pub mod number;
 pub mod optim;
 pub mod report;
 pub mod spec;

@@ -14,10 +14,10 @@ use serde_json::json;
 use super::options::{ThreadArgs, processors};
 use super::print;
 use crate::data::{Corpus, CorpusWriter, InputFacts, Provenance, SplitPolicy, Splits, Vocabulary};
+use crate::draw::table::{Align, Table};
 use crate::error::quoted_path;
 use crate::lab::{Corpora, Lab, LocalLab, all_kernels, foreseen, numerics};
 use crate::model::Model;
-use crate::report::table::{Align, Table};
 use crate::spec::{
     Allowed, CorpusFacts, FeedForward, Job, Precision, Request, Split, TrainSpec, resolve,
 };

@@ -4,7 +4,7 @@ use crate::data::{
     Duplicates, InputFacts, LostFacts, Manifest, SplitFacts, SplitPolicy, SyntheticFacts,
     TokenizerFacts, TrainedFacts,
 };
-use crate::report::table::{Align, Table};
+use crate::draw::table::{Align, Table};
 use crate::spec::Split;
 
 /// Its splits and side sets, a row each.

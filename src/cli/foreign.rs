@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::Value;
 
 use super::print;
+use crate::draw::table::{Align, Table};
 use crate::error::{quoted, suggest};
-use crate::report::table::{Align, Table};
 use crate::store::{ForeignRecord, Store};
 use crate::{Error, Result};
 

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::options::{PoolArgs, ask, facts};
+use super::plot::write;
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
@@ -16,7 +17,6 @@ use crate::eval::{Windows, floor_ledger};
 use crate::lab::{Corpora, Lab, LocalLab};
 use crate::report::page::Source;
 use crate::report::quickstart::{self as shown, Family, QuickstartReport};
-use crate::report::{figure, palette, png};
 use crate::spec::bounds::SEED_MAX;
 use crate::spec::{Job, JobId, Split};
 use crate::store::{Column, Record, Store, write_atomically};
@@ -253,7 +253,8 @@ impl Story<'_> {
                 let held_out = line.held_out.first();
                 points.extend(held_out.map(|held_out| (line.tokens as f64, held_out.loss_nats)));
             }
-            trajectories.push(shown::Trajectory { label, family: family(recipe.name), points });
+            let (family, record) = (family(recipe.name), id.to_string());
+            trajectories.push(shown::Trajectory { label, family, record, points });
         }
         Ok(trajectories)
     }
@@ -369,10 +370,9 @@ fn with_comparisons(report: &QuickstartReport) -> serde_json::Value {
 }
 
 fn write_files(out: &Path, report: &QuickstartReport) -> Result<PathBuf> {
-    let scene = figure::quickstart(report);
-    let files = ["figure.svg", "figure.png"].map(str::to_owned);
-    write_atomically(&out.join(&files[0]), scene.to_svg(palette::Colors::Light).as_bytes())?;
-    write_atomically(&out.join(&files[1]), &png::encode(&scene))?;
+    let written = write(out, &report.figure())?;
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let files: Vec<String> = written.iter().map(name).collect();
     let page = out.join("report.html");
     write_atomically(&page, report.page(&files).to_html().as_bytes())?;
     Ok(page)

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::options::{Places, existing_store, facts};
-use super::plot::{own, write};
+use super::plot::{read, write};
 use super::print;
 use super::study::read_study;
+use crate::analysis::{Chosen, Options, Runs};
 use crate::data::Corpus;
+use crate::draw::chart;
+use crate::figures::{Mode, Plots, draw};
 use crate::lab::{Corpora, StoredLab};
-use crate::report::chart;
 use crate::report::page::{Block, Figure, Page, Section, Source};
-use crate::report::plot::{Chosen, Mode, Options, Plots, draw};
-use crate::report::runs::Runs;
 use crate::report::study::{
     ensemble_headline, ensemble_sections, frontier_figure, scaling, scaling_headline, tuning,
     tuning_headline,
@@ -194,7 +194,7 @@ fn drawn(
     let mut figures = Vec::new();
     for &(mode, split) in modes {
         let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
-        runs.runs = own::runs(store, split, mode.needs_trajectories(), Some(records))?;
+        runs.runs = read(store, split, mode, Some(records))?;
         // A small study lacks what some figures show: the page does without them, and says so.
         let plots = draw(mode, &runs, options).unwrap_or_else(|error| {
             print::note(&format!("{error}"));

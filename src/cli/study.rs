@@ -11,7 +11,7 @@ use super::progress::Bar;
 use super::signals::Interrupt;
 use crate::error::quoted_path;
 use crate::lab::{Corpora, Crowd, Demand, Lab, LocalLab, LocalOptions, StoredLab};
-use crate::report::number;
+use crate::number;
 use crate::spec::{CorpusFacts, Job, JobKind, Request, TrainSpec};
 use crate::store::Store;
 use crate::study::{Message, StudyFile};

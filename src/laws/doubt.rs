@@ -5,11 +5,11 @@ use std::fmt;
 use super::axis::{EXPONENT_MAX, EXPONENT_MIN};
 use super::curve::Curve;
 use super::fit::{Estimate, Fit, Options, at_bound};
-use super::interval::digits;
 use super::noise::{Noise, chi_square_tail};
 use super::power::{Family, PowerLaw};
 use super::residuals::Residuals;
 use super::surface::{Parameter, SurfaceFit};
+use crate::number::digits;
 
 /// Fewer points than parameters and this are said aloud.
 const POINTS_SPARE: usize = 2;

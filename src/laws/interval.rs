@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::number::digits;
+
 /// One end of an interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum End {
@@ -104,23 +106,6 @@ impl fmt::Display for Claim {
     }
 }
 
-/// A number with four decimals, or with four significant digits where these would say less or
-/// more than a reader wants: "3.4294", "0.0001146", "12345.7", "1.235e8".
-#[must_use]
-pub fn digits(value: f64) -> String {
-    match value.abs() {
-        magnitude if magnitude >= 1e6 || (magnitude > 0.0 && magnitude < 1e-6) => {
-            format!("{value:.3e}")
-        }
-        magnitude if magnitude >= 1e4 => format!("{value:.1}"),
-        magnitude if magnitude > 0.0 && magnitude < 0.1 => {
-            let zeros = -libm::floor(libm::log10(magnitude)) as usize;
-            format!("{value:.*}", zeros + 3)
-        }
-        _ => format!("{value:.4}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,22 +129,5 @@ mod tests {
         assert_eq!(Claim { value: 3.42944, interval }.to_string(), "3.4294 (3.4190 to 3.4410)");
         let interval = Interval { low: End::Open(0.0), high: End::Closed(3.5), level: 0.9 };
         assert_eq!(Claim { value: 2.0, interval }.to_string(), "2.0000 (open to 3.5000)");
-    }
-
-    #[test]
-    fn digits_fit_the_size() {
-        let cases = [
-            (3.429_44, "3.4294"),
-            (0.046_942_93, "0.04694"),
-            (0.000_114_6, "0.0001146"),
-            (0.0, "0.0000"),
-            (-0.05, "-0.05000"),
-            (12_345.67, "12345.7"),
-            (209_715_200.0, "2.097e8"),
-            (1.5e-9, "1.500e-9"),
-        ];
-        for (value, expected) in cases {
-            assert_eq!(digits(value), expected);
-        }
     }
 }

@@ -15,8 +15,9 @@ use super::axis::{Axis, Losses};
 use super::bootstrap::{percentiles, resample};
 use super::curve::Curve;
 use super::fit::{Fit, Options, Refusal, fit};
-use super::interval::{Interval, digits};
+use super::interval::Interval;
 use super::noise::{Noise, Scatter};
+use crate::number::digits;
 use crate::{Error, Result};
 
 /// The loss of an ensemble.

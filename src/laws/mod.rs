@@ -78,7 +78,7 @@ pub use doubt::{Candidate, HeldOut, Warning};
 #[cfg(test)]
 pub(crate) use draws::Draws;
 pub use fit::{Estimate, Fit, NO_ASYMPTOTE, Options, Refusal, fit};
-pub use interval::{Claim, End, Interval, digits};
+pub use interval::{Claim, End, Interval};
 pub use joint::{Cell, JointFit, Limit, NoLimit, Order, fit_joint};
 pub use mover::difference;
 pub use multiplier::{
@@ -90,4 +90,6 @@ pub use quantile::{two_sided_t, two_sided_z};
 pub use residuals::Residuals;
 pub use robust::{HUBER_DELTA, RobustFit, fit_robust, fit_surface_robust};
 pub use surface::{Parameter, Sample, Shape, SurfaceFit, effective_tokens, fit_surface};
-pub use told::{Asymptote, AxisLaw, Doubt, OverMembers, Replication, StandardError, jackknife};
+pub use told::{
+    Asymptote, AxisLaw, Doubt, LossError, OverMembers, Replication, StandardError, jackknife,
+};

@@ -11,11 +11,12 @@ use super::bootstrap::{percentiles, resample};
 use super::curve::Curve;
 use super::draws::Draws;
 use super::fit::{Options, Refusal, Work};
-use super::interval::{Claim, End, Interval, digits};
+use super::interval::{Claim, End, Interval};
 use super::power::PowerLaw;
 use super::region::{Region, Side};
 use super::search::border;
 use super::told::StandardError;
+use crate::number::digits;
 
 /// The search for an x ends at e^131 times the best one: no corpus is larger.
 const DOUBLINGS: i32 = 18;

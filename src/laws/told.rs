@@ -34,6 +34,17 @@ pub struct StandardError {
     pub degrees: usize,
 }
 
+/// One standard error of a measured loss, by one rule wherever such a loss is shown: a mean over
+/// seeds is known by its seeds, an ensemble by the choice of its members, a single model by the
+/// text that it was measured on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossError {
+    /// Nats per token.
+    pub nats: f64,
+    /// What it is over.
+    pub over: Doubt,
+}
+
 /// What is known about the noise of a law's points beside their scatter.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Replication {
@@ -95,6 +106,27 @@ pub struct AxisLaw {
     pub over_members: Option<OverMembers>,
     doubt: Doubt,
     options: Options,
+}
+
+impl LossError {
+    /// Of the mean of some losses, over seeds; of a single one over the text.
+    #[must_use]
+    pub fn of_losses(losses: &[f64], text: Option<f64>) -> Option<Self> {
+        match StandardError::of_mean(losses) {
+            Some(error) => Some(Self { nats: error.nats, over: Doubt::Seeds }),
+            None => text.map(|nats| Self { nats, over: Doubt::Text }),
+        }
+    }
+
+    /// Of an ensemble, over its members: `without` are the losses without each of them. Where these
+    /// are not known, over the text.
+    #[must_use]
+    pub fn of_members(without: &[f64], text: Option<f64>) -> Option<Self> {
+        match jackknife(without) {
+            Some(nats) => Some(Self { nats, over: Doubt::Members }),
+            None => text.map(|nats| Self { nats, over: Doubt::Text }),
+        }
+    }
 }
 
 impl StandardError {
@@ -452,5 +484,19 @@ mod tests {
         // 0.0625 / (0.0081 / 4 + 0.0256 / 9), rounded down.
         assert_eq!(sum.degrees, 12);
         assert_eq!(StandardError::of_sum(&[]), None);
+    }
+
+    #[test]
+    fn errors_of_losses_say_what_they_are_over() {
+        let text = Some(0.01);
+        let over_text = Some(LossError { nats: 0.01, over: Doubt::Text });
+        assert_eq!(LossError::of_losses(&[3.5], text), over_text);
+        assert_eq!(LossError::of_losses(&[3.5], None), None);
+        assert_eq!(LossError::of_members(&[], text), over_text);
+        // Of ensembles of one, the choice of members is that of seeds.
+        let seeds = LossError::of_losses(&[3.5, 3.7, 3.6], text).unwrap();
+        let members = LossError::of_members(&[3.65, 3.55, 3.6], text).unwrap();
+        assert_eq!((seeds.over, members.over), (Doubt::Seeds, Doubt::Members));
+        assert!((seeds.nats - members.nats).abs() < 1e-12);
     }
 }

@@ -1,13 +1,15 @@
 //! What the quick start found, as plain data, its tables and its page.
 
+mod figure;
 mod page;
 
 use serde_json::{Value, json};
 
-use super::number;
+use super::number as told;
 use super::page::Source;
-use super::table::{Align, Cell, Table};
+use crate::draw::table::{Align, Cell, Table};
 use crate::eval::statistics::{Estimate, PairedDifference};
+use crate::number;
 use crate::store::TestRead;
 
 /// Everything that the quick start's table, figure and page show. No number here is computed by the
@@ -97,6 +99,8 @@ pub struct Trajectory {
     pub label: String,
     /// Its kind.
     pub family: Family,
+    /// Full id of the record.
+    pub record: String,
     /// (Tokens trained on so far, validation loss in nats per token), in ascending order of tokens.
     pub points: Vec<(f64, f64)>,
 }
@@ -136,7 +140,7 @@ impl QuickstartReport {
         let mut table = Table::new(&columns);
         for row in &self.recipes {
             let evaluation = std::slice::from_ref(&row.evaluation);
-            let loss = number::estimate_or_diverged(row.loss.as_ref());
+            let loss = told::estimate_or_diverged(row.loss.as_ref());
             let mut cells = vec![
                 Cell::from(row.name.as_str()),
                 Cell::from(row.setting.as_str()),
@@ -176,7 +180,7 @@ impl QuickstartReport {
                 Cell::from(format!("{} minus {}", row.left, row.right)),
                 Cell::of(number::signed(difference.estimate.mean), &records),
                 in_errors.into(),
-                number::interval(difference.bootstrap).into(),
+                told::interval(difference.bootstrap).into(),
                 difference.verdict().to_string().into(),
             ]);
         }
@@ -193,7 +197,7 @@ impl QuickstartReport {
             ("", Align::Left),
         ]);
         for row in &self.tunings {
-            let loss = number::estimate_or_diverged(row.loss.as_ref());
+            let loss = told::estimate_or_diverged(row.loss.as_ref());
             table.push([
                 Cell::from(row.model.as_str()),
                 row.weight_decay.to_string().into(),
@@ -326,7 +330,7 @@ pub(super) mod examples {
                 (tokens, last + falling + overfit * (share - 1.0) * share.powi(2))
             })
             .collect();
-        Trajectory { label: label.into(), family, points }
+        Trajectory { label: label.into(), family, record: record(label), points }
     }
 
     /// Losses as measured on the built-in language.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use scarce::draw::palette::{Colors, Paint};
+use scarce::draw::svg::Scene;
+use scarce::draw::table::{Align, Cell, Table};
 use scarce::report::page::{Block, Cost, Figure, MeasuredLoss, Page, Section, Source};
-use scarce::report::palette::{Colors, Paint};
-use scarce::report::svg::Scene;
-use scarce::report::table::{Align, Cell, Table};
 use serde_json::json;
 
 use crate::browser::{self, Browser};

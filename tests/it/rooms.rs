@@ -1,6 +1,8 @@
 //! The rules of the house that keep every thing in its room.
 
-use crate::tidy::{Violations, bites, code, holds, spares};
+use std::collections::BTreeMap;
+
+use crate::tidy::{FILES, Violations, bites, code, holds, program, spares, words};
 
 /// The names of losses are text in one file; everywhere else they are `store::Column`.
 fn loss_names(path: &str, text: &str) -> Violations {
@@ -26,4 +28,112 @@ fn losses_are_named_in_one_file() {
     spares(loss_names, "src/cli/a.rs", "let x = Column::First(average, k);");
     spares(loss_names, "src/store/column.rs", "let x = \"soup-2\";");
     holds(loss_names);
+}
+
+/// A name that could hold anything will.
+fn catch_all_names(path: &str, _: &str) -> Violations {
+    const NAMES: [&str; 8] =
+        ["base", "common", "helper", "helpers", "manager", "misc", "util", "utils"];
+    let parts = path.split('/').map(|part| part.split('.').next().unwrap_or(part));
+    let bad = parts.filter(|part| NAMES.contains(part));
+    bad.map(|part| format!("1: `{part}` says nothing of what is inside")).collect()
+}
+
+#[test]
+fn modules_have_names_that_mean_something() {
+    bites(catch_all_names, "src/data/utils.rs", "", "`utils` says nothing");
+    holds(catch_all_names);
+}
+
+/// What fits a law, or reads one: it belongs to `laws`, `study` and `analysis`.
+const FITTING: [&str; 9] = [
+    "AxisLaw::new",
+    "Base::Loss",
+    "Base::X",
+    "Curve::new",
+    "fit_joint",
+    "fit_robust",
+    "fit_surface",
+    "fit_surface_robust",
+    "predictions",
+];
+
+/// Tables, pages and figures take numbers with their intervals and fit nothing.
+fn fits_in_pictures(path: &str, text: &str) -> Violations {
+    let rooms = ["src/report/", "src/figures/", "src/draw/"];
+    match rooms.iter().any(|room| path.starts_with(room)) {
+        true => words(path, text, &FITTING, &[]),
+        false => Violations::new(),
+    }
+}
+
+#[test]
+fn figures_and_pages_fit_nothing() {
+    bites(fits_in_pictures, "src/figures/a.rs", "let law = AxisLaw::new(curve);", "`AxisLaw::new`");
+    bites(fits_in_pictures, "src/report/a.rs", "multipliers(a, b, Base::X(d));", "`Base::X`");
+    spares(fits_in_pictures, "src/figures/a.rs", "let law = scope.tuned_law(d);");
+    spares(fits_in_pictures, "src/analysis/a.rs", "let law = AxisLaw::new(curve);");
+    holds(fits_in_pictures);
+}
+
+/// A chart is drawn from numbers and texts, whatever they are of.
+fn drawn_things(path: &str, text: &str) -> Violations {
+    let known = ["crate::spec", "crate::store", "crate::laws", "crate::eval", "crate::study"];
+    if path.starts_with("src/draw/") { words(path, text, &known, &[]) } else { Violations::new() }
+}
+
+#[test]
+fn what_draws_knows_no_record_and_no_law() {
+    bites(drawn_things, "src/draw/chart/a.rs", "use crate::spec::JobId;", "1: `crate::spec`");
+    spares(drawn_things, "src/draw/chart/a.rs", "use crate::number::amount;");
+    holds(drawn_things);
+}
+
+/// Lines of code that may be equal in two places.
+const TWINS_MAX: usize = 11;
+
+/// Stretches of code that stand in two places, as the line where the second one begins.
+fn twins<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Violations {
+    let mut known: BTreeMap<Vec<&str>, (&str, usize)> = BTreeMap::new();
+    let mut violations = Violations::new();
+    for (path, text) in files {
+        let lines = code(path, text).into_iter().map(|(number, line)| (number, line.trim()));
+        let lines: Vec<(usize, &str)> = lines.filter(|(_, line)| !line.is_empty()).collect();
+        for stretch in lines.windows(TWINS_MAX + 1) {
+            let (number, texts) = (stretch[0].0, stretch.iter().map(|(_, line)| *line).collect());
+            let (first, line) = *known.entry(texts).or_insert((path, number));
+            if (first, line) != (path, number) {
+                violations.push(format!("{path}:{number}: stands in {first}:{line}, too"));
+            }
+        }
+    }
+    violations
+}
+
+#[test]
+fn nothing_stands_twice() {
+    let body: String = (0..12).map(|line| format!("    f({line});\n")).collect();
+    let found = twins([("src/a.rs", body.as_str()), ("src/b.rs", &format!("\n// x\n{body}"))]);
+    assert_eq!(found, ["src/b.rs:3: stands in src/a.rs:1, too"]);
+    assert!(twins([("src/a.rs", body.as_str()), ("src/b.rs", &body[10..])]).is_empty());
+    let found = twins(FILES.iter().map(|file| (file.path.as_str(), file.text.as_str())));
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+/// Rooms and the lines that they may have outside of tests, comments counted.
+const ROOMS: [(&str, &[&str], usize); 3] = [
+    ("cli", &["src/cli/"], 8_300),
+    ("report, figures and draw", &["src/report/", "src/figures/", "src/draw/"], 10_500),
+    ("the workspace", &["src/", "engine/"], 59_600),
+];
+
+#[test]
+fn rooms_stay_small() {
+    for (name, folders, lines_max) in ROOMS {
+        let own = |path: &str| folders.iter().any(|folder| path.starts_with(folder));
+        let files = FILES.iter().filter(|file| own(&file.path));
+        let lines: usize = files.map(|file| program(&file.path, &file.text).len()).sum();
+        println!("{name}: {lines} of {lines_max} lines outside of tests");
+        assert!(lines <= lines_max, "{name} has {lines} lines, more than {lines_max}");
+    }
 }

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::error::quoted_path;
 use crate::lab::{Corpora, Crowd, Demand, Lab, LocalOptions};
 use crate::lab::{ensemble_demand, planned_ensemble_bytes, planned_ledger_bytes, planned_steps};
-use crate::report::number;
+use crate::number;
 use crate::spec::{Job, Split, TrainSpec, resolve};
 use crate::store::Store;
 use crate::study::ensemble::{self, Options, Vary};

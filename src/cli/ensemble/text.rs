@@ -1,6 +1,6 @@
 //! An ensemble study in the terminal.
 
-use crate::report::number::grouped;
+use crate::number::grouped;
 use crate::report::study::{
     SHARED_MEMBERS, comparisons_table, curves_table, diversity_table, member_laws_table,
     soups_table,

@@ -10,11 +10,11 @@ use super::rows::{Columns, Reader, Row};
 use super::sheet::Sheet;
 use super::{FitArgs, Objective, checked_level};
 use crate::cli::print;
+use crate::draw::table::{Align, Table};
 use crate::error::quoted;
 use crate::laws::families::{
     Comparison, Formula, HUBER_DELTA, Law, Misfit, Options, Point, Units, choose, compare, largest,
 };
-use crate::report::table::{Align, Table};
 use crate::{Error, Result};
 
 /// Arguments of `--law auto` alone.

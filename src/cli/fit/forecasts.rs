@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::rows::Row;
+use crate::draw::table::{Align, Table};
 use crate::error::quoted;
 use crate::laws::families::{Beyond, Comparison, Forecast};
-use crate::report::number::MISSING;
-use crate::report::table::{Align, Table};
+use crate::number::MISSING;
 
 /// One line about how predictions went.
 pub(super) fn summary(held: &Comparison, level: f64) -> String {

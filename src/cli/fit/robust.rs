@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Answered, Question};
+use crate::draw::table::{Align, Table};
 use crate::laws::{
-    Claim, Curve, Estimate, HUBER_DELTA, Parameter, RobustFit, Sample, Shape, digits, fit_robust,
+    Claim, Curve, Estimate, HUBER_DELTA, Parameter, RobustFit, Sample, Shape, fit_robust,
     fit_surface_robust,
 };
-use crate::report::number::{MISSING, signed};
-use crate::report::table::{Align, Table};
+use crate::number::{MISSING, digits, signed};
 use crate::{Error, Result};
 
 /// An error of the library as an answer.

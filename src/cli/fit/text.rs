@@ -1,10 +1,10 @@
 //! Laws as aligned tables for the terminal. No asymptote stands there without its interval.
 
 use super::{Answer, Answered, Law, Question, json, robust};
-use crate::laws::{Fit, HUBER_DELTA, JointFit, Noise, Residuals, SurfaceFit, digits};
-use crate::report::number::{MISSING, signed};
+use crate::draw::table::{Align, Table};
+use crate::laws::{Fit, HUBER_DELTA, JointFit, Noise, Residuals, SurfaceFit};
+use crate::number::{MISSING, digits, signed};
 use crate::report::study::{held_out, left_out, shapes, times};
-use crate::report::table::{Align, Table};
 
 /// Everything that is shown of all groups.
 pub(super) fn page(question: &Question, answers: &[Answered]) -> String {

@@ -1,9 +1,8 @@
 //! `scarce plot`: the paper's figures of whatever a store holds.
 
-mod foreign;
-pub(super) mod own;
 mod print;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,15 +10,14 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::options::{existing_store, processors};
 use super::print as out;
-use crate::error::quoted;
+use crate::analysis::{Options, Run, Runs, imported, of_records};
+use crate::draw::chart::Figure;
+use crate::draw::palette::Colors;
+use crate::draw::{pdf, png};
+use crate::figures::{Mode, draw};
 use crate::laws::Noise;
-use crate::report::chart::Figure;
-use crate::report::palette::Colors;
-use crate::report::plot::{Mode, Options, draw};
-use crate::report::runs::Runs;
-use crate::report::{pdf, png};
-use crate::spec::Split;
-use crate::store::{Average, write_atomically};
+use crate::spec::{JobId, Split};
+use crate::store::{Average, Store, write_atomically};
 use crate::{Error, Result};
 
 /// Arguments of `scarce plot`.
@@ -155,10 +153,10 @@ fn runs(arguments: &PlotArgs, mode: Mode) -> Result<Runs> {
     let split = arguments.split.split();
     let mut runs = Runs { split: split.name().to_owned(), ..Runs::default() };
     if !arguments.foreign {
-        runs.runs.extend(own::runs(&store, split, mode.needs_trajectories(), None)?);
+        runs.runs.extend(read(&store, split, mode, None)?);
     }
     if arguments.foreign || arguments.mixed {
-        let foreign = foreign::runs(&store, arguments.tag.as_deref(), mode.needs_trajectories())?;
+        let foreign = imported(&store, arguments.tag.as_deref(), mode.needs_trajectories())?;
         // Nominal sizes and exact counts are not the same axis: mixed plots use exact counts.
         runs.nominal = arguments.foreign && foreign.nominal;
         runs.runs.extend(if arguments.mixed { foreign.exact } else { foreign.runs });
@@ -173,32 +171,21 @@ fn runs(arguments: &PlotArgs, mode: Mode) -> Result<Runs> {
             false => "`scarce scale` makes them; `--foreign` plots imported runs",
         }));
     }
-    one_data(&mut runs, arguments.data.as_deref())?;
+    runs.on_one_data(arguments.data.as_deref())?;
     Ok(runs)
 }
 
-/// Losses on different texts do not compare: a plot shows the runs of one.
-fn one_data(runs: &mut Runs, asked: Option<&str>) -> Result<()> {
-    if let Some(asked) = asked {
-        runs.runs.retain(|run| run.data.as_deref().is_some_and(|data| data.starts_with(asked)));
-        if runs.runs.is_empty() {
-            return Err(Error::usage(format!("--data: no run is on `{}`", quoted(asked))));
-        }
-    }
-    let mut names: Vec<&str> = runs.runs.iter().filter_map(|run| run.data.as_deref()).collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.len() > 1 {
-        let short: Vec<String> =
-            names.iter().take(8).map(|name| name.chars().take(12).collect()).collect();
-        return Err(Error::usage(format!(
-            "the runs are on {} different data: {}",
-            names.len(),
-            short.join(", ")
-        ))
-        .hint("losses on different text do not compare: choose with --data"));
-    }
-    Ok(())
+/// The losses of records that a mode shows, all of them or those of `only` some; says which ones
+/// could not be read.
+pub(super) fn read(
+    store: &Store,
+    split: Split,
+    mode: Mode,
+    only: Option<&BTreeSet<JobId>>,
+) -> Result<Vec<Run>> {
+    let found = of_records(store, split, mode.needs_trajectories(), only)?;
+    found.left_out.iter().for_each(|text| out::warning(text));
+    Ok(found.runs)
 }
 
 /// Writes all figures on all processors; drawing them takes longer than everything before.

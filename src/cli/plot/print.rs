@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::report::plot::{Finding, Mode, Plots};
-use crate::report::table::{Align, Table};
+use crate::draw::table::{Align, Table};
+use crate::figures::{Finding, Mode, Plots};
 
 /// The modes with a phrase each.
 pub(super) fn list(as_json: bool) -> String {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Page, Source};
-use crate::report::number::{duration, grouped, prefixed};
-use crate::report::table::{Align, Table};
+use crate::draw::table::{Align, Table};
+use crate::number::{duration, grouped, prefixed};
 use crate::spec::JobKind;
 
 /// Sums over the records of a section.

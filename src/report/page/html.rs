@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use super::anchors::Anchors;
 use super::{Block, Figure, Page, Section, compute, provenance, reads};
-use crate::report::number::with_true_minus;
-use crate::report::palette::{self, Colors};
-use crate::report::svg::escape;
-use crate::report::table::{Align, Cell, Table};
+use crate::draw::palette::{self, Colors};
+use crate::draw::svg::escape;
+use crate::draw::table::{Align, Cell, Table};
+use crate::number::with_true_minus;
 
 /// What is not a color; colors come from the palette, so that page and figures agree.
 const STYLE: &str = include_str!("style.css");

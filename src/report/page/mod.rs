@@ -17,9 +17,9 @@ mod tests;
 
 pub use source::{Cost, MeasuredLoss, Source};
 
-use super::chart;
-use super::svg::Scene;
-use super::table::Table;
+use crate::draw::chart;
+use crate::draw::svg::Scene;
+use crate::draw::table::Table;
 use crate::store::TestRead;
 
 /// Everything that a page shows.

@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use super::anchors::{Anchors, Set};
 use super::html::{number_text, paragraph, phrase};
 use super::{Page, Source};
-use crate::report::number::{duration, grouped, prefixed};
-use crate::report::svg::escape;
+use crate::draw::svg::escape;
+use crate::number::{duration, grouped, prefixed};
 use crate::spec::JobKind;
 use crate::store::Numerics;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::number::grouped;
-use crate::report::table::{Align, Table};
+use crate::draw::table::{Align, Table};
+use crate::number::grouped;
 use crate::store::{TestRead, utc};
 
 /// The count with the first and the last day.

@@ -1,6 +1,6 @@
 //! A record as the page shows it.
 
-use crate::report::number::{grouped, short_tokens};
+use crate::number::{grouped, short_tokens};
 use crate::spec::{Job, JobKind, OptimSpec, Part};
 use crate::store::{Loss, Numerics, Outcome, Record, utc};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::report::palette::Paint;
-use crate::report::table::{Align, Cell};
+use crate::draw::palette::Paint;
+use crate::draw::table::{Align, Cell};
 use crate::spec::{Job, JobId, JobKind, NgramSpec, Split};
 
 const HOSTILE: &str = "</title></pre><script>alert(1)</script><img src=x onerror='a()'>\"& -1";
@@ -288,7 +288,7 @@ fn anchors_of_the_page_itself_are_taken() {
 
 #[test]
 fn charts_lead_to_the_records_of_their_points_and_offer_their_files() {
-    use crate::report::chart::{
+    use crate::draw::chart::{
         Bar, Block as Part, Panel, Point, Reach, Scale, Series, Shape, Sheet,
     };
     let point = |x: f64, y, id: &str| Point {

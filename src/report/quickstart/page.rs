@@ -2,10 +2,7 @@
 
 use super::QuickstartReport;
 use crate::report::page::{Block, Figure, Page, Section};
-use crate::report::{figure, reading};
-
-/// Name of the quick start's only figure, as its files have it.
-const FIGURE: &str = "figure";
+use crate::report::reading;
 
 impl QuickstartReport {
     /// The whole story; `files` are the paths of the figure's files from the page.
@@ -37,14 +34,8 @@ impl QuickstartReport {
                 .to_owned(),
         };
         section.blocks.push(Block::table(self.recipe_table(), caption));
-        section.blocks.push(Block::Figure(Figure {
-            name: FIGURE.to_owned(),
-            caption: "Above, every recipe's mean on the test split with its 95 % interval; below, \
-                      losses on the validation split during training."
-                .to_owned(),
-            scene: figure::quickstart(self),
-            files: files.to_vec(),
-        }));
+        let figure = Figure { files: files.to_vec(), ..Figure::of_chart(&self.figure(), "") };
+        section.blocks.push(Block::Figure(figure));
         section
     }
 

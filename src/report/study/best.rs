@@ -1,14 +1,15 @@
 //! The search for the best model as tables, figures and sections of a page.
 
 use super::{ids, messages};
-use crate::report::chart::{
-    self, Bar, Block as Part, Label, Line, Panel, Point, Scale, Series, Shape,
-};
-use crate::report::chart::{Sheet, Sizes, Ticks};
-use crate::report::number::{MISSING, amount, duration, grouped, interval, prefixed, signed};
+use crate::draw::chart::{self, Block as Part, Label, Line, Panel, Point, Scale, Series, Shape};
+use crate::draw::chart::{Sheet, Sizes, Ticks};
+use crate::draw::palette::Paint;
+use crate::draw::table::{Align, Cell, Table};
+use crate::figures::bar;
+use crate::laws::LossError;
+use crate::number::{MISSING, amount, duration, grouped, prefixed, signed};
+use crate::report::number::interval;
 use crate::report::page::{Block, Section};
-use crate::report::palette::Paint;
-use crate::report::table::{Align, Cell, Table};
 use crate::store::Loss;
 use crate::study::best::{Division, Estimate, Outcome, SizeChoice, Sized, Stage};
 
@@ -233,7 +234,7 @@ pub fn best_figures(outcome: &Outcome) -> Vec<chart::Figure> {
     let point = |x: f64, loss: &Loss, records: Vec<String>| Point {
         x,
         y: loss.nats,
-        bar: Bar::of_losses(&[loss.nats], loss.standard_error_nats),
+        bar: LossError::of_losses(&[loss.nats], loss.standard_error_nats).map(bar),
         records,
         ..Point::default()
     };

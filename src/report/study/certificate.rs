@@ -1,10 +1,11 @@
 //! The certificate of a search: the best point and everything one step away from it.
 
 use super::ids;
+use crate::draw::table::{Align, Cell, Table};
 use crate::eval::statistics::Verdict;
-use crate::report::number::{self, MISSING};
+use crate::number::{self, MISSING};
+use crate::report::number::interval;
 use crate::report::page::Block;
-use crate::report::table::{Align, Cell, Table};
 use crate::study::tune::{Certificate, Mode};
 use crate::study::{Axis, Basis, Difference, Score, Step, Trial};
 
@@ -196,5 +197,5 @@ fn compared(difference: &Difference, records: &[String]) -> [Cell; 2] {
         return [MISSING.into(), MISSING.into()];
     }
     let mean = number::signed(difference.mean);
-    [Cell::of(mean, records), number::interval(difference.interval).into()]
+    [Cell::of(mean, records), interval(difference.interval).into()]
 }

@@ -1,11 +1,12 @@
 //! An ensemble study as tables, and as sections of a page.
 
 use super::{ids, messages};
+use crate::draw::table::{Align, Cell, Table};
 use crate::eval::statistics::PairedDifference;
-use crate::laws::{AxisLaw, NO_ASYMPTOTE, Refusal, digits};
-use crate::report::number::{MISSING, interval, signed};
+use crate::laws::{AxisLaw, NO_ASYMPTOTE, Refusal};
+use crate::number::{MISSING, digits, signed};
+use crate::report::number::interval;
 use crate::report::page::{Block, Section};
-use crate::report::table::{Align, Cell, Table};
 use crate::store::Average;
 use crate::study::ensemble::{Curve, FamilyOutcome, Outcome, Point};
 

@@ -5,13 +5,15 @@
 //! the page's ledger of compute.
 
 use super::ids;
-use crate::report::chart::{
+use crate::draw::chart::{
     Bar, Block as Part, Figure, Label, Line, Panel, Point, Scale, Series, Shape, Sheet, Sizes,
     Ticks,
 };
-use crate::report::number::{MISSING, amount, grouped, prefixed, signed};
-use crate::report::palette::Paint;
-use crate::report::table::{Align, Cell, Table};
+use crate::draw::palette::Paint;
+use crate::draw::table::{Align, Cell, Table};
+use crate::figures::bar;
+use crate::laws::LossError;
+use crate::number::{MISSING, amount, grouped, prefixed, signed};
 use crate::spec::JobId;
 use crate::store::Loss;
 use crate::study::scale::{CellResult, Outcome};
@@ -61,7 +63,7 @@ fn made(outcome: &Outcome, budget_tokens: u64) -> Vec<Made<'_>> {
             let Some(single) = single else { continue };
             let what = format!("{name} {}, {}", cell.model, single.certificate.center.setting);
             let (loss, evaluation) = (&single.loss, single.evaluation);
-            let bar = Bar::of_losses(&single.of_seeds, loss.standard_error_nats);
+            let bar = LossError::of_losses(&single.of_seeds, loss.standard_error_nats).map(bar);
             all.push(Made { recipe, what, flops: flops(&single.runs), loss, bar, evaluation });
         }
         for ensemble in &cell.ensembles {
@@ -73,7 +75,11 @@ fn made(outcome: &Outcome, budget_tokens: u64) -> Vec<Made<'_>> {
                     what: format!("{members} x {}, {}", cell.model, ensemble.setting),
                     flops: members as f64 * one,
                     loss,
-                    bar: Bar::of_members(&ensemble.test.without(members), loss.standard_error_nats),
+                    bar: LossError::of_members(
+                        &ensemble.test.without(members),
+                        loss.standard_error_nats,
+                    )
+                    .map(bar),
                     evaluation: ensemble.test.evaluation.id,
                 });
             }

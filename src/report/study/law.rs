@@ -1,12 +1,10 @@
 //! Laws with everything that says how far to trust them.
 
 use super::ids;
-use crate::laws::{
-    AxisLaw, Candidate, Estimate, Fit, HeldOut, NO_ASYMPTOTE, Refusal, Warning, digits,
-};
-use crate::report::number::{MISSING, signed};
+use crate::draw::table::{Align, Cell, Table};
+use crate::laws::{AxisLaw, Candidate, Estimate, Fit, HeldOut, NO_ASYMPTOTE, Refusal, Warning};
+use crate::number::{MISSING, digits, signed};
 use crate::report::page::Block;
-use crate::report::table::{Align, Cell, Table};
 use crate::study::scale::LawOf;
 
 /// A law, or why there is none.

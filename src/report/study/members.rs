@@ -1,11 +1,12 @@
 //! Losses of ensembles over their number of members K, up to infinitely many.
 
 use super::ids;
+use crate::draw::table::{Align, Cell, Table};
 use crate::eval::statistics::PairedDifference;
 use crate::laws::{AxisLaw, NO_ASYMPTOTE, Refusal};
-use crate::report::number::{MISSING, interval, signed};
+use crate::number::{MISSING, signed};
+use crate::report::number::interval;
 use crate::report::page::Block;
-use crate::report::table::{Align, Cell, Table};
 use crate::spec::JobId;
 use crate::store::Loss;
 use crate::study::{MembersCurve, ensemble};

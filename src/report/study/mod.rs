@@ -35,9 +35,9 @@ pub use scaling::{
 };
 pub use tuning::{points_table, tuning, tuning_headline};
 
-use super::number::{MISSING, grouped};
 use super::page::Block;
-use super::table::{Align, Table};
+use crate::draw::table::{Align, Table};
+use crate::number::{MISSING, grouped};
 use crate::spec::JobId;
 use crate::study::Message;
 use crate::study::scale::{Answer, Finding};

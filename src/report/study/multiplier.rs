@@ -1,10 +1,10 @@
 //! Data-efficiency multipliers under three ways to read them off the yardstick.
 
 use super::ids;
+use crate::draw::table::{Align, Cell, Table};
 use crate::laws::{Multiplier, Refusal, factor};
-use crate::report::number::{MISSING, grouped};
+use crate::number::{MISSING, grouped};
 use crate::report::page::Block;
-use crate::report::table::{Align, Cell, Table};
 use crate::study::scale::DataEfficiency;
 
 /// What a loss is worth in data.

@@ -4,10 +4,11 @@ use super::{
     LawRow, MembersRow, MultiplierRow, certificate, certificate_line, findings, frontier_table,
     ids, laws, members, messages, multipliers,
 };
+use crate::draw::table::{Align, Cell, Table};
 use crate::laws::{Limit, NO_ASYMPTOTE, NoLimit};
-use crate::report::number::{MISSING, grouped, interval, signed};
+use crate::number::{MISSING, grouped, signed};
+use crate::report::number::interval;
 use crate::report::page::{Block, Section};
-use crate::report::table::{Align, Cell, Table};
 use crate::store::Loss;
 use crate::study::scale::{Answer, LawOf, Outcome, Question, Single};
 use crate::study::tune::Mode;

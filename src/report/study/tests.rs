@@ -1,10 +1,10 @@
 //! What the tables say, on hand-made results.
 
 use super::*;
+use crate::draw::table::Table;
 use crate::eval::statistics::{Interval, paired_difference};
 use crate::laws::{self, AxisLaw, Base, Curve, Options, Refusal, Replication, Target};
 use crate::report::page::{Cost, Page, Section, Source};
-use crate::report::table::Table;
 use crate::spec::{JobKind, Split};
 use crate::store::{Average, Column, Loss};
 use crate::study::scale::Question;

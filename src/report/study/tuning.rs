@@ -1,8 +1,8 @@
 //! A search with its certificate as sections of a page.
 
 use super::{certificate, ids, messages, score};
+use crate::draw::table::{Align, Cell, Table};
 use crate::report::page::{Block, Section};
-use crate::report::table::{Align, Cell, Table};
 use crate::study::tune::Outcome;
 
 /// Every measured point, the best first.

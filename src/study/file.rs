@@ -160,7 +160,8 @@ fn read<T: DeserializeOwned>(plan: toml::Table, name: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::CorpusFacts;
+    use crate::golden;
+    use crate::spec::{CorpusFacts, Job, resolve};
     use crate::study::cell::Cell;
     use crate::study::grid::Setting;
 
@@ -217,6 +218,49 @@ mod tests {
             }
         }
         assert!(studies >= 8, "{studies}");
+    }
+
+    /// Canonical texts and ids of the specs that are shipped, of a mixture, of a run from the
+    /// weights of another, and of one whose attention ends with documents: frozen, because a record
+    /// is found by them.
+    #[test]
+    fn the_canonical_texts_of_shipped_specs_are_golden() {
+        let corpus = CorpusFacts {
+            id: "ab".repeat(32).parse().unwrap(),
+            vocabulary: 256,
+            train_tokens: 1 << 31,
+        };
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let files = ["specs/paper", "specs/pocket"].map(|folder| {
+            let entries = std::fs::read_dir(root.join(folder)).unwrap();
+            let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
+            let mut names: Vec<String> =
+                entries.map(|entry| format!("{folder}/{}", name(entry.unwrap()))).collect();
+            names.sort();
+            names
+        });
+        let mut texts: Vec<(String, String)> = Vec::new();
+        for name in files.concat() {
+            let text = std::fs::read_to_string(root.join(&name)).unwrap();
+            let base = match StudyFile::is_study(&text) {
+                true => StudyFile::parse(&name, &text).unwrap().base,
+                false => text,
+            };
+            texts.push((name, base));
+        }
+        let (other, start) = ("cd".repeat(32), "ef".repeat(32));
+        texts.extend([
+            ("mixture".to_owned(), format!("[[data.mixture]]\ncorpus = '{other}'\nshare = 0.25\n")),
+            ("start".to_owned(), format!("[start]\nkind = 'from'\nrecord = '{start}'\n")),
+            ("mask".to_owned(), "[data.mask]\nkind = 'within-documents'\n".to_owned()),
+        ]);
+        let mut golden = String::new();
+        for (name, text) in texts {
+            let request = Request { file: Some((&name, &text)), sets: &[] };
+            let job = Job::Train(resolve(&request, &corpus).unwrap().spec);
+            golden += &format!("# {name}\n{}id {}\n\n", job.canonical(), job.id());
+        }
+        golden::check("shipped-specs.txt", &golden);
     }
 
     #[test]

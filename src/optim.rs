@@ -5,11 +5,11 @@
 
 use std::ops::Range;
 
+use scarce_engine::buffer::Region;
 use scarce_engine::buffer::{Floats, cut_bytes};
 use scarce_engine::isa::Kernels;
 use scarce_engine::ops::adamw;
 use scarce_engine::pool::Pool;
-use scarce_engine::region::Region;
 
 use crate::spec::{Decay, OptimSpec, Schedule};
 

@@ -19,7 +19,6 @@ pub mod pool;
 mod product;
 pub mod random;
 mod reduce;
-pub mod region;
 pub mod roofline;
 #[doc(hidden)]
 pub mod testing;

@@ -1,8 +1,9 @@
 //! Laws of measured losses over an axis, with what they were fitted to.
 
 use super::measured::Measured;
-use super::scope::{Scope, Unit};
-use crate::laws::{AxisLaw, Claim, Curve, Fit, Multiplier, Replication, Target, predictions};
+use crate::laws::{
+    AxisLaw, Claim, Curve, Fit, Multiplier, Options, Replication, Target, predictions,
+};
 
 /// A law of some losses.
 #[derive(Clone, Debug)]
@@ -30,6 +31,15 @@ pub enum Axis {
     Members,
 }
 
+/// A unit of an axis in laws.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Unit {
+    /// What numbers are divided by.
+    pub divisor: f64,
+    /// In words: `millions`.
+    pub name: &'static str,
+}
+
 /// Why there is no law, in words.
 pub type NoLaw = String;
 
@@ -37,7 +47,7 @@ pub type NoLaw = String;
 pub type Worth = Result<[Multiplier; 3], NoLaw>;
 
 /// K has no unit.
-const ONES: Unit = Unit { divisor: 1.0, name: "members" };
+pub(super) const ONES: Unit = Unit { divisor: 1.0, name: "members" };
 
 impl Axis {
     /// The letter of formulas.
@@ -47,6 +57,18 @@ impl Axis {
             Self::Parameters => 'N',
             Self::Tokens => 'D',
             Self::Members => 'K',
+        }
+    }
+}
+
+impl Unit {
+    /// The largest of thousands, millions and billions that the largest value reaches.
+    pub(super) fn of(values: &[f64]) -> Self {
+        let largest = values.iter().copied().fold(0.0, f64::max);
+        match largest {
+            _ if largest >= 5e8 => Self { divisor: 1e9, name: "billions" },
+            _ if largest >= 1e6 => Self { divisor: 1e6, name: "millions" },
+            _ => Self { divisor: 1e3, name: "thousands" },
         }
     }
 }
@@ -96,28 +118,21 @@ impl Fitted {
     }
 }
 
-impl Scope<'_> {
+impl Fitted {
     /// A law of losses over an axis.
-    pub(super) fn law(
-        &self,
+    pub(super) fn new(
         name: impl Into<String>,
-        axis: Axis,
+        (axis, unit): (Axis, Unit),
         losses: &[Measured],
-        replication: &Replication,
-    ) -> Result<Fitted, NoLaw> {
-        let unit = match axis {
-            Axis::Parameters => self.n_unit,
-            Axis::Tokens => self.d_unit,
-            Axis::Members => ONES,
-        };
+        (replication, options): (&Replication, &Options),
+    ) -> Result<Self, NoLaw> {
         let pairs: Vec<(f64, f64)> = losses.iter().map(|m| (m.x / unit.divisor, m.loss)).collect();
         let curve = Curve::new(&pairs).map_err(|error| error.to_string())?;
-        let law = AxisLaw::new(curve, replication, &self.fitting());
-        let law = law.map_err(|refusal| refusal.to_string())?;
+        let law = AxisLaw::new(curve, replication, options).map_err(|why| why.to_string())?;
         let mut records: Vec<String> = losses.iter().flat_map(|m| m.records.clone()).collect();
         records.sort();
         records.dedup();
-        Ok(Fitted { name: name.into(), law, unit, axis, records })
+        Ok(Self { name: name.into(), law, unit, axis, records })
     }
 }
 

@@ -19,12 +19,12 @@ mod work;
 
 pub use certificate::Certificate;
 pub use imported::{Imported, imported};
-pub use law::{Axis, Fitted, NoLaw, Worth};
+pub use law::{Axis, Fitted, NoLaw, Unit, Worth};
 pub use measured::{Measured, deviation, mean};
 pub use recipes::{Extrapolation, InMembers, Recipe, RecipeKind, over_budgets, over_sizes};
 pub use records::{Found, of_records};
 pub use run::{Accuracy, Ensemble, HeldOutLoss, Moment, Origin, Run, RunSeeds, Runs, Taught};
-pub use scope::{Members, Scope, Setting, Unit, same};
+pub use scope::{Members, Scope, Setting, same};
 pub use work::{EqualWork, Sized, WorkLaw};
 
 use std::collections::BTreeSet;

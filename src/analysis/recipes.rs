@@ -1,6 +1,6 @@
 //! The laws of recipes: over sizes, members and budgets, and what losses are worth in data.
 
-use super::law::{Axis, Fitted, NoLaw, Worth, asymptotes};
+use super::law::{Axis, Fitted, NoLaw, ONES, Worth, asymptotes};
 use super::measured::Measured;
 use super::scope::{Members, Scope, Setting, over_seeds, same};
 use crate::laws::{self, Base, Cell, JointFit, Replication, Target, fit_joint, multipliers};
@@ -79,6 +79,22 @@ pub fn over_budgets(settings: &[&Setting]) -> Vec<Measured> {
 }
 
 impl<'r> Scope<'r> {
+    /// A law of losses over an axis.
+    fn law(
+        &self,
+        name: impl Into<String>,
+        axis: Axis,
+        losses: &[Measured],
+        replication: &Replication,
+    ) -> Result<Fitted, NoLaw> {
+        let unit = match axis {
+            Axis::Parameters => self.n_unit,
+            Axis::Tokens => self.d_unit,
+            Axis::Members => ONES,
+        };
+        Fitted::new(name, (axis, unit), losses, (replication, &self.fitting()))
+    }
+
     /// The law of the tuned recipe over N at a budget.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Options;
-use super::law::Fitted;
+use super::law::{Fitted, Unit};
 use super::measured::{Measured, mean};
 use super::run::{Run, Runs};
 use crate::laws::{self, Replication, StandardError, Target};
@@ -53,15 +53,6 @@ pub(super) struct Shared {
     pub(super) tuned: Vec<OnceCell<Result<Fitted, String>>>,
 }
 
-/// A unit of an axis in laws.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Unit {
-    /// What numbers are divided by.
-    pub divisor: f64,
-    /// In words: `millions`.
-    pub name: &'static str,
-}
-
 /// Runs that differ in their seeds only.
 #[derive(Clone, Debug)]
 pub struct Setting<'r> {
@@ -100,18 +91,6 @@ pub struct Members {
     pub ids: Vec<String>,
     /// The law in K, fitted when it is first asked for: several figures show it.
     pub law: OnceCell<Result<Fitted, String>>,
-}
-
-impl Unit {
-    /// The largest of thousands, millions and billions that the largest value reaches.
-    fn of(values: &[f64]) -> Self {
-        let largest = values.iter().copied().fold(0.0, f64::max);
-        match largest {
-            _ if largest >= 5e8 => Self { divisor: 1e9, name: "billions" },
-            _ if largest >= 1e6 => Self { divisor: 1e6, name: "millions" },
-            _ => Self { divisor: 1e3, name: "thousands" },
-        }
-    }
 }
 
 /// Representatives of groups of values that are the same up to a relative tolerance, ascending.

@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 
 use super::cell::PythonNumbers;
 use super::history::Course;
+use super::reading::Reading;
 use super::row::Row;
-use super::source::Reading;
 use crate::error::quoted;
 use crate::{Error, Result};
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
-use super::source::Reading;
+use super::reading::Reading;
 use super::{cell, json};
 use crate::{Error, Result};
 

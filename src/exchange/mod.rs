@@ -19,6 +19,7 @@ mod jsonl;
 mod name;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod reading;
 mod row;
 mod source;
 mod spool;
@@ -31,4 +32,5 @@ pub use duplicate::{Gathered, OnDuplicate, settle};
 pub use fields::{FIELD_NAMES, Mapping, listed};
 pub use filter::{Choice, Filter, Verdict};
 pub use name::{RunName, budget_of_label, token_label};
-pub use source::{Format, Import, Imported, Sink, import};
+pub use reading::{Format, Import, Imported, Sink};
+pub use source::import;

@@ -11,8 +11,8 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 
+use super::reading::Reading;
 use super::row::Row;
-use super::source::Reading;
 use crate::data::pages::{self, Pages, fenced};
 use crate::error::quoted;
 use crate::model::half_to_f32;

@@ -42,3 +42,35 @@ fn copy(mut input: impl Read) -> std::io::Result<File> {
     file.rewind()?;
     Ok(file)
 }
+
+/// Fills a buffer's worth of a reader that must not deliver more than so much between two resets:
+/// an unclosed quote would otherwise take in the whole file.
+#[derive(Debug)]
+pub(super) struct Bounded<R> {
+    input: R,
+    left: u64,
+    limit: u64,
+}
+
+impl<R: Read> Bounded<R> {
+    pub(super) fn new(input: R, limit: u64) -> Self {
+        Self { input, left: limit, limit }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.left = self.limit;
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        match self.left.checked_sub(read as u64) {
+            Some(left) => self.left = left,
+            None => {
+                return Err(std::io::Error::other(format!("a row of over {} bytes", self.limit)));
+            }
+        }
+        Ok(read)
+    }
+}

@@ -13,8 +13,9 @@ use serde_json::Value;
 use super::cell;
 use super::dialect::{Dialect, SAMPLE, Written};
 use super::history::Course;
+use super::reading::{Format, Reading};
 use super::row::Row;
-use super::source::{Bounded, Format, Reading};
+use super::spool::Bounded;
 use crate::error::quoted;
 use crate::{Error, Result};
 

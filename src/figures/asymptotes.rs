@@ -1,22 +1,19 @@
 //! P3: all recipes together. Asymptotes in K of every size, their law in N (the joint asymptote),
 //! the paper's Figure 1, and data efficiency.
 
-use super::laws::{add_with_law, ends, short};
+use super::laws::{BEYOND, add_with_law, ends, short, with_tuned_law};
 use super::parameters::floor_level;
-use super::scope::{drawn, lack, refused};
+use super::scope::{drawn, lack, over_total, refused};
 use super::tokens::{largest_single, multiplier, recipes_panel};
 use super::{Finding, Part};
 use crate::analysis::{Fitted, InMembers, Members, RecipeKind, Scope, Worth, over_sizes, same};
 use crate::draw::chart::{
-    Block, Label, LawCurve, Line, Panel, Point, Right, RightTick, Scale, Series, Shape, Sheet,
-    Sizes, Swath, Ticks,
+    Block, Label, LawCurve, Line, Panel, Right, RightTick, Scale, Series, Shape, Sheet, Sizes,
+    Swath, Ticks,
 };
 use crate::draw::palette::Paint;
 use crate::laws::{Target, factor};
 use crate::number::amount;
-
-/// How far beyond the largest size a law is drawn.
-const BEYOND: f64 = 2.5;
 
 fn needs_ensembles(figure: &str) -> super::Lack {
     lack(figure, "ensembles with K >= 4, or K = 1 to 4, of a size: run `scarce scale`")
@@ -37,12 +34,6 @@ fn law_over_total(stage: &InMembers, paint: Paint, label: Label, beyond: f64) ->
     curve
 }
 
-/// Ensembles over all parameters of their members together.
-pub(super) fn over_total(set: &Members) -> Vec<Point> {
-    let total = |point: Point| Point { x: point.x * set.n, ..point };
-    drawn(&set.losses).into_iter().map(total).collect()
-}
-
 fn ensemble_series(scope: &Scope, set: &Members, paint: Paint, name: String) -> Series {
     Series::new(name, paint, scope.budget_shape(set.d), over_total(set))
 }
@@ -56,14 +47,6 @@ fn singles(scope: &Scope, d: f64, panel: &mut Panel) -> Finding {
         panel.series.push(series);
     }
     with_tuned_law(scope, d, panel)
-}
-
-/// Tuned single models over their sizes, with their law.
-pub(super) fn with_tuned_law(scope: &Scope, d: f64, panel: &mut Panel) -> Finding {
-    let tuned = drawn(&over_sizes(&scope.regularized(d)));
-    let series = Series::new("regularized", Paint::Purple, Shape::Circle, tuned);
-    let what = format!("regularized, N to infinity, D = {}", amount(d));
-    add_with_law(panel, what, (series, &scope.tuned_law(d)), BEYOND)
 }
 
 /// (a) Every recipe at one budget over all parameters, students as stars.

@@ -1,7 +1,7 @@
 //! P6: students beside the recipes that they are distilled from.
 
-use super::asymptotes::{over_total, with_tuned_law};
-use super::scope::{lack, point};
+use super::laws::with_tuned_law;
+use super::scope::{lack, over_total, point};
 use super::{Finding, Part};
 use crate::analysis::{Measured, Run, Scope, same};
 use crate::draw::chart::{Arrow, Block, Label, Panel, Point, Scale, Series, Shape, Sheet, Upright};

@@ -1,15 +1,19 @@
 //! Laws as curves, lines and findings. None is shown without its interval.
 
 use super::Finding;
-use super::scope::refused;
-use crate::analysis::{Axis, Fitted, NoLaw};
-use crate::draw::chart::{Bar, Label, LawCurve, Level, Line, Panel, Point, Reach, Series, Swath};
+use super::scope::{drawn, refused};
+use crate::analysis::{Axis, Fitted, NoLaw, Scope, over_sizes};
+use crate::draw::chart::{
+    Bar, Label, LawCurve, Level, Line, Panel, Point, Reach, Series, Shape, Swath,
+};
 use crate::draw::palette::Paint;
 use crate::laws::{Claim, End, Estimate, Interval, NO_ASYMPTOTE, Warning};
-use crate::number::digits;
+use crate::number::{amount, digits};
 
 /// Places at which a curve is drawn.
 const STEPS: usize = 48;
+/// How far beyond the largest size a law is drawn.
+pub(super) const BEYOND: f64 = 2.5;
 
 /// Both ends of an interval; `None` where open.
 pub(super) fn ends(interval: Interval) -> (Option<f64>, Option<f64>) {
@@ -191,4 +195,12 @@ pub(super) fn add_with_law(
     };
     panel.series.push(series);
     finding
+}
+
+/// Tuned single models over their sizes, with their law.
+pub(super) fn with_tuned_law(scope: &Scope, d: f64, panel: &mut Panel) -> Finding {
+    let tuned = drawn(&over_sizes(&scope.regularized(d)));
+    let series = Series::new("regularized", Paint::Purple, Shape::Circle, tuned);
+    let what = format!("regularized, N to infinity, D = {}", amount(d));
+    add_with_law(panel, what, (series, &scope.tuned_law(d)), BEYOND)
 }

@@ -1,6 +1,7 @@
 //! P1 over parameters: the tuned recipe per budget with its law, all laws together, the standard
 //! recipe, and what one setting carried over all sizes does (mission L8).
 
+use super::laws::BEYOND;
 use super::scope::{drawn, lack, refused};
 use super::{Finding, Part};
 use crate::analysis::{Certificate, Fitted, Scope, Setting, over_sizes, same};
@@ -10,9 +11,6 @@ use crate::draw::chart::{
 use crate::draw::palette::Paint;
 use crate::draw::table::{Align, Table};
 use crate::number::{amount, digits};
-
-/// How far beyond the largest size a law is drawn.
-const BEYOND: f64 = 2.5;
 
 /// Settings over parameters.
 fn points(settings: &[&Setting]) -> Vec<Point> {

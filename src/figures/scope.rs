@@ -1,7 +1,7 @@
 //! How runs look: colors and marks of sizes and budgets, axes, points, and what figures lack.
 
 use super::{Finding, Lack};
-use crate::analysis::{Measured, Scope, same};
+use crate::analysis::{Measured, Members, Scope, same};
 use crate::draw::chart::{Bar, Point, Reach, Scale, Shape, Ticks};
 use crate::draw::palette::Paint;
 use crate::laws::LossError;
@@ -22,6 +22,12 @@ pub(super) fn point(measured: &Measured) -> Point {
     let Measured { x, loss, error, foreign, records } = measured;
     let (bar, records) = (error.map(bar), records.clone());
     Point { x: *x, y: *loss, bar, ring: false, hollow: *foreign, records }
+}
+
+/// Ensembles over all parameters of their members together.
+pub(super) fn over_total(set: &Members) -> Vec<Point> {
+    let total = |point: Point| Point { x: point.x * set.n, ..point };
+    drawn(&set.losses).into_iter().map(total).collect()
 }
 
 impl Scope<'_> {

@@ -1,7 +1,7 @@
 //! Laws in tokens: recipes over budgets with their data efficiency (P1 d), and a law per size and
 //! of the sizes' asymptotes (P13).
 
-use super::laws::add_with_law;
+use super::laws::{self, add_with_law};
 use super::parameters::floor_level;
 use super::scope::{drawn, lack, refused};
 use super::{Finding, Part};
@@ -13,8 +13,6 @@ use crate::number::amount;
 
 /// How far beyond the largest budget a law is drawn.
 const BEYOND: f64 = 2.0;
-/// And beyond the largest size.
-const BEYOND_SIZES: f64 = 2.5;
 
 /// What a loss is worth in data, under three readings.
 pub(super) fn multiplier(
@@ -157,7 +155,7 @@ pub(super) fn asymptotes_by_size(scope: &Scope) -> Part {
     panel.y.name = "asymptote in D (nats per token)".to_owned();
     let series = Series::new("D to infinity", Paint::Purple, Shape::Circle, points);
     let what = "asymptotes in D, N to infinity";
-    let findings = vec![add_with_law(&mut panel, what, (series, &law), BEYOND_SIZES)];
+    let findings = vec![add_with_law(&mut panel, what, (series, &law), laws::BEYOND)];
     if laws.is_empty() {
         return Err(lack(NAME, "a size with four or more budgets, for a law in D"));
     }

@@ -4,11 +4,11 @@ use scarce_engine::ops::average;
 use scarce_engine::pool::Pool;
 
 use super::arithmetic::{foreseen, kernels};
+use super::bench::{Bench, Stopwatch, ledger_file, pool};
 use super::evaluate::log_z;
 use super::floor::add_floors;
 use super::members::load_members;
 use super::progress::Report;
-use super::work::{Bench, Stopwatch, ledger_file, pool};
 use crate::eval::statistics::over_seeds;
 use crate::eval::{
     EnsembleMeasures, Ledger, MEMBERS_MAX, Scorer, Subsets, Windows, ensemble_thread_bytes,

@@ -1,10 +1,10 @@
 //! An evaluation job: trained members alone and averaged, on one split or side set.
 
 use super::arithmetic::kernels;
+use super::bench::{Bench, Stopwatch, ledger_file, pool};
 use super::floor::add_floors;
 use super::members::load_members;
 use super::progress::Report;
-use super::work::{Bench, Stopwatch, ledger_file, pool};
 use crate::Result;
 use crate::eval::{Windows, ensemble_ledger};
 use crate::model::{Model, Weights};

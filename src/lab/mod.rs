@@ -5,6 +5,7 @@
 //! the plain form of one run. Nothing here prints: progress goes to whoever asked.
 
 mod arithmetic;
+mod bench;
 mod consent;
 mod context;
 mod ensemble;
@@ -26,6 +27,7 @@ use crate::store::Record;
 use crate::train::MetricsLine;
 
 pub use arithmetic::{Choice, Reason, WORTHWHILE_GAIN, all_kernels, foreseen, kernels, numerics};
+pub use bench::{WorkOptions, ledger, metrics};
 pub use consent::{Consents, consents};
 pub use context::Corpora;
 pub use ensemble::{planned_ensemble_bytes, planned_ledger_bytes};
@@ -35,7 +37,7 @@ pub use memory::{Crowd, Demand, ensemble_demand};
 pub use progress::{Overview, Report, Running};
 pub use stored::StoredLab;
 pub use train::{planned_reads, planned_steps, replay};
-pub use work::{WorkOptions, ledger, metrics, work};
+pub use work::work;
 
 /// Turns jobs into records.
 pub trait Lab {

@@ -2,8 +2,8 @@
 
 use scarce_engine::isa::{Isa, Kernels, Precision};
 
+use super::bench::{Bench, Stopwatch, ledger_file};
 use super::floor::add_floors;
-use super::work::{Bench, Stopwatch, ledger_file};
 use crate::Result;
 use crate::data::{Corpus, Sampler, SamplerPlan};
 use crate::eval::ngram::Ngram;

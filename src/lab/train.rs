@@ -4,11 +4,11 @@ use scarce_engine::isa::Kernels;
 use scarce_engine::pool::Pool;
 
 use super::arithmetic::{foreseen, kernels, kernels_of, numerics};
+use super::bench::{Bench, Stopwatch, WorkOptions, ledger_file, parse_metrics, pool};
 use super::consent::consents;
 use super::floor::add_floors;
 use super::memory::{Crowd, Demand};
 use super::progress::Report;
-use super::work::{Bench, Stopwatch, WorkOptions, ledger_file, parse_metrics, pool};
 use crate::data::{Corpus, PartReader};
 use crate::eval::{Ledger, Scorer, Windows, side_means};
 use crate::model::{Model, Weights, from_safetensors, to_safetensors};

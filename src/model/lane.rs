@@ -8,12 +8,12 @@
 //! of parameters are added to the given buffer; gradients of activations are overwritten, except
 //! on the residual stream, where each half of a block adds its own.
 
+use scarce_engine::buffer::Region;
 use scarce_engine::buffer::{ALIGNMENT_BYTES, Floats, Scratch};
 use scarce_engine::ops::linear::LinearWeights;
 use scarce_engine::ops::{
     adamw, attention, cross_entropy, dropout, embedding, linear, rmsnorm, rope, swiglu,
 };
-use scarce_engine::region::Region;
 
 use super::weights::{Block, Weights};
 use super::{LayerRanges, Model};

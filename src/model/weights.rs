@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use scarce_engine::buffer::Region;
 use scarce_engine::buffer::{Floats, cut_bytes};
 use scarce_engine::ops::linear::LinearWeights;
 use scarce_engine::pool::Pool;
-use scarce_engine::region::Region;
 
 use super::{LayerRanges, Model};
 

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use tokenizers::normalizers::unicode::NFD;
 use tokenizers::{Encoding, NormalizedString, Normalizer, NormalizerWrapper};
 
-use super::encode::character_byte;
+use super::alphabet::character_byte;
 use super::{TokenBytes, words};
 use crate::{Error, Result};
 

@@ -3,6 +3,7 @@
 //! Special tokens are never recognized *in* text: a document that contains `<|endoftext|>` is
 //! encoded as those characters, so that no text can forge a document's end.
 
+mod alphabet;
 mod cache;
 mod encode;
 mod guard;

@@ -4,8 +4,8 @@ use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Model, Trainer};
 
+use super::alphabet::spell;
 use super::cache::WordCache;
-use super::encode::spell;
 use super::{Tokenizer, VOCABULARY_MAX, words};
 use crate::{Error, Result};
 

@@ -3,10 +3,10 @@
 //! Each member has its own weights, optimizer, data order, learning rate and decay, and leaves a
 //! record of its own. What a member computes does not depend on the others.
 
+use scarce_engine::buffer::Region;
 use scarce_engine::buffer::{Floats, cut_bytes};
 use scarce_engine::ops::adamw;
 use scarce_engine::pool::Pool;
-use scarce_engine::region::Region;
 
 use super::feed::Feed;
 use crate::model::{Dropout, Lane, Model, NO_TARGET, Sequences, Weights};

@@ -1,6 +1,6 @@
 //! The rules of the house that keep every thing in its room.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tidy::{FILES, Violations, bites, code, holds, program, spares, words};
 
@@ -136,4 +136,98 @@ fn rooms_stay_small() {
         println!("{name}: {lines} of {lines_max} lines outside of tests");
         assert!(lines <= lines_max, "{name} has {lines} lines, more than {lines_max}");
     }
+}
+
+/// The file of a module by its path in the crate, without `.rs` and `/mod.rs`.
+fn module_path(path: &str) -> &str {
+    let path = path.strip_suffix(".rs").unwrap_or(path);
+    path.strip_suffix("/mod").unwrap_or(path)
+}
+
+/// What a file names with `crate::` and `super::`, as paths of modules, the longest known ones.
+fn uses<'f>(path: &str, text: &str, known: &BTreeSet<&'f str>) -> BTreeSet<&'f str> {
+    let own = module_path(path);
+    let root = &own[..own.find("src").map_or(0, |at| at + "src".len())];
+    let above = own.rsplit_once('/').map_or(own, |(above, _)| above);
+    let statement = |lines: Vec<(usize, &str)>| {
+        lines.into_iter().map(|(_, line)| line.trim()).collect::<Vec<_>>().join(" ")
+    };
+    let code = statement(code(path, text));
+    let mut found = BTreeSet::new();
+    for (prefix, base) in [("crate::", root), ("super::", above)] {
+        for (at, _) in code.match_indices(prefix) {
+            let rest = &code[at + prefix.len()..];
+            // `{a::b, c}` names several; anything else is one path.
+            let names = match rest.strip_prefix('{') {
+                Some(list) => list.split('}').next().unwrap_or_default().split(", ").collect(),
+                None => vec![rest],
+            };
+            for name in names.into_iter().map(str::trim) {
+                let end = name.find(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
+                let parts: Vec<&str> = name[..end.unwrap_or(name.len())].split("::").collect();
+                let longest = (1..=parts.len()).rev().find_map(|count| {
+                    let path = format!("{base}/{}", parts[..count].join("/"));
+                    known.get(path.as_str()).copied()
+                });
+                found.extend(longest);
+            }
+        }
+    }
+    found
+}
+
+/// Whether a module lies within another.
+fn lies_in(inner: &str, outer: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Files that need each other, but for parents and what lies in their folders: a circle is read as
+/// one long file.
+fn circles(files: &[(&str, &str)]) -> Violations {
+    let sources: Vec<&(&str, &str)> =
+        files.iter().filter(|(path, text)| !code(path, text).is_empty()).collect();
+    let known: BTreeSet<&str> = sources.iter().map(|(path, _)| module_path(path)).collect();
+    let edges: BTreeMap<&str, BTreeSet<&str>> = sources
+        .iter()
+        .map(|(path, text)| {
+            let own = module_path(path);
+            let mut used = uses(path, text, &known);
+            used.retain(|other| *other != own && !lies_in(other, own) && !lies_in(own, other));
+            (own, used)
+        })
+        .collect();
+    let reaches = |from: &str| {
+        let (mut seen, mut open) = (BTreeSet::<&str>::new(), vec![from.to_owned()]);
+        while let Some(next) = open.pop() {
+            let used = edges.get(next.as_str()).into_iter().flatten();
+            open.extend(used.filter(|to| seen.insert(to)).map(|to| (*to).to_owned()));
+        }
+        seen
+    };
+    let mut violations = Violations::new();
+    for (own, used) in &edges {
+        let back = used.iter().filter(|to| reaches(to).contains(*own));
+        violations.extend(back.map(|to| format!("{own} needs {to}, and is needed by it")));
+    }
+    violations
+}
+
+#[test]
+fn files_need_each_other_in_one_direction() {
+    let planted = [
+        ("src/a/mod.rs", "mod b;\nmod c;\nuse b::f;"),
+        ("src/a/b.rs", "use super::c::{self, g};\nuse crate::a::X;"),
+        ("src/a/c.rs", "use crate::{\n    a::b,\n};"),
+        ("src/d.rs", "use crate::a::b::f;"),
+    ];
+    let found = [
+        "src/a/b needs src/a/c, and is needed by it",
+        "src/a/c needs src/a/b, and is needed by it",
+    ];
+    assert_eq!(circles(&planted), found);
+    assert!(circles(&planted[..2]).is_empty(), "a parent and its child may");
+    let files: Vec<(&str, &str)> =
+        FILES.iter().map(|file| (file.path.as_str(), file.text.as_str())).collect();
+    let found = circles(&files);
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }

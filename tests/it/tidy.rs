@@ -116,7 +116,7 @@ pub(crate) fn program<'t>(path: &str, text: &'t str) -> Vec<(usize, &'t str)> {
     }
     let mut rest = (1..).zip(text.lines());
     while let Some((number, line)) = rest.next() {
-        if line.trim() != "#[cfg(test)]" {
+        if !["#[cfg(test)]", "#[cfg(all(test,"].iter().any(|mark| line.trim().starts_with(mark)) {
             lines.push((number, line));
             continue;
         }

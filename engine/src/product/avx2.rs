@@ -5,8 +5,8 @@ use std::arch::x86_64::{
 };
 
 use super::PANEL;
-use super::blocks::Tile;
 use super::left::{Layout, ROW_STRIDE, STRIP_ROWS};
+use super::tile::Tile;
 
 const VECTOR: usize = 8;
 const VECTORS: usize = 2;

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::left::{self, BLOCK_ROWS, Layout, STRIP_LEN, STRIP_ROWS, STRIP_UNITS};
+use super::tile::Tile;
 use super::units::Unit;
 use super::{Matrix, Out, PANEL, Packed, portable};
 #[cfg(target_arch = "x86_64")]
@@ -15,23 +16,6 @@ use crate::isa::{Arithmetic, Isa, Kernels};
 
 /// From this many f32 on, C is fetched ahead: it hardly stays in the second-level cache.
 const FAR: usize = 1 << 16;
-
-/// One strip times one panel: what a tile kernel computes.
-///
-/// `a` is a strip of `rows` rows and `units` units of depth, `b` holds `units` rows
-/// of a panel, and `c` points to `rows` rows of `PANEL` writable elements, `c_stride` apart.
-#[derive(Clone, Copy)]
-pub(super) struct Tile {
-    pub(super) layout: Layout,
-    pub(super) rows: usize,
-    pub(super) units: usize,
-    pub(super) a: *const f32,
-    pub(super) b: *const f32,
-    pub(super) c: *mut f32,
-    pub(super) c_stride: usize,
-    /// Whether the sums start from `c` instead of zero.
-    pub(super) add: bool,
-}
 
 /// The f32 that the strips of a left operand of `rows` rows take.
 pub(super) fn left_len(rows: usize) -> usize {

@@ -26,6 +26,7 @@ mod portable;
 mod right;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod transpose;
 mod units;
 

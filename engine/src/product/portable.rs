@@ -1,8 +1,8 @@
 //! The tile kernel in plain Rust: the fallback, and the yardstick of the others.
 
 use super::PANEL;
-use super::blocks::Tile;
 use super::left::{Layout, ROW_STRIDE, STRIP_ROWS};
+use super::tile::Tile;
 
 /// Computes one tile.
 ///

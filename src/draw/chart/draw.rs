@@ -2,7 +2,9 @@
 
 use super::axis::{Axis, Tick};
 use super::legend::{Entry, Sample};
-use super::panel::{Arrow, Label, LawCurve, Line, Panel, Point, Scale, Series, Swath, Ticks};
+use super::panel::{
+    Arrow, Label, LawCurve, Line, Panel, Point, Scale, Series, Swath, Ticks, stroke,
+};
 use super::space::{self, Box4, Crowd, Place, Wish};
 use super::{LABEL_SIZE, SMALL_SIZE};
 use crate::draw::font;
@@ -29,15 +31,6 @@ pub(super) struct Frame {
     x: Axis,
     y: Axis,
     plot: Box4,
-}
-
-/// The line of a kind in a color.
-pub(super) fn stroke(paint: Paint, line: Line) -> Stroke {
-    match line {
-        Line::Solid => Stroke::solid(paint, 1.8),
-        Line::Dashed => Stroke { paint, width: 1.8, dash: Some((6.0, 3.5)) },
-        Line::Dotted => Stroke { paint, width: 1.6, dash: Some((1.5, 3.0)) },
-    }
 }
 
 fn style(paint: Paint, anchor: Anchor) -> TextStyle {

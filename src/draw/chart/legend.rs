@@ -1,8 +1,8 @@
 //! The legend: what had no room beside what it names.
 
+use super::SMALL_SIZE;
 use super::marks::Shape;
-use super::panel::Line;
-use super::{SMALL_SIZE, draw};
+use super::panel::{Line, stroke};
 use crate::draw::font;
 use crate::draw::palette::Paint;
 use crate::draw::svg::{Anchor, Scene, Stroke, TextStyle};
@@ -76,7 +76,7 @@ fn style() -> TextStyle {
 
 fn draw_sample(scene: &mut Scene, sample: Sample, (x, y): (f64, f64)) {
     let mut stroke = |paint, line| {
-        let stroke: Stroke = draw::stroke(paint, line);
+        let stroke: Stroke = stroke(paint, line);
         scene.line((x, y), (x + SAMPLE_WIDTH - 6.0, y), stroke);
     };
     let center = (x + (SAMPLE_WIDTH - 6.0) / 2.0, y);

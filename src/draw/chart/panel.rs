@@ -2,6 +2,7 @@
 
 use super::marks::Shape;
 use crate::draw::palette::Paint;
+use crate::draw::svg::Stroke;
 use crate::number::digits;
 
 /// A pair of axes with what is drawn between them.
@@ -261,6 +262,15 @@ impl Point {
             Reach::Error(error) => Some(error),
             Reach::Interval(..) => None,
         }
+    }
+}
+
+/// The line of a kind in a color.
+pub(super) fn stroke(paint: Paint, line: Line) -> Stroke {
+    match line {
+        Line::Solid => Stroke::solid(paint, 1.8),
+        Line::Dashed => Stroke { paint, width: 1.8, dash: Some((6.0, 3.5)) },
+        Line::Dotted => Stroke { paint, width: 1.6, dash: Some((1.5, 3.0)) },
     }
 }
 

@@ -22,8 +22,8 @@ use std::io::BufReader;
 use serde_json::Value as Json;
 
 use super::history::Course;
+use super::reading::Reading;
 use super::row::Row;
-use super::source::Reading;
 use super::{alias, cell};
 use crate::{Error, Result};
 use log::Log;

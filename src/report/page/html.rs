@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::anchors::Anchors;
+use super::words::{paragraph, phrase};
 use super::{Block, Figure, Page, Section, compute, provenance, reads};
 use crate::draw::palette::{self, Colors};
 use crate::draw::svg::escape;
 use crate::draw::table::{Align, Cell, Table};
-use crate::number::with_true_minus;
 
 /// What is not a color; colors come from the palette, so that page and figures agree.
 const STYLE: &str = include_str!("style.css");
@@ -58,21 +58,6 @@ pub(super) fn write(page: &Page) -> String {
          </main>\n</body>\n</html>\n",
         palette::style_sheet()
     )
-}
-
-/// Text in HTML, with true minus signs.
-pub(super) fn phrase(text: &str) -> String {
-    escape(&with_true_minus(text))
-}
-
-/// A number in HTML that is not broken over lines.
-pub(super) fn number_text(text: &str) -> String {
-    format!("<span class=\"number\">{}</span>", phrase(text))
-}
-
-/// A paragraph of a class.
-pub(super) fn paragraph(body: &mut String, class: &str, text: &str) {
-    let _ = writeln!(body, "<p class=\"{class}\">{}</p>", phrase(text));
 }
 
 fn check_anchors(page: &Page) {

@@ -14,6 +14,7 @@ mod reads;
 mod source;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use source::{Cost, MeasuredLoss, Source};
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::anchors::{Anchors, Set};
-use super::html::{number_text, paragraph, phrase};
+use super::words::{number_text, paragraph, phrase};
 use super::{Page, Source};
 use crate::draw::svg::escape;
 use crate::number::{duration, grouped, prefixed};

@@ -14,10 +14,10 @@
 //! **Precision.** f32: each element is summed in order, one fused multiply-add at a time. bf16:
 //! x, W and dy are rounded to bf16 as operands; sums are f32 (see `product`).
 
+use crate::buffer::Region;
 use crate::buffer::{Cutter, Floats, Scratch, cut_bytes};
 use crate::isa::Kernels;
 use crate::product::{self, Matrix, Out, Packed};
-use crate::region::Region;
 
 /// A weight matrix `[outputs, inputs]`, packed for products in both directions.
 #[derive(Clone, Debug)]

@@ -6,6 +6,9 @@
 //! than one of them, and which is fastest differs: `vdpbf16ps` has twice the f32 rate on a Zen 4
 //! and half of it on a Sapphire Rapids.
 
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+
 /// The instruction sets with kernels of their own, each containing those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
@@ -67,7 +70,7 @@ fn detect_x86() -> Isa {
     if !has!("avx512bf16") {
         return Isa::Avx512;
     }
-    if crate::product::amx::is_usable() { Isa::Amx } else { Isa::Avx512Bf16 }
+    if tiles::are_usable() { Isa::Amx } else { Isa::Avx512Bf16 }
 }
 
 /// In what the operands of matrix products are held. Sums, normalization, softmax, loss, master

@@ -1,10 +1,14 @@
 //! Memory of the kernels: buffers on cache-line borders, and scratch that is sized before step one.
 
+mod region;
+
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::region::{Memory, Region};
+use region::Memory;
+
+pub use region::Region;
 
 /// Bytes of a cache line: every buffer, and every slice cut from scratch, starts on its border.
 pub const ALIGNMENT_BYTES: usize = 64;

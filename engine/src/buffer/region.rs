@@ -9,7 +9,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::buffer::{ALIGNMENT_BYTES, Floats, Scratch, cut_bytes};
+use super::{ALIGNMENT_BYTES, Floats, Scratch, cut_bytes};
 
 /// Bytes of a huge page.
 const HUGE_BYTES: usize = 2 << 20;

@@ -223,7 +223,7 @@ fn write_page(
     report::write_page(&arguments.out, page, (&outcome.records, corpus, store), known)
 }
 
-fn as_json(outcome: &Outcome) -> Result<Value> {
+pub(crate) fn as_json(outcome: &Outcome) -> Result<Value> {
     let loss = |loss: &Loss| {
         json!({ "nats": loss.nats, "standard_error_nats": loss.standard_error_nats,
                 "bits_per_byte": loss.bits_per_byte })

@@ -351,7 +351,7 @@ fn tuning_note(tuning: &quickstart::Tuning) -> String {
 }
 
 /// The promised JSON, and the comparisons beside it.
-fn with_comparisons(report: &QuickstartReport) -> serde_json::Value {
+pub(crate) fn with_comparisons(report: &QuickstartReport) -> serde_json::Value {
     let mut value = report.to_json();
     let rows = report.comparisons.iter().map(|row| {
         let difference = &row.difference;

@@ -92,7 +92,7 @@ fn text(outcome: &Outcome) -> String {
     text
 }
 
-fn as_json(outcome: &Outcome) -> Result<Value> {
+pub(crate) fn as_json(outcome: &Outcome) -> Result<Value> {
     let laws = &outcome.laws;
     Ok(json!({
         "cells": outcome.cells.iter().map(cell_json).collect::<Vec<_>>(),

@@ -136,7 +136,7 @@ fn text(outcome: &Outcome) -> String {
     text
 }
 
-fn as_json(outcome: &Outcome) -> Result<Value> {
+pub(crate) fn as_json(outcome: &Outcome) -> Result<Value> {
     let bad = |cause| Error::data(format!("the result has no JSON form: {cause}"));
     let certificate = &outcome.certificate;
     let neighbors: Vec<Value> = certificate

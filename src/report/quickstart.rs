@@ -444,7 +444,8 @@ mod tests {
         let mut report = examples::language();
         report.recipes[3].loss = None;
         report.recipes[3].excess = None;
-        let json = report.to_json();
+        let json = crate::cli::quickstart_json(&report);
+        crate::golden::check_json("quickstart", &json);
         assert_eq!(json["floor_nats"], 2.3208);
         assert_eq!(json["recipes"][6]["name"], "ensemble-3");
         assert_eq!(json["recipes"][6]["standard_error_nats"], 0.0073);

@@ -8,7 +8,7 @@ use crate::store::{Average, Loss};
 use crate::study::ensemble::{Comparison, Curve, Family, FamilyOutcome, Outcome, Point};
 
 /// The whole outcome.
-pub(super) fn outcome(outcome: &Outcome) -> Value {
+pub(crate) fn outcome(outcome: &Outcome) -> Value {
     let records: Vec<_> = outcome.records.iter().map(|record| record.id).collect();
     json!({
         "split": outcome.split,

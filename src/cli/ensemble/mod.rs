@@ -1,6 +1,6 @@
 //! `scarce ensemble`: curves in K over seeds, their laws, diversity and weight soups.
 
-mod json;
+pub(super) mod json;
 mod text;
 
 use clap::Args;

@@ -27,13 +27,6 @@ mod train;
 mod tune;
 mod worker;
 
-#[cfg(test)]
-pub(crate) use {
-    best::as_json as best_json, ensemble::json::outcome as ensemble_json,
-    quickstart::with_comparisons as quickstart_json, scale::as_json as scale_json,
-    tune::as_json as tune_json,
-};
-
 use std::ffi::OsString;
 use std::process::ExitCode;
 

@@ -72,3 +72,34 @@ fn evaluations() {
     let same = "5e15de75a79a --against 5e15de75a79a";
     check_json("eval-against", &eval("formats/corpus-1", same));
 }
+
+/// The section of docs/json.md that names a document.
+fn section<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let named = |section: &&str| section.lines().next().is_some_and(|l| l.contains(name));
+    text.split("\n## ").find(named)
+}
+
+/// Top-level keys of a document, or of all of its lines, that a text does not name.
+fn unnamed(text: &str, document: &Value) -> Vec<String> {
+    let lines = document.as_array().map_or(std::slice::from_ref(document), Vec::as_slice);
+    let keys = lines.iter().flat_map(|line| line.as_object().unwrap().keys());
+    keys.filter(|key| !text.contains(&format!("`{key}`"))).cloned().collect()
+}
+
+#[test]
+fn every_key_is_explained() {
+    let text = std::fs::read_to_string(path("../docs/json.md")).unwrap();
+    let mut bad = Vec::new();
+    for entry in std::fs::read_dir(path("golden/json")).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let document = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        match section(&text, &format!("`{name}`")) {
+            Some(section) => bad.extend(unnamed(section, &document)),
+            None => bad.push(format!("{name} has no section")),
+        }
+    }
+    assert!(bad.is_empty(), "docs/json.md lacks {bad:?}");
+    let document = serde_json::json!([{ "nats": 1 }, { "bits": 2 }]);
+    assert_eq!(unnamed("- `nats`: a loss", &document), ["bits"]);
+}

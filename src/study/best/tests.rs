@@ -68,11 +68,13 @@ fn the_search_moves_towards_better_decay_and_averages_members() {
     assert!(outcome.test.nats < outcome.single_test.nats);
 }
 
-/// As `scarce best --json` prints it.
+/// As `scarce best --json` prints it, with the sentence of its page.
 #[test]
 fn the_released_json_stays() {
     let outcome = search(&mut lab(), &[], &options(2.0, 2)).unwrap();
-    check_json("best", &crate::cli::best_json(&outcome).unwrap());
+    let mut told = serde_json::json!(outcome);
+    told["size_reason"] = crate::report::study::size_sentence(&outcome).into();
+    check_json("best", &told);
 }
 
 /// More decay than the search chose, or fewer passes, would be another model.

@@ -7,6 +7,22 @@
 
 #![forbid(unsafe_code)]
 
+/// Serializes a type as what an expression makes of it: for released JSON whose keys are not the
+/// names of fields.
+macro_rules! serialize_as {
+    ($type:ty, |$it:ident| $value:expr) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(
+                &self,
+                to: S,
+            ) -> std::result::Result<S::Ok, S::Error> {
+                let $it = self;
+                serde::Serialize::serialize(&$value, to)
+            }
+        }
+    };
+}
+
 pub mod analysis;
 pub mod cli;
 pub mod data;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::options::{AllowArgs, MANY, ask, local_options, processors};
-use super::study::{messages_json, tell, with_lab};
+use super::study::{tell, with_lab};
 use super::{print, report};
 use crate::data::{Corpus, MANIFEST_FILE};
 use crate::error::quoted_path;
@@ -16,11 +16,10 @@ use crate::report::page::Page;
 use crate::report::study::{
     averages_table, best as sections, best_figures, best_headline, division_sentence,
     estimate_table, gain_sentence, model_table, plan_table, runs_table, size_sentence, sizes_table,
-    stage_name,
 };
 use crate::spec::bounds::SEED_MAX;
 use crate::spec::{Consent, JobId, Precision, Request, Split};
-use crate::store::{Found, Loss, NamedModel, Store, check_name};
+use crate::store::{Found, NamedModel, Store, check_name};
 use crate::study::best::{self, Estimate, Options, Outcome};
 use crate::{Error, Result};
 
@@ -115,7 +114,9 @@ pub(super) fn run(arguments: &BestArgs) -> Result<()> {
     let jobs = jobs.collect::<Result<Vec<_>>>()?;
     ask(&jobs, (Some(&store), &corpora), Consent::ALL.into_iter().collect())?;
     if arguments.json {
-        print::json(&as_json(&outcome)?);
+        let mut told = json!(outcome);
+        told["size_reason"] = size_sentence(&outcome).into();
+        print::json(&told);
     } else {
         print::data(&text(&outcome));
     }
@@ -178,7 +179,7 @@ fn options(
 
 fn preview(arguments: &BestArgs, estimate: &Estimate) -> Result<()> {
     if arguments.json {
-        print::json(&estimate_json(estimate)?);
+        print::json(estimate);
         return Ok(());
     }
     let mut text = estimate_table(estimate, None).to_text();
@@ -221,75 +222,4 @@ fn write_page(
     page.wall_seconds = Some(outcome.seconds());
     let known = |id| before.contains(&id);
     report::write_page(&arguments.out, page, (&outcome.records, corpus, store), known)
-}
-
-fn as_json(outcome: &Outcome) -> Result<Value> {
-    let loss = |loss: &Loss| {
-        json!({ "nats": loss.nats, "standard_error_nats": loss.standard_error_nats,
-                "bits_per_byte": loss.bits_per_byte })
-    };
-    let maybe = |found: &Option<Loss>| found.as_ref().map(loss);
-    let scan: Vec<Value> = outcome
-        .scan
-        .iter()
-        .map(|scanned| {
-            json!({
-                "model": scanned.size.model, "parameters": scanned.size.parameters,
-                "setting": scanned.size.setting, "run": scanned.run, "val": maybe(&scanned.loss),
-            })
-        })
-        .collect();
-    let runs: Vec<Value> = outcome
-        .runs
-        .iter()
-        .map(|run| {
-            let difference = run.difference.as_ref();
-            json!({
-                "stage": stage_name(run.stage), "setting": run.setting, "seed": run.seed,
-                "run": run.run,
-                "val": maybe(&run.loss), "minus_best_nats": difference.map(|d| d.mean),
-                "interval_nats": difference.and_then(|d| d.interval).map(|i| [i.low, i.high]),
-            })
-        })
-        .collect();
-    let gain = outcome.gain.as_ref().map(|gain| {
-        json!({ "nats": gain.estimate.mean,
-                "interval_nats": gain.bootstrap.map(|i| [i.low, i.high]) })
-    });
-    let ledger = outcome.ledger.iter();
-    let ledger: Vec<Value> =
-        ledger.map(|entry| json!({ "what": entry.what, "seconds": entry.seconds })).collect();
-    let division = &outcome.division;
-    let members: &[JobId] = &outcome.members;
-    Ok(json!({
-        "estimate": estimate_json(&outcome.estimate)?,
-        "sizes": scan, "size": outcome.size.model, "size_reason": size_sentence(outcome),
-        "setting": outcome.setting, "data_limited": outcome.is_data_limited(), "runs": runs,
-        "division": { "nats_per_e_fold": division.per_e_fold,
-                      "nats_of_members": division.of_members, "waves": division.waves,
-                      "trained_waves": division.trained_waves },
-        "averages_on_val": outcome.ensembles.iter().map(loss).collect::<Vec<_>>(),
-        "members": members, "evaluation": outcome.evaluation,
-        "test": loss(&outcome.test), "best_member_on_test": loss(&outcome.single_test),
-        "gain": gain, "seconds": outcome.seconds(),
-        "ledger": ledger, "messages": messages_json(&outcome.messages)?,
-    }))
-}
-
-fn estimate_json(estimate: &Estimate) -> Result<Value> {
-    let sizes: Vec<Value> = estimate
-        .sizes
-        .iter()
-        .map(|size| {
-            json!({ "model": size.model, "parameters": size.parameters, "setting": size.setting })
-        })
-        .collect();
-    Ok(json!({
-        "measured": estimate.measured, "flops_per_second": estimate.flops_per_second,
-        "flops": estimate.flops, "budget_tokens": estimate.budget_tokens,
-        "optimal_tokens": estimate.optimal_tokens, "data_limited": estimate.is_data_limited(),
-        "sizes": sizes, "size_seconds": estimate.size_seconds,
-        "search_runs": estimate.search_runs, "search_seconds": estimate.search_seconds,
-        "member_seconds": estimate.member_seconds, "reserve_seconds": estimate.reserve_seconds,
-    }))
 }

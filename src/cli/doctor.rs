@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use scarce_engine::isa::Isa;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::options::{MAKES_STORES, existing_store, processors};
 use super::print;
@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &DoctorArgs) -> Result<()> {
             "detected_isa": detected.name(),
             "forced_isa": forced,
             "numerics": { "f32": numerics(f32.kernels), "bf16": numerics(bf16.kernels) },
-            "reasons": { "f32": reason_json(&f32), "bf16": reason_json(&bf16) },
+            "reasons": { "f32": f32.reason, "bf16": bf16.reason },
         }));
         return Ok(());
     }
@@ -110,13 +110,4 @@ fn verdict(chosen: &ChosenArithmetic) -> String {
     let small = next.flops_per_second <= WORTHWHILE_GAIN * mine;
     let needed = percent(WORTHWHILE_GAIN, 1.0);
     if small { format!("{fact}: a change needs more than {needed}") } else { fact }
-}
-
-fn reason_json(choice: &Choice) -> Value {
-    match &choice.reason {
-        Reason::Forced => json!({ "kind": "forced" }),
-        Reason::Only => json!({ "kind": "only" }),
-        Reason::Stored(chosen) => json!({ "kind": "stored", "choice": chosen }),
-        Reason::Measured(chosen) => json!({ "kind": "measured", "choice": chosen }),
-    }
 }

@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::options::{AllowArgs, Places, ThreadArgs, ask};
+use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
-use super::{print, runs};
 use crate::data::Corpus;
 use crate::draw::table::{Align, Table};
 use crate::error::{quoted, suggest};
@@ -131,9 +131,8 @@ fn compare(
             "against_nats": other.loss(right_name, *split).map(|loss| loss.nats),
             "difference_nats": difference.estimate.mean,
             "standard_error_nats": difference.estimate.standard_error,
-            "interval_nats": difference.bootstrap.map(|i| [i.low, i.high]),
-            "level": LEVEL, "blocks": difference.estimate.clusters,
-            "verdict": difference.verdict().to_string(),
+            "interval_nats": difference.bootstrap, "level": LEVEL,
+            "blocks": difference.estimate.clusters, "verdict": difference.verdict(),
         }));
         return Ok(());
     }
@@ -202,10 +201,9 @@ fn show(arguments: &EvalArgs, parts: &[Part], records: &[Record]) -> Result<()> 
     let losses: Vec<SideLoss> = of_sides.filter(asked).cloned().collect();
     let means = if arguments.sides { side_means(&losses) } else { Vec::new() };
     if arguments.json {
-        let values = records.iter().map(runs::record_json).collect::<Result<Vec<_>>>()?;
         print::json(&match arguments.sides {
-            true => json!({ "records": values, "side_means": means }),
-            false => values.into_iter().next().unwrap_or_default(),
+            true => json!({ "records": records, "side_means": means }),
+            false => json!(records[0]),
         });
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::print;
 use crate::draw::table::{Align, Table};
@@ -91,7 +91,7 @@ pub(super) fn list(store: &Store, arguments: &ForeignArgs, json: bool) -> Result
     });
     if json {
         for (record, _) in &records {
-            print::json(&as_json(record)?);
+            print::json(record);
         }
     } else if arguments.csv {
         let columns = match arguments.columns.is_empty() {
@@ -127,9 +127,8 @@ pub(super) fn show(store: &Store, prefix: &str, json: bool, error: Error) -> Res
     };
     let history = store.foreign_history(record)?;
     if json {
-        let mut value = as_json(record)?;
-        value["history"] = serde_json::to_value(&history)
-            .map_err(|cause| Error::data(format!("the history has no JSON form: {cause}")))?;
+        let mut value = json!(record);
+        value["history"] = json!(history);
         print::json(&value);
         return Ok(());
     }
@@ -262,9 +261,4 @@ fn cells(record: &ForeignRecord) -> Cells {
         cells.entry(name).or_insert(text);
     }
     cells
-}
-
-fn as_json(record: &ForeignRecord) -> Result<Value> {
-    serde_json::to_value(record)
-        .map_err(|cause| Error::data(format!("the run has no JSON form: {cause}")))
 }

@@ -156,7 +156,7 @@ pub(super) fn run(args: PrepareArgs) -> Result<()> {
         print::note(&format!("note: {note}"));
     }
     if json {
-        print::json(&as_json(&prepared));
+        print::json(&prepared);
     } else {
         print::data(&as_table(&prepared, &target));
     }
@@ -228,19 +228,6 @@ fn side(word: &str) -> Result<(SideName, PathBuf)> {
         _ => Err(Error::usage(format!("--side {}: `NAME=PATH` was expected", quoted(word)))
             .hint("for example `--side wiki=wiki.jsonl`")),
     }
-}
-
-fn as_json(prepared: &Prepared) -> serde_json::Value {
-    serde_json::json!({
-        "publication": match prepared.publication {
-            Publication::Written => "written",
-            Publication::AlreadyThere => "already-there",
-            Publication::Extended => "extended",
-            Publication::Replaced => "replaced",
-        },
-        "notes": prepared.notes,
-        "manifest": prepared.manifest,
-    })
 }
 
 fn as_table(prepared: &Prepared, target: &std::path::Path) -> String {
@@ -352,7 +339,7 @@ mod tests {
         let table = as_table(&prepared, &out);
         assert!(table.contains("train        200   25600  25400              2.3372"), "{table}");
         assert!(table.contains("2.3208"), "{table}");
-        let json = as_json(&prepared);
+        let json = serde_json::json!(prepared);
         assert_eq!(json["manifest"]["splits"]["val"]["tokens"], 65_536);
     }
 }

@@ -12,8 +12,9 @@ pub(super) fn data(text: &str) {
 }
 
 /// One JSON value on a line of its own, to standard output.
-pub(super) fn json(value: &serde_json::Value) {
-    end_if_failed(try_json(value));
+pub(super) fn json(value: &impl serde::Serialize) {
+    let value = serde_json::to_value(value).expect("results are plain data");
+    end_if_failed(try_json(&value));
 }
 
 /// The same; what a failure means is up to the caller.

@@ -84,7 +84,7 @@ pub(super) fn run(arguments: &QuickstartArgs) -> Result<()> {
     let report = story.report(arguments, &before, start)?;
     let page = write_files(&arguments.out, &report)?;
     if arguments.json {
-        print::json(&with_comparisons(&report));
+        print::json(&report);
     } else {
         let mut text =
             format!("{}\n{}", report.recipe_table().to_text(), report.comparison_table().to_text());
@@ -349,24 +349,6 @@ fn tuning_note(tuning: &quickstart::Tuning) -> String {
         points.join(", "),
         tuning.best
     )
-}
-
-/// The promised JSON, and the comparisons beside it.
-fn with_comparisons(report: &QuickstartReport) -> serde_json::Value {
-    let mut value = report.to_json();
-    let rows = report.comparisons.iter().map(|row| {
-        let difference = &row.difference;
-        let interval = difference.bootstrap.map(|interval| [interval.low, interval.high]);
-        json!({
-            "left": row.left, "right": row.right,
-            "difference_nats": difference.estimate.mean,
-            "standard_error_nats": difference.estimate.standard_error,
-            "interval_95_nats": interval,
-        })
-    });
-    value["comparisons"] = rows.collect();
-    value["notes"] = json!(report.notes);
-    value
 }
 
 fn write_files(out: &Path, report: &QuickstartReport) -> Result<PathBuf> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::foreign::ForeignArgs;
 use super::options::{AllowArgs, MAKES_STORES, Places, SpecSource, ThreadArgs, existing_store};
@@ -85,7 +85,7 @@ pub(super) fn list(arguments: &RunsArgs) -> Result<()> {
     ]);
     for record in store.records(&mut |text| print::warning(&text))? {
         if arguments.json {
-            print::json(&record_json(&record)?);
+            print::json(&record);
             continue;
         }
         let of_split =
@@ -154,7 +154,7 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
         find_floors(&mut record, &store, &arguments.places.open_corpora()?)?;
     }
     if arguments.json {
-        print::json(&record_json(&record)?);
+        print::json(&record);
         return Ok(());
     }
     let mut text = spec_text(&store.job(id)?, None);
@@ -202,8 +202,7 @@ pub(super) fn show(arguments: &ShowArgs) -> Result<()> {
 fn show_corpus(directory: &Path, as_json: bool) -> Result<()> {
     let manifest = Manifest::read(directory)?;
     if as_json {
-        let value = serde_json::to_value(&manifest).expect("manifests are plain data");
-        print::json(&value);
+        print::json(&manifest);
     } else {
         print::data(&corpus::describe(&manifest));
     }
@@ -247,8 +246,7 @@ fn show_spec(arguments: &ShowArgs) -> Result<()> {
     let resolved = source.resolve(&corpora)?;
     let job = Job::Train(resolved.spec);
     if arguments.json {
-        let value = serde_json::to_value(&job).expect("jobs are plain data");
-        print::json(&value);
+        print::json(&job);
     } else {
         print::data(&format!("{}\nid {}\n", spec_text(&job, Some(&resolved.origins)), job.id()));
     }
@@ -335,12 +333,6 @@ pub(super) fn planned_sides(corpus: &Corpus) -> String {
         format!("{:<12}{name}, {tokens} tokens: every run reports its loss on it\n", "side")
     };
     corpus.sides().map(line).collect()
-}
-
-/// A record as JSON.
-pub(super) fn record_json(record: &Record) -> Result<Value> {
-    serde_json::to_value(record)
-        .map_err(|cause| Error::data(format!("the record has no JSON form: {cause}")))
 }
 
 /// The spec, one key a line, with the origin of each value if it is known.

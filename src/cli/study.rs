@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::options::{Places, PoolArgs, ask, facts, memory_verdict, read_text};
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
+use crate::Result;
 use crate::error::quoted_path;
 use crate::lab::{Corpora, Crowd, Demand, Lab, LocalLab, LocalOptions, StoredLab};
 use crate::number;
 use crate::spec::{CorpusFacts, Job, JobKind, Request, TrainSpec};
 use crate::store::Store;
 use crate::study::{Message, StudyFile};
-use crate::{Error, Result};
 
 /// Flags of every study.
 #[derive(Debug, Args)]
@@ -212,10 +212,4 @@ fn flops_per_second(store: &Store) -> Result<Option<f64>> {
 /// What a study tells beside its numbers, to standard error.
 pub(super) fn tell(messages: &[Message]) {
     messages.iter().for_each(|message| print::note(&message.to_string()));
-}
-
-/// Messages as JSON.
-pub(super) fn messages_json(messages: &[Message]) -> Result<Value> {
-    serde_json::to_value(messages)
-        .map_err(|cause| Error::data(format!("the messages have no JSON form: {cause}")))
 }

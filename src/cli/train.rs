@@ -95,7 +95,7 @@ fn demand(spec: &TrainSpec, options: &WorkOptions) -> Result<(Demand, Crowd)> {
 
 fn show(record: &Record, as_json: bool) -> Result<()> {
     if as_json {
-        print::json(&runs::record_json(record)?);
+        print::json(record);
         return Ok(());
     }
     let mut text = format!("record {}\n", record.id);

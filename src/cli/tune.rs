@@ -1,17 +1,14 @@
 //! `scarce tune`: the best epochs, learning rate and weight decay, with a certificate.
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::print;
-use super::study::{Study, StudyArgs, messages_json, tell};
-use crate::Error;
+use super::study::{Study, StudyArgs, tell};
 use crate::Result;
 use crate::lab::Lab;
 use crate::report::study::{basis, certificate_table};
-use crate::spec::JobKind;
 use crate::study::tune::{self, Certificate, Mode, Options, Outcome};
-use crate::study::{Cell, Difference, Grid, Plan, Score, StudyFile, Trial, check_sets};
+use crate::study::{Cell, Grid, Plan, StudyFile, check_sets};
 
 /// Arguments of `scarce tune`.
 #[derive(Debug, Args)]
@@ -76,7 +73,7 @@ pub(super) fn run(arguments: &TuneArgs) -> Result<()> {
     let outcome = arguments.common.run(&study, "tuning", memory, plan)?;
     tell(&outcome.messages);
     if arguments.common.json {
-        print::json(&as_json(&outcome)?);
+        print::json(&outcome);
     } else {
         print::data(&text(&outcome));
     }
@@ -134,61 +131,4 @@ fn text(outcome: &Outcome) -> String {
         flat.iter().for_each(|setting| text += &format!("  {setting}\n"));
     }
     text
-}
-
-fn as_json(outcome: &Outcome) -> Result<Value> {
-    let bad = |cause| Error::data(format!("the result has no JSON form: {cause}"));
-    let certificate = &outcome.certificate;
-    let neighbors: Vec<Value> = certificate
-        .neighbors
-        .iter()
-        .enumerate()
-        .map(|(index, neighbor)| {
-            json!({
-                "axis": neighbor.axis, "step": neighbor.step,
-                "point": trial_json(&neighbor.trial),
-                "difference": difference_json(&neighbor.difference),
-                "on_test": outcome.published.as_ref().map(|p| difference_json(&p[index])),
-            })
-        })
-        .collect();
-    Ok(json!({
-        "mode": outcome.mode,
-        "best": trial_json(&certificate.center),
-        "strict": certificate.is_strict(),
-        "neighbors": neighbors,
-        "edges": serde_json::to_value(&certificate.edges).map_err(bad)?,
-        "flat": serde_json::to_value(&certificate.flat).map_err(bad)?,
-        "paths": serde_json::to_value(&outcome.paths).map_err(bad)?,
-        "points": outcome.trials.iter().map(trial_json).collect::<Vec<_>>(),
-        "grid_points": outcome.grid_size,
-        "runs": outcome.records.iter().filter(|record| record.kind == JobKind::Train).count(),
-        "messages": messages_json(&outcome.messages)?,
-    }))
-}
-
-/// A point as JSON; a diverged run has no score.
-pub(super) fn trial_json(trial: &Trial) -> Value {
-    let (error, interval) = match &trial.score {
-        Score::Loss { standard_error, .. } => (*standard_error, None),
-        Score::Asymptote { claim, .. } => {
-            (None, Some([claim.interval.low.value(), claim.interval.high.value()]))
-        }
-        Score::NoLaw { .. } | Score::Diverged { .. } => (None, None),
-    };
-    let score = Some(trial.score.value()).filter(|value| value.is_finite());
-    json!({
-        "setting": trial.setting,
-        "timescale_epochs": Some(trial.timescale_epochs).filter(|scale| scale.is_finite()),
-        "score_nats": score, "standard_error_nats": error, "interval_nats": interval,
-        "records": trial.records,
-    })
-}
-
-fn difference_json(difference: &Difference) -> Value {
-    json!({
-        "nats": Some(difference.mean).filter(|mean| mean.is_finite()),
-        "interval_nats": difference.interval.map(|interval| [interval.low, interval.high]),
-        "verdict": difference.verdict().to_string(),
-    })
 }

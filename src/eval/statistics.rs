@@ -12,6 +12,8 @@
 
 use std::fmt;
 
+use serde_json::json;
+
 pub use crate::laws::{two_sided_t, two_sided_z};
 
 /// The level of the intervals that verdicts rest on.
@@ -75,6 +77,16 @@ pub struct SeedSummary {
     /// Number of seeds n.
     pub seeds: usize,
 }
+
+// Both ends.
+serialize_as!(Interval, |it| [it.low, it.high]);
+
+serialize_as!(PairedDifference, |it| json!({
+    "nats": it.estimate.mean, "standard_error_nats": it.estimate.standard_error,
+    "interval_95_nats": it.bootstrap,
+}));
+
+serialize_as!(Verdict, |verdict| verdict.to_string());
 
 /// The token-weighted mean loss over clusters and its standard error.
 ///

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use scarce_engine::isa::{self, Arithmetic, Isa, Kernels};
 use scarce_engine::roofline::Products;
+use serde::Serialize;
 
 use crate::spec::Precision;
 use crate::store::{
@@ -32,7 +33,8 @@ pub struct Choice {
 }
 
 /// Why an arithmetic was chosen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", content = "choice", rename_all = "lowercase")]
 pub enum Reason {
     /// `SCARCE_ISA` names the instruction set: it has the arithmetic that is made for it.
     Forced,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::json;
+
 use super::axis::{EXPONENT_MAX, EXPONENT_MIN};
 use super::curve::Curve;
 use super::fit::{Estimate, Fit, Options, at_bound};
@@ -136,6 +138,13 @@ impl HeldOut {
         self.predicted - self.measured
     }
 }
+
+serialize_as!(HeldOut, |held| json!({
+    "x": held.x, "measured": held.measured, "predicted": held.predicted, "error": held.error(),
+}));
+
+// In a sentence.
+serialize_as!(Warning, |warning| warning.to_string());
 
 impl Candidate {
     /// "power", "reciprocal" or "constant".

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::Serialize;
+use serde_json::{Value, json};
+
 use super::axis::{Axis, EXPONENT_MAX, EXPONENT_MIN, Losses, Scaled};
 use super::bootstrap::{percentiles, refits};
 use super::curve::Curve;
@@ -141,6 +144,18 @@ impl Estimate {
     }
 }
 
+serialize_as!(Estimate, |it| json!({
+    "profile": it.profile, "bootstrap": it.bootstrap, "leave_one_out": it.leave_one_out,
+    "covers_leave_one_out": it.covers_leave_one_out(),
+}));
+
+serialize_as!(Refusal, |why| json!({ "refused": why.to_string() }));
+
+/// A result as JSON: what was found, or why nothing was.
+pub(crate) fn told<T: Serialize, E: Serialize>(found: &Result<T, E>) -> Value {
+    found.as_ref().map_or_else(|why| json!(why), |found| json!(found))
+}
+
 impl Refusal {
     /// What the user can do about it.
     #[must_use]
@@ -177,6 +192,19 @@ impl Fit {
         self.law.e > 0.0 && !at_bound(self.law.alpha, EXPONENT_MIN)
     }
 }
+
+serialize_as!(Fit, |fit| {
+    let candidates = fit.candidates.iter().map(|shape| (shape.name(), shape.criterion));
+    json!({
+        "A": fit.law.a, "alpha": fit.law.alpha, "E": fit.law.e,
+        "intervals": {
+            "level": fit.asymptote.profile.level, "noise": fit.scatter,
+            "A": fit.coefficient, "alpha": fit.exponent, "E": fit.asymptote,
+            "largest_held_out": fit.held_out, "aicc": candidates.collect::<Value>(),
+        },
+        "r2": fit.r_squared, "n": fit.points, "residuals": fit.residuals, "warnings": fit.warnings,
+    })
+});
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -72,6 +72,9 @@ impl Interval {
     }
 }
 
+// Both ends, where null is an open one.
+serialize_as!(Interval, |it| [it.low.value(), it.high.value()]);
+
 impl End {
     /// The end as a number; `None` if it is open.
     #[must_use]

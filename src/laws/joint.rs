@@ -11,10 +11,12 @@
 
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use super::axis::{Axis, Losses};
 use super::bootstrap::{percentiles, resample};
 use super::curve::Curve;
-use super::fit::{Fit, Options, Refusal, fit};
+use super::fit::{Fit, Options, Refusal, fit, told};
 use super::interval::Interval;
 use super::noise::{Noise, Scatter};
 use crate::number::digits;
@@ -98,7 +100,49 @@ impl Order {
     }
 }
 
+impl Limit {
+    /// The last law, with the bootstrap through both stages and the noise of a loss.
+    fn last(&self) -> Value {
+        let mut told = json!(self.law);
+        told["intervals"]["E"]["bootstrap_of_both_stages"] = json!(self.bootstrap);
+        told["intervals"]["noise_of_a_loss"] = json!(self.scatter);
+        told
+    }
+}
+
+serialize_as!(Limit, |limit| {
+    let mut told = limit.last();
+    let stages = limit.stages.iter().map(|(at, fit)| {
+        let mut stage = json!(fit);
+        stage["at"] = json!(at);
+        stage
+    });
+    told["stages"] = stages.collect();
+    told
+});
+
+serialize_as!(NoLimit, |why| json!({ "refused": why.to_string() }));
+
+// Both orders, and at the top the law of the paper's.
+serialize_as!(JointFit, |fit| {
+    let mut all = fit.members_first.as_ref().map_or_else(|_| json!({}), Limit::last);
+    let orders = fit.orders().map(|(order, limit)| {
+        let mut told = told(limit);
+        told["order"] = json!(order.axes());
+        told
+    });
+    all["orders"] = json!(orders);
+    all["gap"] = json!(fit.gap());
+    all
+});
+
 impl JointFit {
+    /// Both orders, the paper's first.
+    pub fn orders(&self) -> [(Order, &std::result::Result<Limit, NoLimit>); 2] {
+        let [first, second] = [&self.members_first, &self.parameters_first];
+        [(Order::MembersFirst, first), (Order::ParametersFirst, second)]
+    }
+
     /// How far the joint asymptotes of the two orders lie apart: N first minus K first, nats per
     /// token; `None` unless both exist.
     #[must_use]

@@ -77,6 +77,7 @@ pub use curve::{Curve, LOSS_MAX};
 pub use doubt::{Candidate, HeldOut, Warning};
 #[cfg(test)]
 pub(crate) use draws::Draws;
+pub(crate) use fit::told;
 pub use fit::{Estimate, Fit, NO_ASYMPTOTE, Options, Refusal, fit};
 pub use interval::{Claim, End, Interval};
 pub use joint::{Cell, JointFit, Limit, NoLimit, Order, fit_joint};

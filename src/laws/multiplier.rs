@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use serde_json::json;
+
 use super::bootstrap::{percentiles, resample};
 use super::curve::Curve;
 use super::draws::Draws;
@@ -111,6 +113,11 @@ impl Multiplier {
         Ok(Claim { value: self.value?, interval: interval.expect("a value has an interval") })
     }
 }
+
+serialize_as!(Multiplier, |it| json!({
+    "interpolation": it.interpolation.name(), "value": it.value.ok(),
+    "profile": it.profile, "bootstrap": it.bootstrap, "interval": it.profile.or(it.bootstrap),
+}));
 
 impl fmt::Display for Unreached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

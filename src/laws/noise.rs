@@ -1,5 +1,7 @@
 //! How much chance is in a loss, and how much worse than the best a law may fit because of it.
 
+use serde::Serialize;
+
 use super::quantile::{two_sided_t, two_sided_z};
 
 /// Where the standard deviation of a single loss (seeds, order, held-out text) comes from.
@@ -22,9 +24,10 @@ pub enum Noise {
 }
 
 /// The standard deviation that intervals rest on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Scatter {
     /// Standard deviation of a loss, nats per token.
+    #[serde(rename = "sd")]
     pub deviation: f64,
     /// Degrees of freedom of its estimate; `None` if it is known.
     pub degrees: Option<usize>,

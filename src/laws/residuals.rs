@@ -10,6 +10,8 @@
 //!
 //! Neither sees noise in the rounding of losses.
 
+use serde::Serialize;
+
 use super::quantile::two_sided_t_tail;
 
 /// The probability below which the largest residual is no chance.
@@ -28,21 +30,28 @@ const TAIL_POINTS: usize = 20;
 pub(super) const MEDIAN_FACTOR: f64 = 1.482_602_218_505_602;
 
 /// What is known of a law's residuals.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// JSON does without numbers of points: whoever has made the points knows a better name of them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Residuals {
     /// Number of the point that lies furthest off, counted from 0 in the order of the fit.
+    #[serde(skip)]
     pub furthest: usize,
     /// Its residual, measured minus fitted, nats per token.
     pub largest: f64,
     /// That in standard deviations of a loss.
+    #[serde(rename = "largest_sd")]
     pub deviations: f64,
     /// Whether it is too large for chance.
     pub stands_out: bool,
     /// Standard deviation by the median of absolute residuals, nats per token.
+    #[serde(rename = "robust_sd")]
     pub robust_deviation: f64,
     /// Points further off than four of these.
+    #[serde(rename = "beyond_4_robust_sd")]
     pub far: usize,
     /// The numbers of up to eight of them, the furthest first.
+    #[serde(skip)]
     pub far_points: Vec<usize>,
     /// Whether they are too many for normal noise.
     pub heavy_tails: bool,

@@ -16,6 +16,8 @@
 
 use std::fmt;
 
+use serde_json::json;
+
 use super::bootstrap::percentiles;
 use super::curve::Curve;
 use super::draws::Draws;
@@ -65,6 +67,20 @@ impl RobustFit {
         self.estimates.iter().find(|(name, _)| *name == parameter).map(|(_, claim)| *claim)
     }
 }
+
+// A profile of this objective is no likelihood, so that there is none.
+serialize_as!(RobustFit, |fit| {
+    let mut told = json!({
+        "loss": "huber-log", "delta": fit.delta, "objective": fit.objective, "intervals": {},
+        "r2": fit.r_squared, "n": fit.points, "residuals": fit.residuals,
+    });
+    for (parameter, Claim { value, interval }) in &fit.estimates {
+        told[parameter.name()] = json!(value);
+        told["intervals"]["level"] = json!(interval.level);
+        told["intervals"][parameter.name()] = json!({ "profile": null, "bootstrap": interval });
+    }
+    told
+});
 
 impl fmt::Display for RobustFit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,6 +11,8 @@
 
 use std::fmt;
 
+use serde_json::json;
+
 use super::axis::{EXPONENT_MAX, EXPONENT_MIN};
 use super::bootstrap::{percentiles, resample};
 use super::curve::LOSS_MAX;
@@ -124,6 +126,19 @@ impl SurfaceFit {
         self.estimates.iter().find(|(name, _)| *name == parameter).map(|(_, estimate)| estimate)
     }
 }
+
+serialize_as!(SurfaceFit, |fit| {
+    let level = fit.get(Parameter::E).map(|e| e.profile.level);
+    let mut told = json!({
+        "intervals": { "level": level, "noise": fit.scatter, "largest_held_out": fit.held_out },
+        "r2": fit.r_squared, "n": fit.points, "residuals": fit.residuals, "warnings": fit.warnings,
+    });
+    for (parameter, found) in &fit.estimates {
+        told[parameter.name()] = json!(found.value);
+        told["intervals"][parameter.name()] = json!(found);
+    }
+    told
+});
 
 /// D' = U + U R* (1 - exp(-R / R*)): what `tokens`, seen in `epochs` passes, are worth in fresh
 /// ones.

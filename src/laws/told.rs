@@ -11,6 +11,8 @@
 
 use std::fmt;
 
+use serde_json::json;
+
 use super::curve::Curve;
 use super::fit::{Fit, Options, Refusal, fit};
 use super::interval::{Claim, Interval};
@@ -246,6 +248,16 @@ impl OverMembers {
         Some(Self { error: StandardError { nats, degrees: count - 1 }, range })
     }
 }
+
+// The fit, with what is known over members.
+serialize_as!(AxisLaw, |law| {
+    let mut told = json!(law.fit);
+    told["over_members"] = json!(law.over_members.map(|over| {
+        let (nats, interval) = (over.error.nats, law.end().claim.interval);
+        json!({ "standard_error_nats": nats, "E": interval, "E_range": over.range })
+    }));
+    told
+});
 
 /// Standard error of a number from its values without each of several in turn; `None` for fewer
 /// than two.

@@ -3,7 +3,7 @@
 mod figure;
 mod page;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::number as told;
 use super::page::Source;
@@ -207,25 +207,27 @@ impl QuickstartReport {
         }
         table
     }
-
-    /// The answer for programs. What is not known is `null`: all numbers of a diverged run, the
-    /// floor of ordinary text.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let recipe = |row: &RecipeRow| {
-            json!({
-                "name": row.name,
-                "loss_nats": row.loss.map(|loss| loss.mean),
-                "standard_error_nats": row.loss.and_then(|loss| loss.standard_error),
-                "excess_nats": row.excess.map(|excess| excess.mean),
-                "parameters": row.parameters,
-                "records": row.records,
-            })
-        };
-        let recipes: Vec<Value> = self.recipes.iter().map(recipe).collect();
-        json!({ "floor_nats": self.floor_nats, "recipes": recipes })
-    }
 }
+
+// What is not known is null: all numbers of a diverged run, the floor of ordinary text.
+serialize_as!(QuickstartReport, |it| json!({
+    "floor_nats": it.floor_nats, "recipes": it.recipes, "comparisons": it.comparisons,
+    "notes": it.notes,
+}));
+
+serialize_as!(RecipeRow, |row| json!({
+    "name": row.name, "loss_nats": row.loss.map(|loss| loss.mean),
+    "standard_error_nats": row.loss.and_then(|loss| loss.standard_error),
+    "excess_nats": row.excess.map(|excess| excess.mean), "parameters": row.parameters,
+    "records": row.records,
+}));
+
+serialize_as!(ComparisonRow, |row| {
+    let mut told = json!(row.difference);
+    told["difference_nats"] = told["nats"].clone();
+    (told["left"], told["right"]) = (json!(row.left), json!(row.right));
+    told
+});
 
 fn short_ids(ids: &[String]) -> String {
     if ids.is_empty() {
@@ -448,12 +450,13 @@ mod tests {
         let mut report = examples::language();
         report.recipes[3].loss = None;
         report.recipes[3].excess = None;
-        let json = report.to_json();
+        let json = json!(report);
+        crate::golden::check_json("quickstart", &json);
         assert_eq!(json["floor_nats"], 2.3208);
         assert_eq!(json["recipes"][6]["name"], "ensemble-3");
         assert_eq!(json["recipes"][6]["standard_error_nats"], 0.0073);
         assert_eq!(json["recipes"][6]["records"][0], examples::record("a"));
-        assert_eq!(json["recipes"][3]["loss_nats"], Value::Null);
+        assert_eq!(json["recipes"][3]["loss_nats"], serde_json::Value::Null);
         let keys: Vec<&String> = json["recipes"][0].as_object().unwrap().keys().collect();
         let mut expected =
             ["name", "loss_nats", "standard_error_nats", "excess_nats", "parameters", "records"];

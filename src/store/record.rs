@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::column::{Average, Column};
 use super::ensemble::EnsembleFacts;
@@ -211,6 +212,17 @@ impl<P> Loss<P> {
         };
         let means = losses.iter().filter(|loss| members(loss).is_some());
         means.max_by_key(members).or(losses.last())
+    }
+
+    /// The loss in the JSON of studies, which name what was measured by other keys; `record.json`
+    /// has a form of its own.
+    #[must_use]
+    pub fn told(&self) -> Value {
+        json!({
+            "nats": self.nats, "standard_error_nats": self.standard_error_nats,
+            "bits_per_byte": self.bits_per_byte, "above_floor": self.above_floor,
+            "above_floor_nats": self.above_floor.as_ref().map(|above| above.nats),
+        })
     }
 
     /// The half-width of a symmetric interval in standard errors of the normal distribution is not

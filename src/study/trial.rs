@@ -1,5 +1,8 @@
 //! A measured point of a search: its runs, its score, and how it compares with another.
 
+use serde::Serialize;
+use serde_json::json;
+
 use super::cell::{Cell, val_loss};
 use super::grid::Setting;
 use crate::Result;
@@ -12,7 +15,7 @@ use crate::spec::{JobId, Split};
 use crate::store::{Column, Record};
 
 /// A point with its runs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trial {
     /// Where it lies.
     pub setting: Setting,
@@ -21,6 +24,7 @@ pub struct Trial {
     /// The runs: one per seed, or the members of an ensemble.
     pub records: Vec<JobId>,
     /// What the search compares.
+    #[serde(flatten)]
     pub score: Score,
 }
 
@@ -96,6 +100,22 @@ impl Score {
         }
     }
 }
+
+// A diverged run has no score.
+serialize_as!(Score, |score| {
+    let (error, interval) = match score {
+        Score::Loss { standard_error, .. } => (*standard_error, None),
+        Score::Asymptote { claim, .. } => (None, Some(claim.interval)),
+        Score::NoLaw { .. } | Score::Diverged { .. } => (None, None),
+    };
+    json!({
+        "score_nats": score.value(), "standard_error_nats": error, "interval_nats": interval,
+    })
+});
+
+serialize_as!(Difference, |it| json!({
+    "nats": it.mean, "interval_nats": it.interval, "verdict": it.verdict(),
+}));
 
 impl Difference {
     /// What the interval says about the point: worse or better than the center, or neither.

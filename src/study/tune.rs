@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::cell::Cell;
 use super::grid::{Axis, Grid, Point, Setting, Step};
@@ -20,7 +21,7 @@ use crate::eval::statistics::Verdict;
 use crate::lab::Lab;
 use crate::laws;
 use crate::spec::bounds::{SEED_MAX, SEEDS_MAX, at_most};
-use crate::spec::{Job, JobId, Split, TrainSpec};
+use crate::spec::{Job, JobId, JobKind, Split, TrainSpec};
 use crate::store::{Outcome as RunOutcome, Record};
 use crate::{Error, Result};
 
@@ -135,17 +136,34 @@ pub struct Certificate {
 }
 
 /// A neighbor of the optimum.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Neighbor {
     /// The axis it differs on.
     pub axis: Axis,
     /// Its direction.
     pub step: Step,
     /// The point.
+    #[serde(rename = "point")]
     pub trial: Trial,
     /// Its score minus the center's.
     pub difference: Difference,
 }
+
+serialize_as!(Outcome, |it| {
+    let Certificate { center, neighbors, edges, flat } = &it.certificate;
+    let neighbors = neighbors.iter().enumerate().map(|(index, neighbor)| {
+        let mut told = json!(neighbor);
+        told["on_test"] = json!(it.published.as_ref().map(|all| all[index]));
+        told
+    });
+    json!({
+        "mode": it.mode, "best": center, "strict": it.certificate.is_strict(),
+        "neighbors": neighbors.collect::<Value>(), "edges": edges, "flat": flat,
+        "paths": it.paths, "points": it.trials, "grid_points": it.grid_size,
+        "runs": it.records.iter().filter(|record| record.kind == JobKind::Train).count(),
+        "messages": it.messages,
+    })
+});
 
 impl Certificate {
     /// Whether every neighbor is shown to be worse and the optimum lies inside of the grid.

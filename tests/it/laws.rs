@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::golden::check_json;
 use crate::program::{answer, failure, run};
 
 /// The columns of the tables here.
@@ -58,6 +59,17 @@ fn table(change: impl Fn(usize, &mut Run)) -> String {
     text(&runs, |index, _| losses[index].to_string())
 }
 
+/// Without most of the numbers that stand in long rows.
+fn shortened(mut law: Value) -> Value {
+    let shorten = |list: &mut Value| list.as_array_mut().unwrap().truncate(1);
+    law["axes"].as_array_mut().unwrap().iter_mut().for_each(|axis| shorten(&mut axis["errors"]));
+    for family in law["families"].as_array_mut().unwrap() {
+        shorten(&mut family["resamples"]);
+    }
+    shorten(&mut law["held_out"]["predictions"]);
+    law
+}
+
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
@@ -105,6 +117,12 @@ fn a_law_is_chosen_and_used_again() {
     let again = &predicted["predictions"][0]["predicted"];
     assert!((again.as_f64().unwrap() - first["predicted"].as_f64().unwrap()).abs() < 1e-12);
     assert_eq!(predicted["went"], Value::Null);
+    let measured = text(&planned[..1], |_, _| "2.5".to_owned());
+    let measured = write(folder.path(), "measured.csv", &measured);
+    let used = ["predict", file.to_str().unwrap(), "--runs", measured.to_str().unwrap(), "--json"];
+    let went: Value = serde_json::from_str(&answer(used)).unwrap();
+    check_json("predict", &Value::Array(vec![predicted.clone(), went]));
+    check_json("fit-auto", &shortened(law.clone()));
 
     // Neither a law without a column nor a table with two of one name is used by half.
     let refuse = |file: &Path, plan: &Path, expected: &str| {

@@ -75,11 +75,18 @@ mod plot;
 /// `scarce prepare`.
 mod prepare;
 
+/// Golden files.
+#[path = "../../src/golden.rs"]
+mod golden;
+
 /// Running the real program.
 mod program;
 
 /// The quick start and its signs.
 mod recipes;
+
+/// Released JSON and its document.
+mod released;
 
 /// Pages in a browser.
 mod report;

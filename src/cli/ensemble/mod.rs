@@ -1,6 +1,5 @@
 //! `scarce ensemble`: curves in K over seeds, their laws, diversity and weight soups.
 
-mod json;
 mod text;
 
 use clap::Args;
@@ -151,7 +150,7 @@ pub(super) fn run(arguments: &EnsembleArgs) -> Result<()> {
     let reads = store.test_reads(&mut |text| print::warning(&text))?;
     let reads = reads.iter().filter(|read| read.corpus == base.data.corpus).count();
     if arguments.json {
-        let mut value = json::outcome(&outcome);
+        let mut value = json!(outcome);
         value["test_reads"] = json!(reads);
         print::json(&value);
         return Ok(());

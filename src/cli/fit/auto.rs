@@ -219,8 +219,7 @@ impl Answer<'_> {
                 axes: self.axes,
                 warnings,
             };
-            let file = serde_json::to_value(LawFile::new(&self.law, findings));
-            print::json(&file.expect("numbers and texts are JSON"));
+            print::json(&LawFile::new(&self.law, findings));
             return;
         }
         let mut page = self.heading();
@@ -353,17 +352,12 @@ impl Answer<'_> {
         let Some(held) = &self.held else { return Value::Null };
         let rows = self.split.rows(&self.split.held_out);
         let asked = self.hold_out.as_ref().map(|hold_out| hold_out.count(self.split.rows.len()));
-        json!({
-            "by": self.hold_out.as_ref().map(|hold_out| &hold_out.text),
-            "asked": asked,
-            "runs": rows.len(),
-            "of": self.split.rows.len(),
-            "r2": held.r_squared,
-            "mean_ln_error": held.mean_error,
-            "inside": held.inside,
-            "median_half_width": held.half_width,
-            "honesty": HONESTY.replace('\n', " "),
-            "predictions": forecasts::json(&rows, &held.forecasts, &self.axes),
-        })
+        let mut told = json!(held);
+        told["by"] = json!(self.hold_out.as_ref().map(|hold_out| &hold_out.text));
+        told["asked"] = json!(asked);
+        told["of"] = json!(self.split.rows.len());
+        told["honesty"] = json!(HONESTY.replace('\n', " "));
+        told["predictions"] = forecasts::json(&rows, &held.forecasts, &self.axes);
+        told
     }
 }

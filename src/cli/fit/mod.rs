@@ -326,7 +326,7 @@ impl Answered {
 /// Warnings of both orders: values without a law, and doubts about the last law.
 fn joint_warnings(joint: &JointFit) -> Vec<String> {
     let mut warnings = Vec::new();
-    for (order, limit) in json::orders(joint) {
+    for (order, limit) in joint.orders() {
         let name = order.name();
         match limit {
             Err(why) => warnings.push(format!("{name}: {why}")),

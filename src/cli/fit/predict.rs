@@ -65,19 +65,8 @@ pub(in crate::cli) fn run(arguments: &PredictArgs) -> Result<()> {
     let held = (!losses.is_empty()).then(|| Comparison::of(&losses, known));
     let rows: Vec<&Row> = rows.iter().collect();
     if arguments.json {
-        let went = held.map(|held| {
-            json!({
-                "runs": held.forecasts.len(),
-                "r2": held.r_squared,
-                "mean_ln_error": held.mean_error,
-                "inside": held.inside,
-                "median_half_width": held.half_width,
-            })
-        });
         print::json(&json!({
-            "level": level,
-            "law_runs": file.runs,
-            "went": went,
+            "level": level, "law_runs": file.runs, "went": held,
             "predictions": forecasts::json(&rows, &forecasts, &axes),
         }));
         return Ok(());

@@ -1,11 +1,9 @@
 //! Laws by Huber's loss, with the least squares that they stand beside.
 
-use serde_json::{Map, Value, json};
-
 use super::{Answer, Answered, Question};
 use crate::draw::table::{Align, Table};
 use crate::laws::{
-    Claim, Curve, Estimate, HUBER_DELTA, Parameter, RobustFit, Sample, Shape, fit_robust,
+    Curve, Estimate, HUBER_DELTA, Parameter, RobustFit, Sample, Shape, fit_robust,
     fit_surface_robust,
 };
 use crate::number::{MISSING, digits, signed};
@@ -84,24 +82,4 @@ pub(super) fn parameters(question: &Question, answers: &[Answered]) -> Table {
         }
     }
     table
-}
-
-/// The law as JSON. A profile of this objective is no likelihood, so that there is none.
-pub(super) fn json(fit: &RobustFit, squares: Map<String, Value>) -> Map<String, Value> {
-    let mut object = Map::new();
-    let mut intervals = Map::new();
-    for (parameter, Claim { value, interval }) in &fit.estimates {
-        object.insert(parameter.name().to_owned(), json!(value));
-        let bootstrap = json!([interval.low.value(), interval.high.value()]);
-        let entry = json!({ "profile": null, "bootstrap": bootstrap });
-        intervals.insert(parameter.name().to_owned(), entry);
-        intervals.insert("level".to_owned(), json!(interval.level));
-    }
-    object.insert("intervals".to_owned(), Value::Object(intervals));
-    object.insert("r2".to_owned(), json!(fit.r_squared));
-    object.insert("loss".to_owned(), json!("huber-log"));
-    object.insert("delta".to_owned(), json!(fit.delta));
-    object.insert("objective".to_owned(), json!(fit.objective));
-    object.insert("least_squares".to_owned(), Value::Object(squares));
-    object
 }

@@ -1,6 +1,6 @@
 //! Laws as aligned tables for the terminal. No asymptote stands there without its interval.
 
-use super::{Answer, Answered, Law, Question, json, robust};
+use super::{Answer, Answered, Law, Question, robust};
 use crate::draw::table::{Align, Table};
 use crate::laws::{Fit, HUBER_DELTA, JointFit, Noise, Residuals, SurfaceFit};
 use crate::number::{MISSING, digits, signed};
@@ -269,7 +269,7 @@ fn limits(question: &Question, answers: &[Answered]) -> Table {
             table.push([title(answered).as_str(), "no law", MISSING, MISSING, MISSING, MISSING]);
             continue;
         };
-        for (order, limit) in json::orders(fit) {
+        for (order, limit) in fit.orders() {
             let [e, bootstrap, alpha, laws] = match limit {
                 Ok(limit) => [
                     limit.law.asymptote.claim().to_string(),
@@ -294,7 +294,7 @@ fn stages(question: &Question, answers: &[Answered]) -> Table {
         ("alpha", Align::Right),
     ]);
     for (answered, fit) in joint_fits(answers) {
-        for (order, limit) in json::orders(fit) {
+        for (order, limit) in fit.orders() {
             let [first, second] = order.axes();
             let found = limit.iter().flat_map(|limit| &limit.stages);
             for (at, fit) in found {

@@ -5,13 +5,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::manifest::{MANIFEST_FILE, Manifest, PartFiles, TOKEN_BYTES_FILE, TOKENIZER_FILE};
 use crate::spec::Split;
 use crate::store::{HashedFile, sync_directory};
 use crate::{Error, Result};
 
 /// How a finished corpus came to its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Publication {
     /// It is new.
     Written,

@@ -20,6 +20,8 @@ mod vocabulary;
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::corpus::{
     CorpusWriter, InputFacts, Manifest, Provenance, Publication, Splits, TokenizerFacts,
     check_target, temporary_beside,
@@ -114,7 +116,7 @@ impl PrepareOptions {
 }
 
 /// A corpus that was prepared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Prepared {
     /// What it holds.
     pub manifest: Manifest,

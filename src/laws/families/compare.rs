@@ -1,5 +1,7 @@
 //! Predictions beside what was measured.
 
+use serde_json::json;
+
 use super::choice::Law;
 use super::forecast::Forecast;
 use super::points::Point;
@@ -20,6 +22,11 @@ pub struct Comparison {
     /// Median of the half-widths of the intervals in ln(loss).
     pub half_width: f64,
 }
+
+serialize_as!(Comparison, |it| json!({
+    "runs": it.forecasts.len(), "r2": it.r_squared, "mean_ln_error": it.mean_error,
+    "inside": it.inside, "median_half_width": it.half_width,
+}));
 
 /// Compares a law with runs. `asked` are their numbers on a fifth axis, where the law has one.
 ///

@@ -30,9 +30,7 @@ pub use frontier::{frontier_figure, frontier_table};
 pub use law::{LawRow, doubts_table, held_out, laws, laws_table, left_out, shapes, warnings_table};
 pub use members::{MembersRow, members, members_table};
 pub use multiplier::{MultiplierRow, multipliers, multipliers_table, times};
-pub use scaling::{
-    all_laws, cells_table, excess_table, scaling, scaling_headline, transfers_table,
-};
+pub use scaling::{cells_table, excess_table, scaling, scaling_headline, transfers_table};
 pub use tuning::{points_table, tuning, tuning_headline};
 
 use super::page::Block;

@@ -10,7 +10,7 @@ use crate::number::{MISSING, grouped, signed};
 use crate::report::number::interval;
 use crate::report::page::{Block, Section};
 use crate::store::Loss;
-use crate::study::scale::{Answer, LawOf, Outcome, Question, Single};
+use crate::study::scale::{Answer, Outcome, Question, Single};
 use crate::study::tune::Mode;
 
 /// Every cell with what the recipes reached on `test`, and where.
@@ -122,20 +122,6 @@ pub fn transfers_table(outcome: &Outcome) -> Table {
     table
 }
 
-/// Every law of a study in the order in which it is told.
-#[must_use]
-pub fn all_laws(outcome: &Outcome) -> Vec<&LawOf> {
-    let laws = &outcome.laws;
-    let mut all: Vec<&LawOf> = Vec::new();
-    for budget in &laws.budgets {
-        all.extend(&budget.regularized);
-        all.extend(&budget.ensembles);
-        all.extend(&budget.joint);
-    }
-    all.extend([&laws.standard, &laws.regularized, &laws.joint].into_iter().flatten());
-    all
-}
-
 /// The study in a few sentences, each as strong as its interval allows.
 #[must_use]
 pub fn scaling_headline(outcome: &Outcome) -> String {
@@ -228,7 +214,7 @@ fn losses(outcome: &Outcome) -> Section {
 
 fn laws_of(outcome: &Outcome) -> Section {
     let mut section = Section::new("Laws", "laws");
-    let rows: Vec<LawRow> = all_laws(outcome).into_iter().map(LawRow::from).collect();
+    let rows: Vec<LawRow> = outcome.laws.all().into_iter().map(LawRow::from).collect();
     section.blocks = laws(&rows);
     for budget in &outcome.laws.budgets {
         let Some(both) = &budget.both_orders else { continue };

@@ -23,6 +23,9 @@ mod stages;
 #[cfg(test)]
 mod tests;
 
+use serde::Serialize;
+use serde_json::{Value, json};
+
 use crate::eval::statistics::PairedDifference;
 use crate::spec::JobId;
 use crate::store::{Loss, Record};
@@ -126,13 +129,14 @@ pub struct Estimate {
 }
 
 /// A size in the comparison at equal compute.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sized {
     /// Preset.
     pub model: &'static str,
     /// N, embeddings included.
     pub parameters: u64,
     /// Floating-point operations of training on a token.
+    #[serde(skip)]
     pub flops_per_token: f64,
     /// Where it is run.
     pub setting: Setting,
@@ -150,7 +154,8 @@ pub struct Scanned {
 }
 
 /// What a run was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// To find the setting.
     Search,
@@ -176,12 +181,14 @@ pub struct Trained {
 }
 
 /// Why there are so many members: what longer runs and what more members would win.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Division {
     /// How far the lowest loss falls when a run gets e times the compute, nats per token.
+    #[serde(rename = "nats_per_e_fold")]
     pub per_e_fold: f64,
     /// What infinitely many members would win over one, nats per token: A of the law A / K, from
     /// the average of two.
+    #[serde(rename = "nats_of_members")]
     pub of_members: f64,
     /// Waves of members.
     pub waves: usize,
@@ -203,7 +210,7 @@ pub struct SizeChoice {
 }
 
 /// A wave of jobs in the ledger.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
     /// What it was for.
     pub what: &'static str,
@@ -249,6 +256,41 @@ pub struct Outcome {
     /// All records that were used, each once.
     pub records: Vec<Record>,
 }
+
+serialize_as!(Estimate, |it| json!({
+    "measured": it.measured, "flops_per_second": it.flops_per_second, "flops": it.flops,
+    "budget_tokens": it.budget_tokens, "optimal_tokens": it.optimal_tokens,
+    "data_limited": it.is_data_limited(), "sizes": it.sizes, "size_seconds": it.size_seconds,
+    "search_runs": it.search_runs, "search_seconds": it.search_seconds,
+    "member_seconds": it.member_seconds, "reserve_seconds": it.reserve_seconds,
+}));
+
+serialize_as!(Scanned, |it| {
+    let mut told = json!(it.size);
+    (told["run"], told["val"]) = (json!(it.run), json!(it.loss.as_ref().map(Loss::told)));
+    told
+});
+
+serialize_as!(Trained, |it| json!({
+    "stage": it.stage, "setting": it.setting, "seed": it.seed, "run": it.run,
+    "val": it.loss.as_ref().map(Loss::told), "minus_best_nats": it.difference.map(|d| d.mean),
+    "interval_nats": it.difference.and_then(|d| d.interval),
+}));
+
+serialize_as!(Outcome, |it| {
+    let mut gain = json!(it.gain);
+    if let Some(found) = it.gain {
+        gain["interval_nats"] = json!(found.bootstrap);
+    }
+    json!({
+        "estimate": it.estimate, "sizes": it.scan, "size": it.size.model, "setting": it.setting,
+        "data_limited": it.is_data_limited(), "runs": it.runs, "division": it.division,
+        "averages_on_val": it.ensembles.iter().map(Loss::told).collect::<Value>(),
+        "members": it.members, "evaluation": it.evaluation, "test": it.test.told(),
+        "best_member_on_test": it.single_test.told(), "gain": gain, "seconds": it.seconds(),
+        "ledger": it.ledger, "messages": it.messages,
+    })
+});
 
 impl Options {
     /// Rejects requests that cannot be served.

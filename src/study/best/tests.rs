@@ -3,6 +3,7 @@
 use super::sizes::{carried, lowest, optimal_tokens, rounded, scanned};
 use super::speed::makespan;
 use super::*;
+use crate::golden::check_json;
 use crate::spec::{Request, TrainSpec};
 use crate::study::cell::Cell;
 use crate::study::testing::{FormulaLab, facts, setting};
@@ -65,6 +66,15 @@ fn the_search_moves_towards_better_decay_and_averages_members() {
     assert_eq!(outcome.members[0], outcome.runs[0].run);
     assert!(outcome.gain.unwrap().estimate.mean < 0.0);
     assert!(outcome.test.nats < outcome.single_test.nats);
+}
+
+/// As `scarce best --json` prints it, with the sentence of its page.
+#[test]
+fn the_released_json_stays() {
+    let outcome = search(&mut lab(), &[], &options(2.0, 2)).unwrap();
+    let mut told = serde_json::json!(outcome);
+    told["size_reason"] = crate::report::study::size_sentence(&outcome).into();
+    check_json("best", &told);
 }
 
 /// More decay than the search chose, or fewer passes, would be another model.

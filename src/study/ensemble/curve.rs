@@ -1,10 +1,12 @@
 //! A family's curves in K as its record has them, and the laws in K.
 
+use serde_json::json;
+
 use super::{Diversity, Family, FamilyOutcome, Options, Soup};
 use crate::eval::Ledger;
 use crate::eval::statistics::PairedDifference;
 use crate::lab::Lab;
-use crate::laws::{self, AxisLaw, Refusal, Replication, jackknife};
+use crate::laws::{self, AxisLaw, Refusal, Replication, jackknife, told};
 use crate::spec::{JobId, Split};
 use crate::store::{Average, Column, EnsembleFacts, Loss, Record};
 use crate::{Error, Result};
@@ -44,6 +46,17 @@ pub struct Point {
     /// Loss of the first K members: one order of the seeds, as in an evaluation.
     pub prefix: Loss,
 }
+
+serialize_as!(Curve, |it| json!({
+    "average": it.average, "points": it.points, "law": told(&it.law),
+    "law_of_first_four": it.first_four.as_ref().map(told),
+}));
+
+serialize_as!(Point, |it| json!({
+    "members": it.members, "subsets": it.subsets, "loss": it.loss.told(),
+    "sd_of_subsets_nats": it.deviation_nats, "error_over_members_nats": it.member_error_nats,
+    "to_one_member": it.gain, "prefix": it.prefix.told(),
+}));
 
 impl FamilyOutcome {
     /// The curve of an average.

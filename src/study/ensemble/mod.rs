@@ -15,7 +15,8 @@ mod symptoms;
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
 
 use super::message::Message;
 use crate::eval::statistics::PairedDifference;
@@ -87,7 +88,7 @@ pub enum Family {
 }
 
 /// The whole result.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     /// What was read.
     pub split: Split,
@@ -98,6 +99,7 @@ pub struct Outcome {
     /// Failure modes that the data show.
     pub messages: Vec<Message>,
     /// All records that were used, each once.
+    #[serde(serialize_with = "ids")]
     pub records: Vec<Record>,
 }
 
@@ -124,7 +126,7 @@ pub struct FamilyOutcome {
 }
 
 /// How much members differ, over all pairs of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Diversity {
     /// E[log Z] of all members: loss of their logit average minus that of the mean member. It is
     /// the whole gain (mission Q0), and not positive.
@@ -156,6 +158,29 @@ pub struct Comparison {
     /// Loss of left minus loss of right, nats per token, over the text for these very members.
     pub difference: PairedDifference,
 }
+
+fn ids<S: Serializer>(records: &[Record], to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.collect_seq(records.iter().map(|record| record.id))
+}
+
+serialize_as!(FamilyOutcome, |it| json!({
+    "vary": it.family, "members": it.members, "evaluation": it.evaluation,
+    "singles": it.singles.iter().map(Loss::told).collect::<Value>(),
+    "singles_sd_nats": it.single_deviation_nats, "curves": it.curves, "diversity": it.diversity,
+    "soups": it.soups,
+}));
+
+serialize_as!(Soup, |it| json!({
+    "members": it.members, "loss": it.loss.told(), "to_one_member": it.to_single,
+}));
+
+serialize_as!(Comparison, |it| {
+    let side = |(family, average)| json!({ "vary": family, "average": average });
+    json!({
+        "left": side(it.left), "right": side(it.right),
+        "difference": it.difference, "verdict": it.difference.verdict(),
+    })
+});
 
 impl Outcome {
     /// Every curve with its family: by logits, then by probabilities.

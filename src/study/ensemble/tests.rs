@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::eval::{Ledger, Subsets, Tokens};
+use crate::golden::check_json;
 use crate::laws::{Doubt, Refusal};
 use crate::spec::{CorpusFacts, CorpusId, Request, resolve};
 use crate::store::{Cost, Machine, Measured, Numerics};
@@ -213,6 +214,16 @@ fn a_curve_has_its_law_and_both_doubts() {
     assert_eq!(family.diversity.log_z, curve.last().gain);
     assert_eq!((family.singles.len(), family.soups.len()), (5, 4));
     assert_eq!(family.single_deviation_nats, Some(0.01));
+}
+
+/// As `scarce ensemble --json` prints it, but for the count of reads, which the store knows.
+#[test]
+fn the_released_json_stays() {
+    let outcome = run_with(&mut FakeLab::default(), &Options::default());
+    check_json("ensemble", &serde_json::json!(outcome));
+    let few = Options { members: 2, vary: Vary::Init, ..Options::default() };
+    let outcome = run_with(&mut FakeLab::default(), &few);
+    check_json("ensemble-of-two", &serde_json::json!(outcome));
 }
 
 #[test]

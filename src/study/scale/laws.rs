@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::{CellResult, Ensemble, Options, Single};
 use crate::Result;
 use crate::laws::{
@@ -124,6 +126,45 @@ pub struct Laws {
     /// What losses are worth in data.
     pub efficiency: Vec<DataEfficiency>,
 }
+
+impl Laws {
+    /// Every law over one axis, in the order in which they are told.
+    #[must_use]
+    pub fn all(&self) -> Vec<&LawOf> {
+        let mut all: Vec<&LawOf> = Vec::new();
+        for budget in &self.budgets {
+            all.extend(&budget.regularized);
+            all.extend(&budget.ensembles);
+            all.extend(&budget.joint);
+        }
+        all.extend([&self.standard, &self.regularized, &self.joint].into_iter().flatten());
+        all
+    }
+}
+
+// Of the intervals of the fit only the profiles, as this document has always had them.
+serialize_as!(LawOf, |of| {
+    let end = of.asymptote();
+    let fit = of.fit().ok().map(|fit| {
+        let mut told = json!(fit);
+        let [a, alpha, e] = [&fit.coefficient, &fit.exponent, &fit.asymptote].map(|it| it.profile);
+        told["intervals"] = json!({ "A": a, "alpha": alpha, "E": e, "level": e.level });
+        told["leave_one_out"] = json!(fit.asymptote.leave_one_out);
+        told
+    });
+    json!({
+        "name": of.name, "axis": of.axis, "points": of.points, "fit": fit,
+        "refused": of.fit().err().map(|why| why.to_string()),
+        "E_interval": end.map(|end| end.claim.interval),
+        "E_over": end.map(|end| end.doubt.to_string()),
+    })
+});
+
+serialize_as!(DataEfficiency, |it| json!({
+    "budget_tokens": it.budget_tokens, "what": it.what, "loss_nats": it.target.loss,
+    "loss_error_nats": it.target.error.map(|error| error.nats),
+    "multipliers": it.multipliers.as_ref().ok(),
+}));
 
 impl LawOf {
     /// The asymptote with its interval; `None` if there is no law, or none that ends anywhere.

@@ -16,7 +16,8 @@ mod plan;
 mod testing;
 mod verdicts;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 pub use laws::{DataEfficiency, LawOf, Laws, ModelLaws, Slope};
 pub use plan::{possible_runs, run};
@@ -28,8 +29,8 @@ use super::members::MembersCurve;
 use super::message::Message;
 use super::tune::Certificate;
 use crate::laws::{StandardError, Target};
-use crate::spec::JobId;
 use crate::spec::bounds::{RESAMPLES_MAX, SEED_MAX, SEEDS_MAX, at_most};
+use crate::spec::{JobId, JobKind};
 use crate::store::{Loss, Record};
 use crate::{Error, Result};
 
@@ -130,7 +131,7 @@ pub struct Outcome {
 }
 
 /// One model at one budget.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct CellResult {
     /// Preset.
     pub model: String,
@@ -160,6 +161,24 @@ pub struct Single {
     /// Loss on `test` of each seed, nats per token.
     pub of_seeds: Vec<f64>,
 }
+
+serialize_as!(Outcome, |it| json!({
+    "cells": it.cells, "laws": it.laws.all(), "data_efficiency": it.laws.efficiency,
+    "transfers": it.transfers, "findings": it.findings,
+    "runs": it.records.iter().filter(|record| record.kind == JobKind::Train).count(),
+    "messages": it.messages,
+}));
+
+serialize_as!(Single, |it| json!({
+    "loss": it.loss.told(), "of_seeds_nats": it.of_seeds, "runs": it.runs,
+    "evaluation": it.evaluation, "best": it.certificate.center,
+}));
+
+serialize_as!(Ensemble, |it| json!({
+    "setting": it.setting, "chosen": it.chosen, "members": it.members,
+    "evaluation": it.test.evaluation.id,
+    "losses": it.test.losses.iter().map(Loss::told).collect::<Value>(),
+}));
 
 impl Single {
     /// The error of its loss over seeds, nats per token; `None` for one seed.
@@ -200,7 +219,7 @@ pub struct Ensemble {
 }
 
 /// Hyper-parameters of the smallest model on a larger one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Transfer {
     /// Preset of the larger model.
     pub model: String,
@@ -211,6 +230,7 @@ pub struct Transfer {
     /// The run.
     pub run: JobId,
     /// Its loss on `val` minus that of the model's own optimum with the same seed.
+    #[serde(flatten)]
     pub difference: super::trial::Difference,
 }
 

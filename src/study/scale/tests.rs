@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::eval::statistics::Verdict;
+use crate::golden::check_json;
 use crate::lab::Lab;
 use crate::spec::{Request, TrainSpec};
 use crate::study::testing::{FormulaLab, facts, setting};
@@ -122,6 +123,30 @@ fn transfer_fails_where_optima_move() {
     assert_eq!(outcome.transfers[0].model, "pocket-83k", "38k has the smallest model's optimum");
     let ids: std::collections::BTreeSet<&str> = outcome.messages.iter().map(|m| m.id).collect();
     assert!(ids.contains("F7") && ids.contains("F12") && ids.contains("F3"), "{ids:?}");
+}
+
+/// As `scarce scale --json` prints it.
+#[test]
+fn the_released_json_stays() {
+    let mut lab = FormulaLab::new(|spec| {
+        let best = if spec.model.width < 40 { 0.4 } else { 6.4 };
+        let decay = (setting(spec).weight_decay / best).ln().powi(2);
+        Some(world(spec)? + 0.05 * decay)
+    });
+    let options = Options {
+        models: vec!["pocket-20k".to_owned()],
+        budgets: vec![25_600],
+        standard_budgets: vec![12_800, 25_600, 51_200, 102_400],
+        grid: Grid { epochs: vec![8.0], lr: vec![0.01], weight_decay: vec![0.1, 0.4, 6.4] },
+        member_rules: vec![],
+        ..options()
+    };
+    let outcome = study(&mut lab, &options).unwrap();
+    check_json("scale", &serde_json::json!(outcome));
+    let models = ["pocket-20k", "pocket-83k"].map(str::to_owned).to_vec();
+    let options = Options { models, standard_budgets: vec![], members: 2, ..options };
+    let outcome = study(&mut lab, &options).unwrap();
+    check_json("scale-transfer", &serde_json::json!(outcome));
 }
 
 #[test]

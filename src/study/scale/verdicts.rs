@@ -16,6 +16,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serialize;
+
 use super::laws::{DataEfficiency, LawOf, Laws, Slope, best_on_val};
 use super::{CellResult, Single, Transfer};
 use crate::eval::Ledger;
@@ -71,6 +73,8 @@ impl fmt::Display for Question {
     }
 }
 
+serialize_as!(Question, |question| question.to_string());
+
 /// How an answer came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -80,14 +84,18 @@ pub enum Answer {
     NotShown,
 }
 
+// Whether it is shown.
+serialize_as!(Answer, |answer| *answer == Answer::Shown);
+
 /// A question with its answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// The question.
     pub question: Question,
     /// D, tokens; absent where the answer is over all budgets.
     pub budget_tokens: Option<u64>,
     /// The answer.
+    #[serde(rename = "shown")]
     pub answer: Answer,
     /// What it rests on, with numbers and intervals.
     pub evidence: String,

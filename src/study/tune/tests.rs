@@ -3,6 +3,7 @@
 #![expect(clippy::float_cmp, reason = "settings are values of the grid, not results")]
 
 use super::*;
+use crate::golden::check_json;
 use crate::spec::{Request, TrainSpec};
 use crate::study::testing::{FormulaLab, facts, setting};
 use crate::study::trial::Basis;
@@ -76,6 +77,22 @@ fn the_optimum_is_found_and_proven() {
     let full = run(&mut lab, &cell(), &full).unwrap();
     assert_eq!(full.trials.len(), full.grid_size);
     assert!(flat.contains(&full.certificate.center.setting));
+}
+
+/// As `scarce tune --json` prints it.
+#[test]
+fn the_released_json_stays() {
+    let mut lab = FormulaLab::new(|spec| bowl(spec).filter(|_| setting(spec).lr < 0.02));
+    let grid =
+        Grid { epochs: vec![8.0, 16.0, 32.0], lr: vec![0.01, 0.03], weight_decay: vec![1.6] };
+    let start = Setting { epochs: 8.0, lr: 0.01, weight_decay: 1.6 };
+    let small = Options { grid, starts: vec![start], ..options(Mode::Regularized) };
+    let single = Options { certificate_seeds: Some(2), publish: true, ..small.clone() };
+    let outcome = run(&mut lab, &cell(), &single).unwrap();
+    check_json("tune", &serde_json::json!(outcome));
+    let ensemble = Options { mode: Mode::Ensemble, starts: Vec::new(), ..small };
+    let outcome = run(&mut lab, &cell(), &ensemble).unwrap();
+    check_json("tune-ensemble", &serde_json::json!(outcome));
 }
 
 #[test]

@@ -227,3 +227,13 @@ impl Losses {
         self.deviations.len() as f64
     }
 }
+
+impl PowerLaw {
+    /// The least-squares law with A, E >= 0 and an exponent in [0.001, 20] (mission L1): a bare
+    /// point for further computing. A = 0 if the losses do not fall.
+    #[must_use]
+    pub fn least_squares(curve: &Curve, family: Family) -> Self {
+        let axis = Axis::new(curve, family);
+        axis.law(&axis.fit(&Losses::new(curve.y())))
+    }
+}

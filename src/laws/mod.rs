@@ -50,11 +50,13 @@ mod doubt;
 mod draws;
 pub mod families;
 mod fit;
+mod found;
 mod interval;
 mod joint;
 mod mover;
 mod multiplier;
 mod noise;
+mod parameter;
 mod power;
 mod quantile;
 mod region;
@@ -64,6 +66,7 @@ mod search;
 mod separable;
 mod surface;
 mod told;
+mod warning;
 
 #[cfg(test)]
 mod golden;
@@ -74,11 +77,11 @@ mod tests;
 
 pub use axis::{EXPONENT_MAX, EXPONENT_MIN};
 pub use curve::{Curve, LOSS_MAX};
-pub use doubt::{Candidate, HeldOut, Warning};
 #[cfg(test)]
 pub(crate) use draws::Draws;
-pub(crate) use fit::told;
-pub use fit::{Estimate, Fit, NO_ASYMPTOTE, Options, Refusal, fit};
+pub use fit::fit;
+pub(crate) use found::told;
+pub use found::{Estimate, Fit, NO_ASYMPTOTE, Options, Refusal};
 pub use interval::{Claim, End, Interval};
 pub use joint::{Cell, JointFit, Limit, NoLimit, Order, fit_joint};
 pub use mover::difference;
@@ -86,11 +89,13 @@ pub use multiplier::{
     Base, Interpolation, Multiplier, Target, Unreached, factor, multipliers, predictions,
 };
 pub use noise::{Noise, Scatter};
+pub use parameter::Parameter;
 pub use power::{Family, PowerLaw};
 pub use quantile::{two_sided_t, two_sided_z};
 pub use residuals::Residuals;
 pub use robust::{HUBER_DELTA, RobustFit, fit_robust, fit_surface_robust};
-pub use surface::{Parameter, Sample, Shape, SurfaceFit, effective_tokens, fit_surface};
+pub use surface::{Sample, Shape, SurfaceFit, effective_tokens, fit_surface};
 pub use told::{
     Asymptote, AxisLaw, Doubt, LossError, OverMembers, Replication, StandardError, jackknife,
 };
+pub use warning::{Candidate, HeldOut, Warning};

@@ -1,8 +1,5 @@
 //! The power law L = A / x^alpha + E and its reciprocal form (alpha = 1), as plain functions.
 
-use super::axis::{Axis, Losses};
-use super::curve::Curve;
-
 /// A shape with one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
@@ -47,14 +44,6 @@ impl Family {
 }
 
 impl PowerLaw {
-    /// The least-squares law with A, E >= 0 and an exponent in [0.001, 20] (mission L1): a bare
-    /// point for further computing. A = 0 if the losses do not fall.
-    #[must_use]
-    pub fn least_squares(curve: &Curve, family: Family) -> Self {
-        let axis = Axis::new(curve, family);
-        axis.law(&axis.fit(&Losses::new(curve.y())))
-    }
-
     /// L(x); E for an infinite x.
     #[must_use]
     pub fn value(&self, x: f64) -> f64 {

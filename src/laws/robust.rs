@@ -21,12 +21,13 @@ use serde_json::json;
 use super::bootstrap::percentiles;
 use super::curve::Curve;
 use super::draws::Draws;
-use super::fit::{Options, Refusal};
+use super::found::{Options, Refusal};
 use super::interval::Claim;
 use super::noise::Noise;
+use super::parameter::Parameter;
 use super::residuals::Residuals;
 use super::separable::{Problem, Solution, Which, damped_step};
-use super::surface::{Layout, Parameter, Sample, Shape, check};
+use super::surface::{Layout, Sample, Shape, check};
 use crate::{Error, Result};
 
 /// The delta of Hoffmann et al.

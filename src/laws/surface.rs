@@ -9,20 +9,20 @@
 //!
 //! Letters: N parameters, D tokens, U unique tokens, R repetitions, R* their decay.
 
-use std::fmt;
-
 use serde_json::json;
 
 use super::axis::{EXPONENT_MAX, EXPONENT_MIN};
 use super::bootstrap::{percentiles, resample};
 use super::curve::LOSS_MAX;
-use super::doubt::{HeldOut, Warning};
-use super::fit::{Estimate, Options, Refusal, SEARCH_SLACK};
+use super::doubt::{few_points, left_out_outside, residual_warnings, scatter_exceeds_noise};
+use super::found::{Estimate, Options, Refusal, SEARCH_SLACK};
 use super::interval::Interval;
 use super::noise::Scatter;
+use super::parameter::Parameter;
 use super::power::Family;
 use super::residuals::{Residuals, last_digit};
 use super::separable::{Problem, Solution, Which};
+use super::warning::{HeldOut, Warning};
 use crate::{Error, Result};
 
 /// Exponents from which descents start.
@@ -56,23 +56,6 @@ pub enum Shape {
     Repeat,
 }
 
-/// A parameter of a law of several axes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Parameter {
-    /// The asymptote in all axes.
-    E,
-    /// Coefficient of N.
-    A,
-    /// Exponent of N.
-    Alpha,
-    /// Coefficient of D or D'.
-    B,
-    /// Exponent of D or D'.
-    Beta,
-    /// R*, in repetitions.
-    Decay,
-}
-
 /// A fitted law of several axes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SurfaceFit {
@@ -96,27 +79,6 @@ pub struct SurfaceFit {
     pub held_out: Option<HeldOut>,
     /// What a reader must know before believing the law.
     pub warnings: Vec<Warning>,
-}
-
-impl Parameter {
-    /// Its name in tables and JSON.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::E => "E",
-            Self::A => "A",
-            Self::Alpha => "alpha",
-            Self::B => "B",
-            Self::Beta => "beta",
-            Self::Decay => "r_star",
-        }
-    }
-}
-
-impl fmt::Display for Parameter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 impl SurfaceFit {
@@ -316,7 +278,7 @@ pub fn fit_surface(samples: &[Sample], shape: Shape, options: &Options) -> Resul
         warnings: Vec::new(),
         estimates,
     };
-    fit.warnings = super::doubt::surface_warnings(&fit, options, parameters);
+    fit.warnings = warnings(&fit, options, parameters);
     Ok(fit)
 }
 
@@ -427,4 +389,25 @@ impl Work<'_> {
         let predicted = terms.fold(0.0, |sum, (column, value)| sum + value * column[0]);
         Some(HeldOut { x: compute(&sample), measured: sample.loss, predicted })
     }
+}
+
+/// Everything that a reader must know about a law with this many parameters.
+fn warnings(fit: &SurfaceFit, options: &Options, parameters: usize) -> Vec<Warning> {
+    let mut found = Vec::new();
+    found.extend(few_points(fit.points, parameters));
+    for (parameter, estimate) in &fit.estimates {
+        let open =
+            estimate.profile.low.value().is_none() && estimate.profile.high.value().is_none();
+        let coefficient = matches!(parameter, Parameter::A | Parameter::B);
+        if open || coefficient && estimate.value <= 0.0 {
+            found.push(Warning::Undetermined { parameter: *parameter });
+        }
+    }
+    found.extend(scatter_exceeds_noise(fit.residual, fit.points - parameters, options.noise));
+    if let Some(e) = fit.get(Parameter::E) {
+        found.extend((e.value <= 0.0).then_some(Warning::AsymptoteAtBound));
+        found.extend(left_out_outside(e));
+    }
+    found.extend(residual_warnings(&fit.residuals, fit.points));
+    found
 }

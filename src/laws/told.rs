@@ -14,7 +14,8 @@ use std::fmt;
 use serde_json::json;
 
 use super::curve::Curve;
-use super::fit::{Fit, Options, Refusal, fit};
+use super::fit::fit;
+use super::found::{Fit, Options, Refusal};
 use super::interval::{Claim, Interval};
 use super::noise::Noise;
 use super::power::{Family, PowerLaw};

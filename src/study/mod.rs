@@ -12,7 +12,7 @@ mod message;
 pub mod quickstart;
 pub mod scale;
 mod search;
-mod symptoms;
+
 #[cfg(test)]
 mod testing;
 mod trial;

@@ -6,6 +6,8 @@
 //! search runs with a few seeds; the certificate may ask for more, and if the mean over these
 //! moves the optimum, the search goes on with them until it rests.
 
+mod symptoms;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -519,10 +521,8 @@ impl<'a> Planner<'a> {
         let paths: Vec<Vec<Setting>> =
             paths.into_iter().map(|path| path.into_iter().map(setting).collect()).collect();
         let trials: Vec<Trial> = self.trials.into_values().collect();
-        let messages = super::symptoms::of_tuning(
-            self.lab,
-            (self.options.mode, &certificate, &trials, &paths),
-        )?;
+        let messages =
+            symptoms::of_tuning(self.lab, (self.options.mode, &certificate, &trials, &paths))?;
         Ok(Outcome {
             mode: self.options.mode,
             paths,

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::sizes::{carried, ladder, lowest, optimal_tokens, rounded, scanned};
+use super::sizes::{carried, ladder, lowest, nats, optimal_tokens, rounded, scanned};
 use super::speed::{Speeds, makespan_of};
-use super::stages::nats;
 use super::{
     BATCHES, Division, EPOCHS_MAX, Entry, Estimate, MEASURED_STEPS, MEMBERS_MAX, Options, Outcome,
     PLANNED_SHARE, SEARCH_RUNS, SEARCH_SHARE, SIZES, SIZES_SHARE, STEPS_MIN, STEPS_PER_EPOCH_MIN,

@@ -115,3 +115,8 @@ pub(super) fn carried(
     let epochs = rounded(epochs(size).min(super::EPOCHS_MAX));
     (Sized { setting: Setting { epochs, ..size.setting }, ..size.clone() }, larger[0].model)
 }
+
+/// Loss on `val`, infinite if it diverged.
+pub(super) fn nats(run: &super::Trained) -> f64 {
+    run.loss.as_ref().map_or(f64::INFINITY, |loss| loss.nats)
+}

@@ -1,7 +1,7 @@
 //! The runs of the chosen size: the search of a setting, and the members.
 
 use super::plan::Planner;
-use super::sizes::rounded;
+use super::sizes::{nats, rounded};
 use super::{
     Division, EPOCHS_MAX, Estimate, LEARNING_RATES, MEMBERS_MAX, Scanned, Sized, Stage, Trained,
     WAVES_MAX, WEIGHT_DECAYS,
@@ -160,11 +160,6 @@ impl Planner<'_> {
         let flops = seconds.max(0.0) * self.speeds.at(size.flops_per_token);
         flops / (size.flops_per_token * empty.data.budget_tokens as f64)
     }
-}
-
-/// Loss on `val`, infinite if it diverged.
-pub(super) fn nats(run: &Trained) -> f64 {
-    run.loss.as_ref().map_or(f64::INFINITY, |loss| loss.nats)
 }
 
 /// The run with the lowest loss on `val`.

@@ -1,13 +1,13 @@
 //! Looks for the mission's failure modes (F1 to F15) in what a study has measured.
 
-use super::grid::{Axis, Setting, Step};
-use super::message::Message;
-use super::trial::Trial;
-use super::tune::{Certificate, Mode};
+use super::{Certificate, Mode};
 use crate::Result;
 use crate::eval::statistics::Verdict;
 use crate::lab::Lab;
 use crate::spec::JobId;
+use crate::study::grid::{Axis, Setting, Step};
+use crate::study::message::Message;
+use crate::study::trial::Trial;
 
 /// Evaluations before the middle of a run that must have looked worse for F5 to be told.
 const LATE: usize = 2;

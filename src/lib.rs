@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod data;
+pub mod disk;
 pub mod error;
 pub mod eval;
 pub mod exchange;

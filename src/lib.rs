@@ -26,6 +26,7 @@ macro_rules! serialize_as {
 pub mod analysis;
 pub mod cli;
 pub mod data;
+pub mod disk;
 pub mod draw;
 pub mod error;
 pub mod eval;

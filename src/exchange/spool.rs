@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
+use crate::disk::unique_word;
 use crate::{Error, Result};
 
 /// Opens a file. Pipes and devices are read to their end.
@@ -26,17 +27,8 @@ pub(super) fn stdin() -> Result<File> {
 
 /// The bytes in a file without a name, which is gone when it is closed.
 fn copy(mut input: impl Read) -> std::io::Result<File> {
-    let folder = std::env::temp_dir();
-    let create = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
-    let mut number = 0;
-    let (path, mut file) = loop {
-        let path = folder.join(format!("scarce-{}-{number}.tmp", std::process::id()));
-        match create(&path) {
-            Ok(file) => break (path, file),
-            Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-            Err(cause) => return Err(cause),
-        }
-    };
+    let path = std::env::temp_dir().join(format!("scarce-{}.tmp", unique_word()));
+    let mut file = File::options().read(true).write(true).create_new(true).open(&path)?;
     std::fs::remove_file(&path)?;
     std::io::copy(&mut input, &mut file)?;
     file.rewind()?;

@@ -18,6 +18,7 @@ use super::context::Corpora;
 use super::memory::{Crowd, Demand};
 use super::progress::{Overview, Report, Running};
 use super::{Lab, planned_steps};
+use crate::disk::json_line;
 use crate::eval::Ledger;
 use crate::spec::{Allowed, Job, JobId, Precision, Split};
 use crate::store::{Record, Store};
@@ -309,8 +310,7 @@ impl Crew<'_, '_> {
             let _ = sender.send(Message::End(id, errors.join().unwrap_or_default()));
         });
         let mut worker = Worker { task, child, input, done: 0, total: 0, loss_nats: None };
-        let mut line = serde_json::to_vec(&worker.task.job).expect("jobs are plain data");
-        line.push(b'\n');
+        let line = json_line(&worker.task.job);
         if let Some(input) = &mut worker.input {
             // A worker that died at once is noticed by the end of its output.
             let _ = input.write_all(&line).and_then(|()| input.flush());

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, open_regular, write_atomically};
+use super::Store;
+use crate::disk::{json_file, open_regular, write_atomically};
 use crate::{Error, Result};
 
 /// Its name in the store.
@@ -90,9 +91,7 @@ impl Store {
             Some(place) => choices[place] = chosen.clone(),
             None => choices.push(chosen.clone()),
         }
-        let text = serde_json::to_string_pretty(&Choices { choices })
-            .map_err(|cause| Error::data(format!("rates have no JSON form: {cause}")))?;
-        write_atomically(&path, format!("{text}\n").as_bytes())?;
+        write_atomically(&path, &json_file(&Choices { choices }))?;
         Ok(chosen)
     }
 }

@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::fresh_file;
 use super::metrics::{self, MetricsMark};
 use super::record::Numerics;
-use super::regular::open_regular;
+use crate::disk::{fresh_file, has_ending, list, open_regular};
 use crate::spec::JobId;
 use crate::{Error, Result};
 
@@ -124,15 +123,8 @@ impl Checkpoints {
 
     /// Paths in ascending order of the step.
     fn paths(&self) -> Result<Vec<PathBuf>> {
-        let io = |cause: std::io::Error| Error::io("list", &self.folder, &cause);
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(io)? {
-            let path = entry.map_err(io)?.path();
-            if path.extension().is_some_and(|extension| extension == "checkpoint") {
-                paths.push(path);
-            }
-        }
-        paths.sort();
+        let mut paths = list(&self.folder)?;
+        paths.retain(|path| has_ending(path, "checkpoint"));
         Ok(paths)
     }
 }

@@ -9,21 +9,18 @@
 //! them finds the other's token at its next renewal and stops, and publication is first-come
 //! anyway.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::write_atomically;
 use super::clock::unix_seconds;
-use super::regular;
-use super::token::process_token;
+use crate::disk::{Lock, has_ending, list, regular, try_lock, unique_word, write_atomically};
 use crate::{Error, Result};
 
 /// Seconds between renewals.
@@ -72,21 +69,11 @@ struct Lease {
     renewed_unix_seconds: u64,
 }
 
-/// The state of the lock of a working directory.
-enum Lock {
-    /// This process has it now.
-    Mine(File),
-    /// Another process of this host has it.
-    Busy,
-    /// The directory was removed meanwhile: its job has ended.
-    Gone,
-}
-
 pub(super) fn claim(folder: &Path) -> Result<Claim> {
     let path = folder.join(LOCK);
     let taken = |by: &str| Ok(Claim::Taken { by: by.to_owned() });
     fs::create_dir_all(folder).map_err(|cause| Error::io("create", folder, &cause))?;
-    let lock = match lock(&path, true).map_err(|cause| Error::io("lock", &path, &cause))? {
+    let lock = match try_lock(&path, true).map_err(|cause| Error::io("lock", &path, &cause))? {
         Lock::Mine(lock) => lock,
         Lock::Busy => return taken("another process on this host"),
         Lock::Gone => return taken("a process that has just finished"),
@@ -102,40 +89,19 @@ pub(super) fn claim(folder: &Path) -> Result<Claim> {
 
 /// Whether nobody works in this directory, so that nobody writes the record of its job either.
 pub(super) fn is_free(folder: &Path) -> bool {
-    let lock = lock(&folder.join(LOCK), false);
+    let lock = try_lock(&folder.join(LOCK), false);
     let free = matches!(lock, Ok(Lock::Mine(_) | Lock::Gone));
     free && !read(folder).is_some_and(|lease| lease.is_alive_elsewhere())
-}
-
-/// Tries to lock a file, and makes sure that it still is the one at `path`: the directory may have
-/// been cleared between opening and locking, and then the lock guards nothing.
-fn lock(path: &Path, create: bool) -> io::Result<Lock> {
-    regular::check_absent_or_regular(path)?;
-    let opened = OpenOptions::new().create(create).truncate(false).write(true).open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Lock::Gone),
-        Err(cause) => return Err(cause),
-    };
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Lock::Busy),
-        Err(TryLockError::Error(cause)) => return Err(cause),
-    }
-    let mine = file.metadata()?;
-    let same = |at: fs::Metadata| (at.dev(), at.ino()) == (mine.dev(), mine.ino());
-    Ok(if fs::metadata(path).is_ok_and(same) { Lock::Mine(file) } else { Lock::Gone })
 }
 
 impl Lease {
     /// A new claim of this process.
     fn here() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         Self {
             host: host_name(),
             boot: boot(),
             process: std::process::id(),
-            token: format!("{}-{}", process_token(), COUNT.fetch_add(1, Ordering::Relaxed)),
+            token: unique_word(),
             renewed_unix_seconds: unix_seconds(),
         }
     }
@@ -244,11 +210,8 @@ fn renew(folder: &Path, lease: &Lease) -> Result<()> {
 
 /// Removes what a killed process was writing here.
 fn remove_temporary(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.path().extension().is_some_and(|extension| extension == "tmp") {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+    let paths = list(folder).unwrap_or_default().into_iter();
+    paths.filter(|path| has_ending(path, "tmp")).for_each(|path| drop(fs::remove_file(path)));
 }
 
 /// The host's name, or a constant: on one host the lock decides anyway.
@@ -261,27 +224,4 @@ fn host_name() -> String {
 fn boot() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     boot.trim().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_that_guards_nothing_any_more_is_no_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(LOCK);
-        let Lock::Mine(held) = lock(&path, true).unwrap() else { panic!("nobody else is here") };
-        assert!(matches!(lock(&path, true).unwrap(), Lock::Busy));
-        // Removed and made anew by another waiter, while this one was about to get it.
-        let late = File::open(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        drop(held);
-        assert!(late.try_lock().is_ok());
-        assert!(matches!(lock(&path, false).unwrap(), Lock::Gone));
-        assert!(matches!(lock(&path, true).unwrap(), Lock::Mine(_)));
-        // The whole folder is gone: its job has ended, and its record is there.
-        let gone = folder.path().join("gone").join(LOCK);
-        assert!(matches!(lock(&gone, true).unwrap(), Lock::Gone));
-    }
 }

@@ -70,7 +70,7 @@ fn number(file: &Path) -> Option<u64> {
 }
 
 /// The number after a label at the beginning of a line.
-fn number_after(file: &Path, label: &str) -> Option<u64> {
+pub(super) fn number_after(file: &Path, label: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let rest = text.lines().find_map(|line| line.strip_prefix(label))?;
     rest.split_whitespace().next()?.parse().ok()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::regular;
+use crate::disk::{json_line, regular};
 use crate::{Error, Result};
 
 /// The metrics of a run in progress.
@@ -51,9 +51,7 @@ impl MetricsLog {
 
     /// Appends one line.
     pub fn append(&mut self, line: &impl Serialize) -> Result<()> {
-        let mut text = serde_json::to_vec(line)
-            .map_err(|cause| Error::data(format!("a metric has no JSON form: {cause}")))?;
-        text.push(b'\n');
+        let text = json_line(line);
         let written = self.file.write_all(&text);
         written.map_err(|cause| Error::io("write", &self.path, &cause))?;
         self.length_bytes += text.len() as u64;

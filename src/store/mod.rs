@@ -15,7 +15,6 @@
 //! replaced.
 
 mod arithmetic;
-mod atomic;
 mod checkpoint;
 mod claim;
 mod clock;
@@ -23,39 +22,34 @@ mod column;
 mod draft;
 mod ensemble;
 mod foreign;
-mod hashed;
-mod manifest;
 mod memory;
 mod metrics;
 mod names;
 mod open;
 mod reads;
 mod record;
-mod regular;
 mod stored;
 mod sweep;
-mod token;
 mod usage;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::disk::{Files, is_whole, list, manifest};
 use crate::spec::{Job, JobId};
 use crate::{Error, Result};
 
+pub use crate::disk::{FileFacts, Published, write_atomically};
 pub use arithmetic::{ArithmeticRate, ChosenArithmetic, ChosenFor};
-pub use atomic::{fresh_file, sync_directory, write_atomically};
 pub use checkpoint::{Checkpoint, CheckpointHeader, Checkpoints};
 pub use claim::{Claim, Held};
 pub use clock::{unix_seconds, utc};
 pub use column::{Average, Column};
-pub use draft::{Draft, Published};
+pub use draft::Draft;
 pub use ensemble::{EnsembleFacts, EnsembleSize, MemberPair, MemberPairs};
 pub use foreign::{
     Added, ForeignDraft, ForeignHistory, ForeignId, ForeignRecord, ForeignRun, ForeignSettings,
     ForeignSource, Place,
 };
-pub use hashed::{FileFacts, HashedFile};
 pub use memory::Memory;
 pub use metrics::{MetricsLog, MetricsMark};
 pub use names::{Found, NamedModel, check_name};
@@ -64,7 +58,6 @@ pub use record::{
     AboveFloor, Cost, Loss, Machine, Measured, Numerics, Outcome, Record, SideLoss, SideMean,
     TrainedOn,
 };
-pub use regular::open_regular;
 pub use usage::{busy_seconds, cpu_seconds, peak_memory_bytes};
 
 /// The version of the directory layout that this program writes and the newest that it reads.
@@ -99,7 +92,7 @@ impl Store {
     /// Whether a finished record exists; its content is not looked at.
     #[must_use]
     pub fn has(&self, id: JobId) -> bool {
-        stored::is_record(&self.record_path(id))
+        is_whole(&self.record_path(id))
     }
 
     /// Reads a record if it exists. Its small files are checked against their hashes.
@@ -130,11 +123,10 @@ impl Store {
 
     /// Reads one file of a record and checks it against the record's manifest.
     pub fn read_file(&self, id: JobId, name: &str) -> Result<Vec<u8>> {
-        let content = manifest::read_checked(&self.record_path(id), name);
-        content.map_err(|error| error.hint(WAY_OUT))
+        stored::file(&self.record_path(id), name).map_err(|error| error.hint(WAY_OUT))
     }
 
-    fn manifest(&self, id: JobId) -> Result<manifest::Manifest> {
+    fn manifest(&self, id: JobId) -> Result<Files> {
         manifest::read(&self.record_path(id)).map_err(|error| error.hint(WAY_OUT))
     }
 
@@ -156,24 +148,9 @@ impl Store {
 
     /// All record ids in ascending order.
     pub fn ids(&self) -> Result<Vec<JobId>> {
-        let path = self.root.join("records");
-        let failed = |cause: &std::io::Error| Error::io("list", &path, cause);
-        let mut ids = Vec::new();
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(ids),
-            Err(cause) => return Err(failed(&cause)),
-        };
-        for entry in entries {
-            let name = entry.map_err(|cause| failed(&cause))?.file_name();
-            if let Some(id) = name.to_str().and_then(|name| name.parse::<JobId>().ok())
-                && self.has(id)
-            {
-                ids.push(id);
-            }
-        }
-        ids.sort();
-        Ok(ids)
+        let paths = list(&self.root.join("records"))?;
+        let ids = paths.iter().filter_map(|path| id_of(path));
+        Ok(ids.filter(|id| self.has(*id)).collect())
     }
 
     /// The record whose id starts with `prefix`: users type the shortest unique one.
@@ -217,6 +194,11 @@ impl Store {
         }
         Ok(reads)
     }
+}
+
+/// The job of a folder `ID`.
+fn id_of(folder: &Path) -> Option<JobId> {
+    folder.file_name()?.to_str()?.parse().ok()
 }
 
 /// What to do about a record that cannot be read.

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, regular, write_atomically};
+use super::Store;
+use crate::disk::{list, regular, write_atomically};
 use crate::spec::{CorpusId, JobId, parse_toml};
 use crate::{Error, Result};
 
@@ -82,17 +83,8 @@ impl Store {
     /// # Errors
     /// If the folder cannot be read.
     pub fn names(&self) -> Result<Vec<String>> {
-        let folder = self.root.join("names");
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(cause) => return Err(Error::io("list", &folder, &cause)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(|cause| Error::io("list", &folder, &cause))?.path();
-            names.extend(name_of(&path));
-        }
+        let paths = list(&self.root.join("names"))?;
+        let mut names: Vec<String> = paths.iter().filter_map(|path| name_of(path)).collect();
         names.sort();
         Ok(names)
     }

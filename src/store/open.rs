@@ -4,9 +4,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::atomic::write_atomically;
 use super::sweep::sweep;
-use super::{FORMAT_VERSION, Store, regular};
+use super::{FORMAT_VERSION, Store};
+use crate::disk::{is_empty, list, regular, write_atomically};
 use crate::{Error, Result};
 
 /// The file that makes a folder a store.
@@ -54,14 +54,12 @@ impl Store {
     /// Makes an empty folder a store. Another process may do the same in this moment.
     fn found(&self) -> Result<()> {
         let root = &self.root;
-        let io = |cause: std::io::Error| Error::io("list", root, &cause);
-        for entry in fs::read_dir(root).map_err(io)? {
-            let name = entry.map_err(io)?.file_name();
-            if !is_of_a_new_store(&root.join(&name)) && !self.is_known()? {
+        for path in list(root)? {
+            if !is_of_a_new_store(&path) && !self.is_known()? {
                 return Err(Error::usage(format!(
                     "`{}` is no store, and not empty: it holds `{}`",
                     root.display(),
-                    name.display()
+                    path.file_name().unwrap_or_default().display()
                 ))
                 .hint("give another --store: a folder that is empty or does not exist yet"));
             }
@@ -89,10 +87,9 @@ impl Store {
 /// killed while it makes one, and what every new file system holds.
 fn is_of_a_new_store(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     match &*name {
         "lost+found" => true,
-        "records" | "work" => is_empty(),
+        "records" | "work" => is_empty(path),
         name => name == FORMAT || name.starts_with("format.") && name.ends_with(".tmp"),
     }
 }

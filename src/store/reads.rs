@@ -6,8 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::sync_folder;
-use super::regular;
+use crate::disk::{json_line, regular, sync_folder};
 use crate::spec::{CorpusId, JobId};
 use crate::{Error, Result};
 
@@ -24,10 +23,7 @@ pub struct TestRead {
 
 /// Appends one line in one write under a lock, so that processes do not mix their lines.
 pub(super) fn append(path: &Path, read: &TestRead) -> Result<()> {
-    let mut line = serde_json::to_vec(read)
-        .map_err(|cause| Error::data(format!("a test read has no JSON form: {cause}")))?;
-    line.push(b'\n');
-    append_line(path, line).map_err(|cause| Error::io("write", path, &cause))
+    append_line(path, json_line(read)).map_err(|cause| Error::io("write", path, &cause))
 }
 
 /// A line that a full disk or a power cut has torn stays as it is; the new one starts afresh.

@@ -1,12 +1,12 @@
 //! What killed processes left behind: drafts of records, finished work and temporary files.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::claim::Claim;
-use super::stored::is_record;
-use super::{claim, clock};
+use super::{claim, clock, id_of};
+use crate::disk::{has_ending, is_whole, list};
 use crate::spec::JobId;
 
 /// A temporary file of this age belongs to nobody: a living process needs it for moments.
@@ -22,12 +22,12 @@ const SWEPT: &str = "swept";
 /// be claimed, and a new holder gives its own draft another name.
 pub(super) fn sweep(root: &Path) {
     let (work, records) = (root.join("work"), root.join("records"));
-    for path in entries(&work) {
+    for path in list(&work).unwrap_or_default() {
         if has_ending(&path, SWEPT) {
             let _ = fs::remove_dir_all(&path);
         } else if draft_of(&path).is_some_and(|id| claim::is_free(&work.join(id.to_string()))) {
             remove_draft(&path);
-        } else if job_of(&path).is_some_and(|id| is_record(&records.join(id.to_string()))) {
+        } else if id_of(&path).is_some_and(|id| is_whole(&records.join(id.to_string()))) {
             // Killed between publishing its record and clearing up.
             if let Ok(Claim::Held(held)) = claim::claim(&path) {
                 let _ = held.clear();
@@ -35,17 +35,12 @@ pub(super) fn sweep(root: &Path) {
         }
     }
     for folder in [root.to_owned(), root.join("names")] {
-        let files = entries(&folder).into_iter();
+        let files = list(&folder).unwrap_or_default().into_iter();
         let temporary = files.filter(|path| has_ending(path, "tmp") && path.is_file());
         for path in temporary.filter(|path| clock::is_older(path, ABANDONED)) {
             let _ = fs::remove_file(path);
         }
     }
-}
-
-/// The job of a folder `ID`.
-fn job_of(path: &Path) -> Option<JobId> {
-    path.file_name()?.to_str()?.parse().ok()
 }
 
 /// The job of a folder `draft-ID.*.tmp`.
@@ -62,13 +57,4 @@ fn remove_draft(path: &Path) {
     if fs::rename(path, &aside).is_ok() {
         let _ = fs::remove_dir_all(&aside);
     }
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
-}
-
-fn has_ending(path: &Path, ending: &str) -> bool {
-    path.extension().is_some_and(|extension| extension == ending)
 }

@@ -1,5 +1,7 @@
 //! The store's promises: atomic, checked, shared, versioned.
 
+use std::fs;
+
 use super::*;
 use crate::spec::{
     CorpusId, EnsembleSpec, EvaluateSpec, JobKind, Mask, NgramSpec, Part, Precision, SideId, Split,

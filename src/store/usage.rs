@@ -1,5 +1,9 @@
 //! What this process has used so far, as the operating system tells.
 
+use std::path::Path;
+
+use super::memory::number_after;
+
 /// Clock ticks per second in `/proc`, the same on every Linux that matters.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -31,10 +35,7 @@ pub fn busy_seconds() -> f64 {
 /// Largest resident memory of this process in bytes; 0 where the system does not tell.
 #[must_use]
 pub fn peak_memory_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kibibytes.unwrap_or(0) * 1024
+    number_after(Path::new("/proc/self/status"), "VmHWM:").unwrap_or(0) * 1024
 }
 
 #[cfg(test)]

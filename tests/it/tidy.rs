@@ -405,13 +405,13 @@ fn unsafe_code_lies_in_the_engine() {
     holds(unsafe_code);
 }
 
-/// Files are for five modules; specs, laws, optimizers and studies touch nothing outside at all.
+/// Files are for six modules; specs, laws, optimizers and studies touch nothing outside at all.
 fn input_and_output(path: &str, text: &str) -> Violations {
     let Some(module) = module(path) else { return Violations::new() };
     let world = ["std::fs", "std::net", "std::process", "std::env", "std::io", "std::thread"];
     let forbidden = match module {
         "spec" | "laws" | "optim" | "study" => &world[..],
-        "cli" | "data" | "exchange" | "store" | "token" => &[],
+        "cli" | "data" | "disk" | "exchange" | "store" | "token" => &[],
         _ => &world[..2],
     };
     words(path, text, forbidden, &[])
@@ -423,7 +423,7 @@ fn files_are_for_those_who_may() {
     bites(input_and_output, "src/draw/svg.rs", "std::fs::write(a, b);", "1: `std::fs`");
     bites(input_and_output, "src/laws/fit.rs", "use std::thread;", "1: `std::thread`");
     bites(input_and_output, "src/spec/id.rs", "std::env::var(\"A\");", "1: `std::env`");
-    spares(input_and_output, "src/store/atomic.rs", "use std::fs;");
+    spares(input_and_output, "src/disk/atomic.rs", "use std::fs;");
     spares(input_and_output, "src/lab/local.rs", "use std::process::Command;");
     holds(input_and_output);
 }

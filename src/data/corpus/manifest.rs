@@ -10,16 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::shard::TokenWidth;
 use super::side::SideFacts;
+use crate::disk::{Files, MANIFEST_FILE, open_regular};
 use crate::spec::{Allowed, CorpusId, SideName, Split};
-use crate::store::{FileFacts, open_regular};
 use crate::{Error, Result};
 
 /// The format version that this program writes. Raise it when an older program would misread a
 /// new corpus; adding a fact that may be ignored does not count.
 pub const CORPUS_FORMAT: u32 = 1;
-
-/// The file name of the manifest; its presence makes a directory a corpus.
-pub const MANIFEST_FILE: &str = "manifest.json";
 
 /// Far above any honest manifest, so that a hostile one cannot exhaust memory.
 const MANIFEST_BYTES_MAX: u64 = 16 << 20;
@@ -56,7 +53,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Allowed::is_empty")]
     pub allowed: Allowed,
     /// Length and hash of every file.
-    pub files: BTreeMap<String, FileFacts>,
+    pub files: Files,
     /// The program that wrote the corpus.
     pub written_by: String,
 }
@@ -229,21 +226,9 @@ fn is_zero(count: &u64) -> bool {
 impl Manifest {
     /// The content id that these facts imply.
     #[must_use]
-    pub fn content_id(
-        vocabulary: u32,
-        separator: Option<u32>,
-        files: &BTreeMap<String, FileFacts>,
-    ) -> CorpusId {
-        let hash = |name: &str| files.get(name).map_or("none", |facts| facts.blake3.as_str());
-        let separator = separator.map_or("none".to_owned(), |token| token.to_string());
-        let mut text = format!(
-            "scarce corpus 1\nvocabulary {vocabulary}\nseparator {separator}\ntokenizer {}\n",
-            hash(TOKENIZER_FILE)
-        );
-        for split in Split::ALL {
-            let PartFiles { tokens, documents } = PartFiles::of_split(split);
-            text += &format!("{split} {} {}\n", hash(&tokens), hash(&documents));
-        }
+    pub fn content_id(vocabulary: u32, separator: Option<u32>, files: &Files) -> CorpusId {
+        let parts = Split::ALL.map(|split| (split.name(), PartFiles::of_split(split)));
+        let text = content_text("corpus", (vocabulary, separator), files, &parts);
         CorpusId::of(text.as_bytes())
     }
 
@@ -333,6 +318,25 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// What a content id is the hash of: the meaning of the tokens, and the hashes of the parts' files.
+pub(super) fn content_text(
+    what: &str,
+    (vocabulary, separator): (u32, Option<u32>),
+    files: &Files,
+    parts: &[(&str, PartFiles)],
+) -> String {
+    let hash = |name: &str| files.get(name).map_or("none", |facts| facts.blake3.as_str());
+    let separator = separator.map_or("none".to_owned(), |token| token.to_string());
+    let mut text = format!(
+        "scarce {what} 1\nvocabulary {vocabulary}\nseparator {separator}\ntokenizer {}\n",
+        hash(TOKENIZER_FILE)
+    );
+    for (name, PartFiles { tokens, documents }) in parts {
+        text += &format!("{name} {} {}\n", hash(tokens), hash(documents));
+    }
+    text
 }
 
 /// File name of the tokenizer, in Hugging Face's format.

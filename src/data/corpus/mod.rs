@@ -10,13 +10,12 @@ mod side;
 pub(crate) mod testing;
 mod writer;
 
+pub use crate::disk::MANIFEST_FILE;
 pub use manifest::{
-    CORPUS_FORMAT, Duplicates, InputFacts, LostFacts, MANIFEST_FILE, Manifest, PartFiles,
-    SplitFacts, SplitPolicy, Splits, SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE,
-    TokenizerFacts, TrainedFacts,
+    CORPUS_FORMAT, Duplicates, InputFacts, LostFacts, Manifest, PartFiles, SplitFacts, SplitPolicy,
+    Splits, SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenizerFacts, TrainedFacts,
 };
 pub use part::PartWriter;
-pub(super) use place::temporary_beside;
 pub use place::{Publication, check_target};
 pub use reader::{Corpus, PartReader};
 pub use shard::TokenWidth;

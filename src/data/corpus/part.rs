@@ -5,7 +5,7 @@ use std::path::Path;
 use super::manifest::{PartFiles, SplitFacts};
 use super::shard::TokenWidth;
 use crate::Result;
-use crate::store::{FileFacts, HashedFile};
+use crate::disk::{FileFacts, HashedFile};
 
 /// The two growing files of a split or of a side set.
 pub struct PartWriter {
@@ -32,22 +32,17 @@ impl PartWriter {
         })
     }
 
-    /// Starts a new document with these tokens, which stand for `bytes` bytes of text.
+    /// Adds tokens, which stand for `bytes` bytes of text, as a new document or to the last one.
     ///
     /// # Panics
-    /// If there are no tokens, or one is outside the vocabulary: readers of inputs check that.
-    pub fn start_document(&mut self, tokens: &[u32], bytes: u64) -> Result<()> {
-        assert!(!tokens.is_empty(), "a document needs a token");
-        self.documents_file.write(&self.facts.tokens.to_le_bytes())?;
-        self.facts.documents += 1;
-        self.continue_document(tokens, bytes)
-    }
-
-    /// Adds tokens to the document that was started last.
-    ///
-    /// # Panics
-    /// As [`PartWriter::start_document`], and if no document was started.
-    pub fn continue_document(&mut self, tokens: &[u32], bytes: u64) -> Result<()> {
+    /// If a document would be without tokens, if a token is outside the vocabulary (readers of
+    /// inputs check both), or if there is no document to go on with.
+    pub fn push(&mut self, starts_document: bool, tokens: &[u32], bytes: u64) -> Result<()> {
+        if starts_document {
+            assert!(!tokens.is_empty(), "a document needs a token");
+            self.documents_file.write(&self.facts.tokens.to_le_bytes())?;
+            self.facts.documents += 1;
+        }
         let inside = tokens.iter().all(|&token| token < self.vocabulary);
         assert!(inside, "a token is outside the vocabulary of {}", self.vocabulary);
         assert!(self.facts.documents > 0, "no document was started");

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{FileFacts, open_regular};
+use crate::disk::{FileFacts, open_regular};
 use crate::{Error, Result};
 
 /// The integer type of a token file.
@@ -205,7 +205,7 @@ fn damaged(path: &Path, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::HashedFile;
+    use crate::disk::HashedFile;
 
     fn write(directory: &Path, width: TokenWidth, tokens: &[u32]) -> (PathBuf, FileFacts) {
         let path = directory.join("x.tokens");

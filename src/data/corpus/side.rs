@@ -1,12 +1,10 @@
 //! Facts of a side set, and its identity.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{Duplicates, InputFacts, PartFiles, TOKENIZER_FILE};
+use super::manifest::{Duplicates, InputFacts, PartFiles, content_text};
+use crate::disk::Files;
 use crate::spec::{SideId, SideName};
-use crate::store::FileFacts;
 
 /// What the manifest says of a side set. Its content has an id of its own and never enters the id
 /// of the corpus, so that a side set can join a corpus without renaming any run.
@@ -34,18 +32,10 @@ impl SideFacts {
         name: &SideName,
         vocabulary: u32,
         separator: Option<u32>,
-        files: &BTreeMap<String, FileFacts>,
+        files: &Files,
     ) -> SideId {
-        let hash = |name: &str| files.get(name).map_or("none", |facts| facts.blake3.as_str());
-        let separator = separator.map_or("none".to_owned(), |token| token.to_string());
-        let PartFiles { tokens, documents } = PartFiles::of_side(name);
-        let text = format!(
-            "scarce side set 1\nvocabulary {vocabulary}\nseparator {separator}\ntokenizer {}\n\
-             side {} {}\n",
-            hash(TOKENIZER_FILE),
-            hash(&tokens),
-            hash(&documents)
-        );
+        let parts = [("side", PartFiles::of_side(name))];
+        let text = content_text("side set", (vocabulary, separator), files, &parts);
         SideId::of(text.as_bytes())
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{
@@ -11,11 +10,11 @@ use super::manifest::{
     SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenizerFacts,
 };
 use super::part::PartWriter;
-use super::place::{Publication, check_target, publish, temporary_beside};
+use super::place::{Publication, check_target, publish};
 use super::shard::TokenWidth;
 use super::side::SideFacts;
+use crate::disk::FreshFolder;
 use crate::spec::{Allowed, SideName, Split};
-use crate::store::{FileFacts, HashedFile};
 use crate::{Error, Result};
 
 /// What the tokens of a corpus mean.
@@ -62,11 +61,11 @@ pub struct SideProvenance {
 /// A corpus in the making. Dropped before [`CorpusWriter::finish`], it leaves nothing behind.
 pub struct CorpusWriter {
     target: PathBuf,
-    temporary: PathBuf,
+    /// In which the corpus grows.
+    folder: FreshFolder,
     overwrite: bool,
     vocabulary: u32,
     separator: Option<u32>,
-    files: BTreeMap<String, FileFacts>,
     splits: Splits<PartWriter>,
     sides: BTreeMap<SideName, PartWriter>,
 }
@@ -79,29 +78,25 @@ impl CorpusWriter {
     /// directory above it cannot be written.
     pub fn create(target: &Path, overwrite: bool, vocabulary: Vocabulary<'_>) -> Result<Self> {
         check_target(target)?;
-        let temporary = temporary_beside(target)?;
-        let guard = RemoveOnError(Some(&temporary));
-        let mut files = BTreeMap::new();
+        let mut folder = FreshFolder::beside(target)?;
         if let Some(json) = vocabulary.tokenizer {
-            files.insert(TOKENIZER_FILE.to_owned(), whole(&temporary, TOKENIZER_FILE, json)?);
+            folder.add(TOKENIZER_FILE, json)?;
         }
         let split_writer =
-            |split| PartWriter::create(&temporary, PartFiles::of_split(split), vocabulary.size);
+            |split| PartWriter::create(folder.path(), PartFiles::of_split(split), vocabulary.size);
         let splits = Splits {
             train: split_writer(Split::Train)?,
             val: split_writer(Split::Val)?,
             test: split_writer(Split::Test)?,
         };
-        guard.disarm();
         Ok(Self {
             target: target.to_owned(),
+            folder,
             overwrite,
             vocabulary: vocabulary.size,
             separator: vocabulary.separator,
-            files,
             splits,
             sides: BTreeMap::new(),
-            temporary,
         })
     }
 
@@ -111,30 +106,25 @@ impl CorpusWriter {
     /// If there is not one number per token.
     pub fn token_bytes(&mut self, lengths: &[u16]) -> Result<()> {
         assert_eq!(lengths.len(), self.vocabulary as usize, "one length per token");
-        let facts = whole(&self.temporary, TOKEN_BYTES_FILE, bytemuck::cast_slice(lengths))?;
-        self.files.insert(TOKEN_BYTES_FILE.to_owned(), facts);
-        Ok(())
+        self.folder.add(TOKEN_BYTES_FILE, bytemuck::cast_slice(lengths))
     }
 
     /// The directory in which the corpus grows; what else is put there is moved along.
     pub(in crate::data) fn temporary(&self) -> &Path {
-        &self.temporary
+        self.folder.path()
     }
 
     /// Starts a new document of `split` with these tokens, which stand for `bytes` bytes of text.
     ///
     /// # Panics
-    /// As [`PartWriter::start_document`].
+    /// As [`PartWriter::push`].
     pub fn start_document(&mut self, split: Split, tokens: &[u32], bytes: u64) -> Result<()> {
-        self.splits.get_mut(split).start_document(tokens, bytes)
+        self.split(split).push(true, tokens, bytes)
     }
 
-    /// Adds tokens to the document of `split` that was started last.
-    ///
-    /// # Panics
-    /// As [`PartWriter::continue_document`].
-    pub fn continue_document(&mut self, split: Split, tokens: &[u32], bytes: u64) -> Result<()> {
-        self.splits.get_mut(split).continue_document(tokens, bytes)
+    /// The writer of a split.
+    pub fn split(&mut self, split: Split) -> &mut PartWriter {
+        self.splits.get_mut(split)
     }
 
     /// The writer of a side set, which comes into being when it is first asked for.
@@ -143,15 +133,9 @@ impl CorpusWriter {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let files = PartFiles::of_side(name);
-                Ok(entry.insert(PartWriter::create(&self.temporary, files, self.vocabulary)?))
+                Ok(entry.insert(PartWriter::create(self.folder.path(), files, self.vocabulary)?))
             }
         }
-    }
-
-    /// Documents written to a split so far.
-    #[must_use]
-    pub fn documents(&self, split: Split) -> u64 {
-        self.splits.get(split).facts().documents
     }
 
     /// Completes the files, writes the manifest and moves the corpus to its place. Returns the
@@ -167,14 +151,14 @@ impl CorpusWriter {
             if facts.documents == 0 {
                 return Err(Error::data(format!("the {split} split would be empty")));
             }
-            self.files.extend(writer.finish()?);
+            self.folder.files.extend(writer.finish()?);
             let floor_nats = *provenance.floor_nats.get(split);
             *splits.get_mut(split) = SplitFacts { floor_nats, ..facts };
         }
         let side = self.finish_sides(provenance.side)?;
         let manifest = Manifest {
             format: CORPUS_FORMAT,
-            id: Manifest::content_id(self.vocabulary, self.separator, &self.files),
+            id: Manifest::content_id(self.vocabulary, self.separator, &self.folder.files),
             vocabulary: self.vocabulary,
             separator: self.separator,
             width: TokenWidth::for_vocabulary(self.vocabulary),
@@ -186,10 +170,10 @@ impl CorpusWriter {
             duplicates: provenance.duplicates,
             input: provenance.input,
             allowed: provenance.allowed,
-            files: std::mem::take(&mut self.files),
+            files: self.folder.files.clone(),
             written_by: concat!("scarce ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
-        publish(&self.temporary, &self.target, self.overwrite, manifest)
+        publish(self.folder, &self.target, self.overwrite, manifest)
     }
 
     fn finish_sides(
@@ -203,8 +187,9 @@ impl CorpusWriter {
                 return Err(Error::data(format!("nothing can be predicted in side set `{name}`"))
                     .hint("it needs at least two tokens"));
             }
-            self.files.extend(writer.finish()?);
-            let id = SideFacts::content_id(name, self.vocabulary, self.separator, &self.files);
+            self.folder.files.extend(writer.finish()?);
+            let id =
+                SideFacts::content_id(name, self.vocabulary, self.separator, &self.folder.files);
             let SideProvenance { duplicates, input } = provenance.remove(name).unwrap_or_default();
             side.insert(
                 name.clone(),
@@ -215,40 +200,10 @@ impl CorpusWriter {
     }
 }
 
-impl Drop for CorpusWriter {
-    fn drop(&mut self) {
-        // After publication there is nothing left to remove; before it, a failure to remove only
-        // leaves a directory that no program takes for a corpus.
-        let _ = fs::remove_dir_all(&self.temporary);
-    }
-}
-
-/// Writes a file at once.
-fn whole(directory: &Path, name: &str, content: &[u8]) -> Result<FileFacts> {
-    let mut file = HashedFile::create(directory.join(name))?;
-    file.write(content)?;
-    file.finish()
-}
-
-/// Removes a directory unless it is disarmed: for errors before the writer exists.
-struct RemoveOnError<'a>(Option<&'a Path>);
-
-impl RemoveOnError<'_> {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for RemoveOnError<'_> {
-    fn drop(&mut self) {
-        if let Some(path) = self.0 {
-            let _ = fs::remove_dir_all(path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::data::corpus::testing::{corpus, provenance, writer};
     use crate::data::corpus::{Corpus, Manifest};
@@ -292,7 +247,7 @@ mod tests {
         for split in Split::ALL {
             writer.start_document(split, &[0, 1], 1).unwrap();
         }
-        writer.side(&"one".parse().unwrap()).unwrap().start_document(&[1], 1).unwrap();
+        writer.side(&"one".parse().unwrap()).unwrap().push(true, &[1], 1).unwrap();
         let error = writer.finish(provenance()).unwrap_err();
         assert!(error.to_string().contains("predicted in side set `one`"), "{error}");
         assert_eq!(names(above.path()), [""; 0]);

@@ -17,7 +17,7 @@ use super::content::{Content, KeyHasher};
 use super::files::InputFile;
 use super::megatron;
 use super::stream::Observer;
-use super::{Head, ReadCounts, Reading, Visitor};
+use super::{Head, Pass};
 use crate::{Error, Result};
 
 const HEADER_BYTES: u64 = 1024;
@@ -79,17 +79,11 @@ struct Layout {
     ends: Vec<u64>,
 }
 
-pub(super) fn visit(
-    input: &InputFile,
-    reading: &Reading,
-    visitor: &mut dyn Visitor<Vec<u32>>,
-    observer: &mut dyn Observer,
-    counts: &mut ReadCounts,
-) -> Result<ControlFlow<()>> {
-    let layout = layout(input, reading.token_integer)?;
-    match reading.separator {
-        None if layout.ends.is_empty() => visit_whole(input, &layout, reading, visitor, observer),
-        _ => visit_separated(input, &layout, reading, visitor, observer, counts),
+pub(super) fn visit(input: &InputFile, pass: &mut Pass<'_, Vec<u32>>) -> Result<ControlFlow<()>> {
+    let layout = layout(input, pass.reading.token_integer)?;
+    match pass.reading.separator {
+        None if layout.ends.is_empty() => visit_whole(input, &layout, pass),
+        _ => visit_separated(input, &layout, pass),
     }
 }
 
@@ -298,11 +292,9 @@ fn chunks(
 fn visit_separated(
     input: &InputFile,
     layout: &Layout,
-    reading: &Reading,
-    visitor: &mut dyn Visitor<Vec<u32>>,
-    observer: &mut dyn Observer,
-    counts: &mut ReadCounts,
+    pass: &mut Pass<'_, Vec<u32>>,
 ) -> Result<ControlFlow<()>> {
+    let Pass { reading, visitor, observer, counts } = pass;
     // Without the separator, which the writer puts before every document.
     let mut document = Vec::new();
     let mut flush = |document: &mut Vec<u32>| -> Result<ControlFlow<()>> {
@@ -319,7 +311,7 @@ fn visit_separated(
         Ok(ControlFlow::Continue(()))
     };
     let (mut position, mut ends) = (0, layout.ends.iter().copied().peekable());
-    let flow = chunks(input, layout, reading.vocabulary, observer, &mut |tokens| {
+    let flow = chunks(input, layout, reading.vocabulary, *observer, &mut |tokens| {
         for &token in tokens {
             let ended = ends.next_if(|&end| end <= position).is_some();
             position += 1;
@@ -355,10 +347,9 @@ fn visit_separated(
 fn visit_whole(
     input: &InputFile,
     layout: &Layout,
-    reading: &Reading,
-    visitor: &mut dyn Visitor<Vec<u32>>,
-    observer: &mut dyn Observer,
+    pass: &mut Pass<'_, Vec<u32>>,
 ) -> Result<ControlFlow<()>> {
+    let Pass { reading, visitor, observer, .. } = pass;
     let mut key = KeyHasher::default();
     let _ = chunks(input, layout, reading.vocabulary, &mut (), &mut |tokens| {
         key.update_tokens(tokens);
@@ -371,7 +362,7 @@ fn visit_whole(
     if visitor.document(head)?.is_break() {
         return Ok(ControlFlow::Break(()));
     }
-    let _ = chunks(input, layout, reading.vocabulary, observer, &mut |tokens| {
+    let _ = chunks(input, layout, reading.vocabulary, *observer, &mut |tokens| {
         visitor.part(tokens)?;
         Ok(ControlFlow::Continue(()))
     })?;

@@ -1,10 +1,9 @@
 //! What documents are made of: text, or tokens that somebody else made.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use super::files::InputFile;
-use super::stream::Observer;
-use super::{ReadCounts, Reading, Visitor, visit_text, visit_tokens};
+use super::files::{FileKind, InputFile};
+use super::{Pass, bin, visit_text};
 use crate::Result;
 use crate::data::hash::mix;
 use crate::token::{Encoded, Encoder};
@@ -57,13 +56,8 @@ pub trait Content: Default + Send + Sync + 'static {
     /// The tokens of each content; texts need an encoder.
     fn encode(contents: &[&Self], encoder: Option<&mut Encoder<'_>>) -> Result<Vec<Encoded>>;
 
-    /// Reads files of this kind of content.
-    fn visit(
-        files: &[InputFile],
-        reading: &Reading,
-        visitor: &mut dyn Visitor<Self>,
-        observer: &mut dyn Observer,
-    ) -> Result<ReadCounts>;
+    /// Reads a file of this kind of content.
+    fn visit(file: &InputFile, pass: &mut Pass<'_, Self>) -> Result<ControlFlow<()>>;
 }
 
 impl Content for String {
@@ -128,13 +122,8 @@ impl Content for String {
         encoder.expect("texts need an encoder").encode_batch(contents)
     }
 
-    fn visit(
-        files: &[InputFile],
-        reading: &Reading,
-        visitor: &mut dyn Visitor<Self>,
-        observer: &mut dyn Observer,
-    ) -> Result<ReadCounts> {
-        visit_text(files, reading, visitor, observer)
+    fn visit(file: &InputFile, pass: &mut Pass<'_, Self>) -> Result<ControlFlow<()>> {
+        visit_text(file, pass)
     }
 }
 
@@ -188,13 +177,9 @@ impl Content for Vec<u32> {
         Ok(contents.iter().map(whole).collect())
     }
 
-    fn visit(
-        files: &[InputFile],
-        reading: &Reading,
-        visitor: &mut dyn Visitor<Self>,
-        observer: &mut dyn Observer,
-    ) -> Result<ReadCounts> {
-        visit_tokens(files, reading, visitor, observer)
+    fn visit(file: &InputFile, pass: &mut Pass<'_, Self>) -> Result<ControlFlow<()>> {
+        assert_eq!(file.kind, FileKind::Tokens, "a file of text holds no tokens");
+        bin::visit(file, pass)
     }
 }
 

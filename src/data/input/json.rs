@@ -10,9 +10,9 @@ use std::ops::ControlFlow;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor as JsonVisitor};
 
 use super::files::InputFile;
-use super::stream::{Observer, Stream};
+use super::stream::Stream;
 use super::text::{InvalidUtf8, decode_whole};
-use super::{ReadCounts, Reading, Visitor, whole_document};
+use super::{Pass, Reading, whole_document};
 use crate::error::quoted;
 use crate::{Error, Result};
 
@@ -22,25 +22,19 @@ pub(super) const LINE_BYTES_MAX: usize = 64 << 20;
 /// Objects without the field after which its name must be wrong.
 const MISSING_MAX: u64 = 1000;
 
-pub(super) fn visit(
-    input: &InputFile,
-    reading: &Reading,
-    visitor: &mut dyn Visitor<String>,
-    observer: &mut dyn Observer,
-    counts: &mut ReadCounts,
-) -> Result<ControlFlow<()>> {
+pub(super) fn visit(input: &InputFile, pass: &mut Pass<'_, String>) -> Result<ControlFlow<()>> {
     let mut frames = Frames::new(Stream::open(input)?);
-    let mut objects = Objects::new(reading);
+    let mut objects = Objects::new(pass.reading);
     let mut value = Vec::new();
     while let Some(line) = frames.next(&mut value)? {
-        frames.stream.report(observer)?;
-        let text = decode_whole(&value, reading.invalid_utf8, counts, |at| format!("byte {at}"))
+        frames.stream.report(pass.observer)?;
+        let text = decode_whole(&value, pass, |at| format!("byte {at}"))
             .map_err(|error| error.at_line(line))?;
-        if objects.visit(&text, line, visitor, counts)?.is_break() {
+        if objects.visit(&text, line, pass)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
-    frames.stream.report(observer)?;
+    frames.stream.report(pass.observer)?;
     objects.end()?;
     Ok(ControlFlow::Continue(()))
 }
@@ -197,8 +191,7 @@ impl<'a> Objects<'a> {
         &mut self,
         object: &str,
         number: u64,
-        visitor: &mut dyn Visitor<String>,
-        counts: &mut ReadCounts,
+        pass: &mut Pass<'_, String>,
     ) -> Result<ControlFlow<()>> {
         let found = field(object, &self.reading.text_field).map_err(|e| e.at_line(number))?;
         match found {
@@ -208,8 +201,8 @@ impl<'a> Objects<'a> {
                 if let Some(at) = halves.first.filter(|_| self.refuses()) {
                     return Err(half_surrogate(at).at_line(number));
                 }
-                counts.replaced_characters += halves.count;
-                return whole_document(&text, visitor, counts);
+                pass.counts.replaced_characters += halves.count;
+                return whole_document(&text, pass);
             }
             Found::Null => self.found = true,
             // A line without the field is of another kind, or the name is wrong. That a path ends
@@ -225,8 +218,8 @@ impl<'a> Objects<'a> {
                 }
             }
         }
-        counts.empty_documents += 1;
-        counts.null_texts += 1;
+        pass.counts.empty_documents += 1;
+        pass.counts.null_texts += 1;
         Ok(ControlFlow::Continue(()))
     }
 

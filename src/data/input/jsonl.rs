@@ -2,27 +2,21 @@
 
 use std::ops::ControlFlow;
 
+use super::Pass;
 use super::files::InputFile;
 use super::json::{LINE_BYTES_MAX, Objects};
-use super::stream::{Observer, Stream};
+use super::stream::Stream;
 use super::text::decode_whole;
-use super::{ReadCounts, Reading, Visitor};
 use crate::{Error, Result};
 
-pub(super) fn visit(
-    input: &InputFile,
-    reading: &Reading,
-    visitor: &mut dyn Visitor<String>,
-    observer: &mut dyn Observer,
-    counts: &mut ReadCounts,
-) -> Result<ControlFlow<()>> {
+pub(super) fn visit(input: &InputFile, pass: &mut Pass<'_, String>) -> Result<ControlFlow<()>> {
     let mut stream = Stream::open(input)?;
-    let mut objects = Objects::new(reading);
+    let mut objects = Objects::new(pass.reading);
     let mut line = Vec::new();
     for number in 1_u64.. {
         line.clear();
         stream.line(&mut line, LINE_BYTES_MAX)?;
-        stream.report(observer)?;
+        stream.report(pass.observer)?;
         if line.is_empty() {
             break;
         }
@@ -32,13 +26,13 @@ pub(super) fn visit(
                 .at_line(number)
                 .hint("a `.jsonl` file has one document per line; `--format json` reads others"));
         }
-        let text = decode_whole(&line, reading.invalid_utf8, counts, |at| format!("byte {at}"))
+        let text = decode_whole(&line, pass, |at| format!("byte {at}"))
             .map_err(|error| error.at_line(number))?;
         let text = if number == 1 { text.trim_start_matches('\u{feff}') } else { &text };
         if text.trim().is_empty() {
             continue;
         }
-        if objects.visit(text, number, visitor, counts)?.is_break() {
+        if objects.visit(text, number, pass)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }

@@ -89,79 +89,65 @@ impl ReadCounts {
     }
 }
 
-/// Text files, read one after the other.
+/// One reading of files: how, and who takes what comes.
+pub struct Pass<'a, C: Content> {
+    reading: &'a Reading,
+    visitor: &'a mut dyn Visitor<C>,
+    observer: &'a mut dyn Observer,
+    counts: ReadCounts,
+}
+
+/// Reads files one after the other.
 ///
 /// # Errors
 /// If a file cannot be read or holds something else than its name promises; each names the file.
-pub fn visit_text(
+pub fn visit<C: Content>(
     files: &[InputFile],
     reading: &Reading,
-    visitor: &mut dyn Visitor<String>,
+    visitor: &mut dyn Visitor<C>,
     observer: &mut dyn Observer,
 ) -> Result<ReadCounts> {
-    let mut counts = ReadCounts::default();
+    let mut pass = Pass { reading, visitor, observer, counts: ReadCounts::default() };
     for file in files {
-        let read = match file.kind {
-            FileKind::Text => text::visit(file, reading, visitor, observer, &mut counts),
-            FileKind::JsonLines => jsonl::visit(file, reading, visitor, observer, &mut counts),
-            FileKind::Json => json::visit(file, reading, visitor, observer, &mut counts),
-            #[cfg(feature = "parquet")]
-            FileKind::Parquet => parquet::visit(file, reading, visitor, observer, &mut counts),
-            #[cfg(not(feature = "parquet"))]
-            FileKind::Parquet => Err(crate::Error::usage("this program was built without Parquet")
-                .hint("build it with `--features parquet`, or convert the file to JSON lines")),
-            FileKind::Tokens => panic!("token files are visited by `visit_tokens`"),
-        };
-        let flow = read.map_err(|error| error.within(quoted_path(&file.path)))?;
+        let flow = C::visit(file, &mut pass);
+        let flow = flow.map_err(|error| error.within(quoted_path(&file.path)))?;
         file.check_unchanged()?;
         if flow.is_break() {
             break;
         }
     }
-    Ok(counts)
+    Ok(pass.counts)
 }
 
-/// Token files, read one after the other.
-///
-/// # Errors
-/// As [`visit_text`].
-pub fn visit_tokens(
-    files: &[InputFile],
-    reading: &Reading,
-    visitor: &mut dyn Visitor<Vec<u32>>,
-    observer: &mut dyn Observer,
-) -> Result<ReadCounts> {
-    let mut counts = ReadCounts::default();
-    for file in files {
-        assert_eq!(file.kind, FileKind::Tokens, "text files are visited by `visit_text`");
-        let flow = bin::visit(file, reading, visitor, observer, &mut counts)
-            .map_err(|error| error.within(quoted_path(&file.path)))?;
-        file.check_unchanged()?;
-        if flow.is_break() {
-            break;
-        }
+/// Reads a file of text.
+fn visit_text(file: &InputFile, pass: &mut Pass<'_, String>) -> Result<ControlFlow<()>> {
+    match file.kind {
+        FileKind::Text => text::visit(file, pass),
+        FileKind::JsonLines => jsonl::visit(file, pass),
+        FileKind::Json => json::visit(file, pass),
+        #[cfg(feature = "parquet")]
+        FileKind::Parquet => parquet::visit(file, pass),
+        #[cfg(not(feature = "parquet"))]
+        FileKind::Parquet => Err(crate::Error::usage("this program was built without Parquet")
+            .hint("build it with `--features parquet`, or convert the file to JSON lines")),
+        FileKind::Tokens => panic!("token files hold no text"),
     }
-    Ok(counts)
 }
 
 /// Hands a document that lies in memory to the visitor; empty ones are counted and skipped.
-fn whole_document(
-    text: &str,
-    visitor: &mut dyn Visitor<String>,
-    counts: &mut ReadCounts,
-) -> Result<ControlFlow<()>> {
+fn whole_document(text: &str, pass: &mut Pass<'_, String>) -> Result<ControlFlow<()>> {
     if text.trim_start().is_empty() {
-        counts.empty_documents += 1;
+        pass.counts.empty_documents += 1;
         return Ok(ControlFlow::Continue(()));
     }
     let mut key = content::KeyHasher::default();
     key.update(text.as_bytes());
     let head = Head { key: key.finish(), length: text.len() as u64 };
-    if visitor.document(head)?.is_break() {
+    if pass.visitor.document(head)?.is_break() {
         return Ok(ControlFlow::Break(()));
     }
-    visitor.part(text)?;
-    visitor.end()?;
+    pass.visitor.part(text)?;
+    pass.visitor.end()?;
     Ok(ControlFlow::Continue(()))
 }
 

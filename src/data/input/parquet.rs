@@ -12,9 +12,8 @@ use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::files::InputFile;
-use super::stream::Observer;
 use super::text::decode_whole;
-use super::{ReadCounts, Reading, Visitor, whole_document};
+use super::{Pass, whole_document};
 use crate::data::pages::{self, Pages, fenced};
 use crate::error::quoted;
 use crate::{Error, Result};
@@ -25,33 +24,27 @@ const BATCH_ROWS: usize = 64;
 /// Columns that a message names.
 const NAMES_MAX: usize = 6;
 
-pub(super) fn visit(
-    input: &InputFile,
-    reading: &Reading,
-    visitor: &mut dyn Visitor<String>,
-    observer: &mut dyn Observer,
-    counts: &mut ReadCounts,
-) -> Result<ControlFlow<()>> {
+pub(super) fn visit(input: &InputFile, pass: &mut Pass<'_, String>) -> Result<ControlFlow<()>> {
     let file =
         File::open(&input.path).map_err(|cause| Error::data(format!("failed to open: {cause}")))?;
     let reader = pages::open(file)?;
-    let column = text_column(&reader, &reading.text_field)?;
+    let column = text_column(&reader, &pass.reading.text_field)?;
     check_packing(&reader, column)?;
     let groups = reader.num_row_groups();
     let mut row = 0;
     for group in 0..groups {
         let flow = visit_group(&reader, group, column, &mut row, &mut |text| {
-            counts.null_texts += u64::from(text.is_none());
+            pass.counts.null_texts += u64::from(text.is_none());
             let place = |at| format!("byte {at} of the text");
-            let text = decode_whole(text.unwrap_or(&[]), reading.invalid_utf8, counts, place)?;
-            whole_document(&text, visitor, counts)
+            let text = decode_whole(text.unwrap_or(&[]), pass, place)?;
+            whole_document(&text, pass)
         })?;
         if flow.is_break() {
             return Ok(ControlFlow::Break(()));
         }
         // Rows of a group are read column-wise: the file's share is as good as it gets.
         let share = |done: usize| input.bytes * done as u64 / groups as u64;
-        observer.advance(share(group + 1) - share(group))?;
+        pass.observer.advance(share(group + 1) - share(group))?;
     }
     Ok(ControlFlow::Continue(()))
 }

@@ -2,40 +2,30 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::files::{FileKind, InputFile, Packing};
 use super::stream::{Observer, Stream};
+use crate::disk::FreshFolder;
 use crate::{Error, Result};
 
 /// What was stored; removed when it is dropped.
 #[derive(Debug)]
 pub struct StandardInput {
-    _folder: Folder,
+    _folder: FreshFolder,
     file: InputFile,
     /// Whether its kind was found out and not given.
     guessed: bool,
 }
 
-/// Removed when it is dropped: it would be a folder that no program takes for a corpus.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 impl StandardInput {
     /// Stores standard input in `folder`, which belongs to it from now on.
     pub fn store(
-        folder: PathBuf,
+        folder: FreshFolder,
         format: Option<FileKind>,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        let path = folder.join("standard-input");
-        let folder = Folder(folder);
+        let path = folder.path().join("standard-input");
         copy(&path, observer)?;
         let metadata = fs::metadata(&path).map_err(|cause| Error::io("inspect", &path, &cause))?;
         let file = |kind| InputFile::new(&path, "standard input".to_owned(), &metadata, kind);

@@ -49,13 +49,13 @@ fn files(path: &Path) -> Vec<InputFile> {
 
 fn texts_of(path: &Path, reading: &Reading) -> Result<(Vec<String>, ReadCounts)> {
     let mut recorder = Recorder { documents: Vec::new(), limit: usize::MAX };
-    let counts = visit_text(&files(path), reading, &mut recorder, &mut ())?;
+    let counts = visit::<String>(&files(path), reading, &mut recorder, &mut ())?;
     Ok((recorder.documents.into_iter().map(|(_, text)| text).collect(), counts))
 }
 
 fn tokens_of(path: &Path, reading: &Reading) -> Result<Vec<Vec<u32>>> {
     let mut recorder = Recorder { documents: Vec::new(), limit: usize::MAX };
-    visit_tokens(&files(path), reading, &mut recorder, &mut ())?;
+    visit::<Vec<u32>>(&files(path), reading, &mut recorder, &mut ())?;
     Ok(recorder.documents.into_iter().map(|(_, tokens)| tokens).collect())
 }
 
@@ -129,7 +129,7 @@ fn members_of_a_gzip_file_are_joined() {
 fn reading_stops_when_asked() {
     let (_above, path) = file("a.jsonl", LINES.as_bytes());
     let mut recorder = Recorder::<String> { documents: Vec::new(), limit: 1 };
-    visit_text(&files(&path), &reading(), &mut recorder, &mut ()).unwrap();
+    visit::<String>(&files(&path), &reading(), &mut recorder, &mut ()).unwrap();
     assert_eq!(recorder.documents.len(), 1);
 }
 
@@ -200,7 +200,7 @@ fn a_file_that_changes_between_passes_is_an_error() {
     let listed = files(&path);
     fs::write(&path, "after, and longer").unwrap();
     let mut recorder = Recorder::<String> { documents: Vec::new(), limit: usize::MAX };
-    let error = visit_text(&listed, &reading(), &mut recorder, &mut ());
+    let error = visit::<String>(&listed, &reading(), &mut recorder, &mut ());
     // The recorder notices nothing: the file is consistent in itself.
     assert!(error.unwrap_err().to_string().contains("was changed while it was read"));
 }

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::content::KeyHasher;
 use super::files::InputFile;
 use super::stream::{Observer, Stream};
-use super::{Head, ReadCounts, Reading, Visitor};
+use super::{Head, Pass, ReadCounts};
 use crate::{Error, Result};
 
 /// What to do about bytes that are not UTF-8.
@@ -24,32 +24,27 @@ pub enum InvalidUtf8 {
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-pub(super) fn visit(
-    input: &InputFile,
-    reading: &Reading,
-    visitor: &mut dyn Visitor<String>,
-    observer: &mut dyn Observer,
-    counts: &mut ReadCounts,
-) -> Result<ControlFlow<()>> {
+pub(super) fn visit(input: &InputFile, pass: &mut Pass<'_, String>) -> Result<ControlFlow<()>> {
     let mut key = KeyHasher::default();
     let (mut length, mut blank) = (0, true);
     let mut ignored = ReadCounts::default();
-    decode(input, reading.invalid_utf8, &mut (), &mut ignored, &mut |text| {
+    let policy = pass.reading.invalid_utf8;
+    decode(input, policy, &mut (), &mut ignored, &mut |text| {
         key.update(text.as_bytes());
         length += text.len() as u64;
         blank = blank && text.trim_start().is_empty();
         Ok(())
     })?;
     if blank {
-        counts.empty_documents += 1;
-        observer.advance(input.bytes)?;
+        pass.counts.empty_documents += 1;
+        pass.observer.advance(input.bytes)?;
         return Ok(ControlFlow::Continue(()));
     }
-    if visitor.document(Head { key: key.finish(), length })?.is_break() {
+    if pass.visitor.document(Head { key: key.finish(), length })?.is_break() {
         return Ok(ControlFlow::Break(()));
     }
-    decode(input, reading.invalid_utf8, observer, counts, &mut |text| visitor.part(text))?;
-    visitor.end()?;
+    decode(input, policy, pass.observer, &mut pass.counts, &mut |text| pass.visitor.part(text))?;
+    pass.visitor.end()?;
     Ok(ControlFlow::Continue(()))
 }
 
@@ -177,20 +172,21 @@ fn invalid(place: &str) -> Error {
 /// A text in memory by the policy; `place` says where its first bad byte lies.
 pub(super) fn decode_whole<'a>(
     bytes: &'a [u8],
-    policy: InvalidUtf8,
-    counts: &mut ReadCounts,
+    pass: &mut Pass<'_, String>,
     place: impl FnOnce(usize) -> String,
 ) -> Result<Cow<'a, str>> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(Cow::Borrowed(text)),
-        Err(error) if policy == InvalidUtf8::Refuse => Err(invalid(&place(error.valid_up_to()))),
+        Err(error) if pass.reading.invalid_utf8 == InvalidUtf8::Refuse => {
+            Err(invalid(&place(error.valid_up_to())))
+        }
         Err(_) => {
             let mut text = String::with_capacity(bytes.len());
             for chunk in bytes.utf8_chunks() {
                 text.push_str(chunk.valid());
                 if !chunk.invalid().is_empty() {
                     text.push(char::REPLACEMENT_CHARACTER);
-                    counts.replaced_characters += 1;
+                    pass.counts.replaced_characters += 1;
                 }
             }
             Ok(Cow::Owned(text))

@@ -3,7 +3,7 @@
 use super::duplicates::DuplicateFinder;
 use super::lost::Losses;
 use super::plan::Plan;
-use super::units::{Sink, Unit};
+use super::units::Unit;
 use super::vocabulary::{Tokens, bytes_of};
 use crate::Result;
 use crate::data::corpus::CorpusWriter;
@@ -28,51 +28,26 @@ pub(super) struct Encoded<C> {
 /// Makes the pass.
 pub(super) fn encode<C: Content>(
     plan: &Plan,
-    duplicates: DuplicateFinder<C>,
-    (tokens, losses): (&Tokens, Losses),
-    writer: CorpusWriter,
+    mut duplicates: DuplicateFinder<C>,
+    (tokens, mut losses): (&Tokens, Losses),
+    mut writer: CorpusWriter,
     observer: &mut dyn Observer,
 ) -> Result<Encoded<C>> {
-    let mut pass = Pass { batch: Batch::new(tokens), writer, duplicates, losses };
-    let counts = plan.pass("encoding", &mut pass, observer)?;
-    pass.write()?;
-    let lengths = pass.batch.lengths();
-    let Pass { writer, duplicates, losses, .. } = pass;
-    Ok(Encoded { writer, duplicates, counts, losses, lengths })
-}
-
-struct Pass<'a, C> {
-    batch: Batch<'a, C>,
-    writer: CorpusWriter,
-    duplicates: DuplicateFinder<C>,
-    losses: Losses,
-}
-
-impl<C: Content> Sink<C> for Pass<'_, C> {
-    fn unit(&mut self, unit: Unit<C>) -> Result<()> {
+    let mut write = |losses: &mut Losses, unit: EncodedUnit<'_>| {
+        let Some(split) = unit.split else { return Ok(()) };
+        losses.add(split.name(), unit.lost);
+        writer.split(split).push(unit.starts_document, unit.tokens, unit.bytes)
+    };
+    let mut batch = Batch::new((tokens, &mut losses), &mut write);
+    let mut take = |unit: Unit<C>| {
         if unit.split == Some(Split::Train) {
-            self.duplicates.training(unit.key, unit.starts_document, &unit.content);
+            duplicates.training(unit.key, unit.starts_document, &unit.content);
         }
-        if unit.split.is_some() && self.batch.push(unit) {
-            self.write()?;
-        }
-        Ok(())
-    }
-}
-
-impl<C: Content> Pass<'_, C> {
-    fn write(&mut self) -> Result<()> {
-        let (writer, losses) = (&mut self.writer, &mut self.losses);
-        self.batch.encode(&mut |unit| {
-            let Some(split) = unit.split else { return Ok(()) };
-            losses.add(split.name(), unit.lost);
-            match unit.starts_document {
-                true => writer.start_document(split, unit.tokens, unit.bytes),
-                false => writer.continue_document(split, unit.tokens, unit.bytes),
-            }
-        })?;
-        losses.check_early()
-    }
+        if unit.split.is_some() { batch.push(unit) } else { Ok(()) }
+    };
+    let counts = plan.pass("encoding", &mut take, observer)?;
+    let lengths = batch.finish()?;
+    Ok(Encoded { writer, duplicates, counts, losses, lengths })
 }
 
 /// A unit as tokens.
@@ -86,31 +61,36 @@ pub(super) struct EncodedUnit<'a> {
     pub(super) lost: LostText,
 }
 
-/// Units that are encoded together.
+/// Units that are encoded together, and what becomes of them then.
 pub(super) struct Batch<'a, C> {
     tokens: &'a Tokens,
+    losses: &'a mut Losses,
+    sink: &'a mut EncodedSink<'a>,
     encoder: Option<Encoder<'a>>,
     units: Vec<Unit<C>>,
     length: usize,
 }
 
+/// Takes encoded units, and says of which part the text is that was lost.
+pub(super) type EncodedSink<'a> = dyn FnMut(&mut Losses, EncodedUnit<'_>) -> Result<()> + 'a;
+
 impl<'a, C: Content> Batch<'a, C> {
-    pub(super) fn new(tokens: &'a Tokens) -> Self {
-        Self { tokens, encoder: tokens.encoder(), units: Vec::new(), length: 0 }
+    pub(super) fn new(
+        (tokens, losses): (&'a Tokens, &'a mut Losses),
+        sink: &'a mut EncodedSink<'a>,
+    ) -> Self {
+        Self { tokens, losses, sink, encoder: tokens.encoder(), units: Vec::new(), length: 0 }
     }
 
-    /// Takes a unit; returns whether the batch is full.
-    pub(super) fn push(&mut self, unit: Unit<C>) -> bool {
+    /// Takes a unit; encodes all if there are enough.
+    pub(super) fn push(&mut self, unit: Unit<C>) -> Result<()> {
         self.length += unit.content.length();
         self.units.push(unit);
-        self.length >= BATCH
+        if self.length >= BATCH { self.encode() } else { Ok(()) }
     }
 
     /// Encodes all units and passes them on.
-    pub(super) fn encode(
-        &mut self,
-        sink: &mut dyn FnMut(EncodedUnit<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn encode(&mut self) -> Result<()> {
         self.length = 0;
         let units = std::mem::take(&mut self.units);
         let contents: Vec<&C> = units.iter().map(|unit| &unit.content).collect();
@@ -125,21 +105,21 @@ impl<'a, C: Content> Batch<'a, C> {
             if starts_document {
                 tokens.splice(0..0, self.tokens.separator);
             }
-            sink(EncodedUnit { split, starts_document, tokens: &tokens, bytes, lost })?;
+            let unit = EncodedUnit { split, starts_document, tokens: &tokens, bytes, lost };
+            (self.sink)(self.losses, unit)?;
         }
-        Ok(())
+        self.losses.check_early()
     }
-}
 
-impl<C> Batch<'_, C> {
-    /// Bytes of text per token, and of all tokens of text that were encoded; none without a
-    /// tokenizer.
-    pub(super) fn lengths(&self) -> Option<(TokenBytes, u64)> {
-        let given = self.tokens.token_bytes()?;
-        let Some(encoder) = &self.encoder else { return Some((given.clone(), 0)) };
+    /// Encodes what is left. Returns bytes of text per token, and of all tokens of text that were
+    /// encoded; none without a tokenizer.
+    pub(super) fn finish(mut self) -> Result<Option<(TokenBytes, u64)>> {
+        self.encode()?;
+        let Some(given) = self.tokens.token_bytes() else { return Ok(None) };
+        let Some(encoder) = &self.encoder else { return Ok(Some((given.clone(), 0))) };
         let lengths = encoder.token_bytes();
         let told = encoder.told_bytes(&lengths);
-        Some((lengths, told))
+        Ok(Some((lengths, told)))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::duplicates::DuplicateFinder;
 use super::plan::Plan;
 use super::sample::{SAMPLE_BYTES_MAX, Sample};
-use super::units::{Sink, Unit};
+use super::units::Unit;
 use crate::data::corpus::Splits;
 use crate::data::input::{Content, Observer};
 use crate::spec::Split;
@@ -35,18 +35,21 @@ pub(super) fn learn<C: Content>(
         gap_length: 0,
         documents: Splits::default(),
     };
-    plan.pass("reading", &mut learned, observer)?;
+    plan.pass("reading", &mut |unit| learned.take(&unit), observer)?;
     for side in plan.sides {
         learned.duplicates.start_set();
-        let mut aside = LearnSide(&mut learned.duplicates);
-        plan.pass_side("reading", side, &mut aside, observer)?;
+        let mut index = |unit: Unit<C>| {
+            learned.duplicates.held_out(unit.key, unit.starts_document, &unit.content);
+            Ok(())
+        };
+        plan.pass_side("reading", side, &mut index, observer)?;
     }
     learned.duplicates.seal();
     Ok(learned)
 }
 
-impl<C: Content> Sink<C> for Learned<C> {
-    fn unit(&mut self, unit: Unit<C>) -> Result<()> {
+impl<C: Content> Learned<C> {
+    fn take(&mut self, unit: &Unit<C>) -> Result<()> {
         let length = unit.content.length() as u64;
         let Some(split) = unit.split else {
             self.gap_length += length;
@@ -63,19 +66,7 @@ impl<C: Content> Sink<C> for Learned<C> {
         }
         Ok(())
     }
-}
 
-/// Indexes a side set.
-struct LearnSide<'a, C>(&'a mut DuplicateFinder<C>);
-
-impl<C: Content> Sink<C> for LearnSide<'_, C> {
-    fn unit(&mut self, unit: Unit<C>) -> Result<()> {
-        self.0.held_out(unit.key, unit.starts_document, &unit.content);
-        Ok(())
-    }
-}
-
-impl<C> Learned<C> {
     /// An error if a split would be empty, before the work of encoding.
     pub(super) fn check_splits(&self, plan: &Plan) -> Result<()> {
         match Split::ALL.into_iter().find(|&split| *self.documents.get(split) == 0) {

@@ -24,12 +24,13 @@ use serde::Serialize;
 
 use super::corpus::{
     CorpusWriter, InputFacts, Manifest, Provenance, Publication, Splits, TokenizerFacts,
-    check_target, temporary_beside,
+    check_target,
 };
 use super::input::{
     Content, FileKind, InputFile, InvalidUtf8, Observer, ReadCounts, Sources, StandardInput,
     TokenInteger, expand, indexed_files, is_standard_input,
 };
+use crate::disk::FreshFolder;
 use crate::error::quoted;
 use crate::spec::{Allowed, SideName};
 use crate::token::TokenBytes;
@@ -185,7 +186,7 @@ fn standard_input(
     match all.filter(|path| is_standard_input(path)).count() {
         0 => Ok(None),
         1 => {
-            let folder = temporary_beside(&options.target)?;
+            let folder = FreshFolder::beside(&options.target)?;
             StandardInput::store(folder, options.format, observer).map(Some)
         }
         _ => Err(Error::usage("`-` is given twice, but standard input can be read only once")),

@@ -9,7 +9,7 @@ use super::split::{DOCUMENTS_MIN, Shares, Splitter};
 use super::units::{Cutter, Sink};
 use super::vocabulary::Tokens;
 use crate::data::corpus::{SplitPolicy, Splits};
-use crate::data::input::{Content, Head, InputFile, Observer, ReadCounts, Reading, Visitor};
+use crate::data::input::{Content, Head, InputFile, Observer, ReadCounts, Reading, Visitor, visit};
 use crate::error::quoted_path;
 use crate::spec::Split;
 use crate::{Error, Result};
@@ -158,7 +158,7 @@ impl<'a> Plan<'a> {
     ) -> Result<usize> {
         let mut survey = Survey { documents: 0, copies: self.copies, found: CopyFinder::default() };
         observer.stage("counting documents", files.iter().map(|file| file.bytes).sum());
-        C::visit(files, &self.reading, &mut survey, observer)?;
+        visit::<C>(files, &self.reading, &mut survey, observer)?;
         if survey.documents == 0 {
             let first = quoted_path(&files[0].path);
             return Err(Error::data(format!("there is no text in `{first}`"))
@@ -172,12 +172,12 @@ impl<'a> Plan<'a> {
         &self,
         stage: &str,
         side: &SideInput,
-        sink: &mut dyn Sink<C>,
+        sink: &mut Sink<'_, C>,
         observer: &mut dyn Observer,
     ) -> Result<ReadCounts> {
         observer.stage(stage, side.files.iter().map(|file| file.bytes).sum());
         let mut cutter = Cutter::aside(sink);
-        let mut counts = C::visit(&side.files, &self.reading, &mut cutter, observer)
+        let mut counts = visit::<C>(&side.files, &self.reading, &mut cutter, observer)
             .map_err(|error| error.within(format!("side set `{}`", side.name)))?;
         cutter.report(&mut counts);
         Ok(counts)
@@ -187,7 +187,7 @@ impl<'a> Plan<'a> {
     pub(super) fn pass<C: Content>(
         &self,
         stage: &str,
-        sink: &mut dyn Sink<C>,
+        sink: &mut Sink<'_, C>,
         observer: &mut dyn Observer,
     ) -> Result<ReadCounts> {
         let bytes = self.groups.iter().flat_map(|group| &group.files).map(|file| file.bytes).sum();
@@ -195,7 +195,7 @@ impl<'a> Plan<'a> {
         let mut counts = ReadCounts::default();
         for group in &self.groups {
             let mut cutter = Cutter::new(group.splitter, self.copies, sink);
-            counts.add(C::visit(&group.files, &self.reading, &mut cutter, observer)?);
+            counts.add(visit::<C>(&group.files, &self.reading, &mut cutter, observer)?);
             cutter.report(&mut counts);
         }
         Ok(counts)

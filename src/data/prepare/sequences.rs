@@ -10,10 +10,9 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::encode::Batch;
+use super::encode::{Batch, EncodedUnit};
 use super::lost::Losses;
 use super::plan::{Plan, SequenceSplit};
-use super::units::{Sink, Unit};
 use super::vocabulary::{Tokens, bytes_of};
 use crate::data::corpus::{CorpusWriter, Provenance, Publication};
 use crate::data::corpus::{InputFacts, Manifest, SplitPolicy, Splits};
@@ -30,19 +29,21 @@ const SPLIT_KEY: u64 = 0x5CA2_CE00_0000_0002;
 pub(super) fn write<C: Content>(
     plan: &Plan,
     split: SequenceSplit,
-    (tokens, losses): (&Tokens, Losses),
+    (tokens, mut losses): (&Tokens, Losses),
     mut writer: CorpusWriter,
     (mut input, notes): (InputFacts, &mut Vec<String>),
     observer: &mut dyn Observer,
 ) -> Result<(Manifest, Publication)> {
     let path = writer.temporary().join("spool");
-    let batch = Batch::<C>::new(tokens);
-    let mut pass = SpoolPass { batch, spool: Spool::create(&path)?, losses };
-    let counts = plan.pass("encoding", &mut pass, observer)?;
-    pass.write()?;
+    let mut spool = Spool::create(&path)?;
+    let mut write = |losses: &mut Losses, unit: EncodedUnit<'_>| {
+        losses.add("the input", unit.lost);
+        spool.push(unit.tokens, unit.starts_document)
+    };
+    let mut batch = Batch::<C>::new((tokens, &mut losses), &mut write);
+    let counts = plan.pass("encoding", &mut |unit| batch.push(unit), observer)?;
+    let lengths = batch.finish()?;
     super::record_counts(&mut input, notes, counts);
-    let lengths = pass.batch.lengths();
-    let SpoolPass { spool, mut losses, .. } = pass;
     let spool = spool.finish()?;
     let held_out = held_out(spool.tokens, split)?;
     let of_tokens = lengths.as_ref().map(|(lengths, _)| lengths);
@@ -113,10 +114,7 @@ fn distribute(
             let next = starts.peek().map_or(length as u64, |&start| start - first);
             let end = next.min(length as u64) as usize;
             let part = &sequence[position..end];
-            match fresh {
-                true => writer.start_document(place, part, bytes_of(lengths, part))?,
-                false => writer.continue_document(place, part, bytes_of(lengths, part))?,
-            }
+            writer.split(place).push(fresh, part, bytes_of(lengths, part))?;
             position = end;
         }
         last = Some(place);
@@ -156,28 +154,5 @@ impl Spool {
     fn finish(mut self) -> Result<Self> {
         self.file.flush().map_err(|cause| Error::io("write", &self.path, &cause))?;
         Ok(self)
-    }
-}
-
-struct SpoolPass<'a, C> {
-    batch: Batch<'a, C>,
-    spool: Spool,
-    losses: Losses,
-}
-
-impl<C: Content> Sink<C> for SpoolPass<'_, C> {
-    fn unit(&mut self, unit: Unit<C>) -> Result<()> {
-        if self.batch.push(unit) { self.write() } else { Ok(()) }
-    }
-}
-
-impl<C: Content> SpoolPass<'_, C> {
-    fn write(&mut self) -> Result<()> {
-        let (spool, losses) = (&mut self.spool, &mut self.losses);
-        self.batch.encode(&mut |unit| {
-            losses.add("the input", unit.lost);
-            spool.push(unit.tokens, unit.starts_document)
-        })?;
-        losses.check_early()
     }
 }

@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::PrepareOptions;
-use super::encode::Batch;
+use super::encode::{Batch, EncodedUnit};
 use super::lost::Losses;
 use super::plan::Plan;
-use super::units::{Sink, Unit};
 use super::vocabulary::Tokens;
-use crate::data::corpus::{CorpusWriter, Duplicates, PartWriter, SideProvenance};
+use crate::data::corpus::{CorpusWriter, Duplicates, SideProvenance};
 use crate::data::input::{Content, InputFile, Observer, Sources, expand};
 use crate::spec::SideName;
 use crate::{Error, Result};
@@ -53,42 +52,18 @@ pub(super) fn encode<C: Content>(
     let mut provenance = BTreeMap::new();
     for (index, side) in plan.sides.iter().enumerate() {
         let part = writer.side(&side.name)?;
-        let mut pass =
-            SidePass { name: side.name.as_str(), losses, batch: Batch::<C>::new(tokens), part };
+        let mut write = |losses: &mut Losses, unit: EncodedUnit<'_>| {
+            losses.add(side.name.as_str(), unit.lost);
+            part.push(unit.starts_document, unit.tokens, unit.bytes)
+        };
+        let mut batch = Batch::<C>::new((tokens, &mut *losses), &mut write);
         let stage = format!("encoding {}", side.name);
-        let counts = plan.pass_side(&stage, side, &mut pass, observer)?;
-        pass.write()?;
+        let counts = plan.pass_side(&stage, side, &mut |unit| batch.push(unit), observer)?;
+        batch.finish()?;
         let mut input = super::input_facts(side.files.iter());
         super::set_counts(&mut input, counts);
         let duplicates = duplicates.as_ref().map(|of_sides| of_sides[index]);
         provenance.insert(side.name.clone(), SideProvenance { duplicates, input });
     }
     Ok(provenance)
-}
-
-struct SidePass<'a, C> {
-    name: &'a str,
-    losses: &'a mut Losses,
-    batch: Batch<'a, C>,
-    part: &'a mut PartWriter,
-}
-
-impl<C: Content> Sink<C> for SidePass<'_, C> {
-    fn unit(&mut self, unit: Unit<C>) -> Result<()> {
-        if self.batch.push(unit) { self.write() } else { Ok(()) }
-    }
-}
-
-impl<C: Content> SidePass<'_, C> {
-    fn write(&mut self) -> Result<()> {
-        let (name, part, losses) = (self.name, &mut *self.part, &mut *self.losses);
-        self.batch.encode(&mut |unit| {
-            losses.add(name, unit.lost);
-            match unit.starts_document {
-                true => part.start_document(unit.tokens, unit.bytes),
-                false => part.continue_document(unit.tokens, unit.bytes),
-            }
-        })?;
-        losses.check_early()
-    }
 }

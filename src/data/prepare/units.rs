@@ -21,15 +21,13 @@ pub(super) struct Unit<C> {
 }
 
 /// Takes units as they are cut.
-pub(super) trait Sink<C> {
-    fn unit(&mut self, unit: Unit<C>) -> Result<()>;
-}
+pub(super) type Sink<'a, C> = dyn FnMut(Unit<C>) -> Result<()> + 'a;
 
 /// Cuts documents and passes the units on.
 pub(super) struct Cutter<'a, C> {
     /// None for side sets, whose documents go to no split.
     splitter: Option<Splitter>,
-    sink: &'a mut dyn Sink<C>,
+    sink: &'a mut Sink<'a, C>,
     copies: Copies,
     found: CopyFinder,
     /// Whether the document is a copy of an earlier one.
@@ -44,12 +42,12 @@ pub(super) struct Cutter<'a, C> {
 
 impl<'a, C: Content> Cutter<'a, C> {
     /// Cuts documents for the splits that `splitter` gives them.
-    pub(super) fn new(splitter: Splitter, copies: Copies, sink: &'a mut dyn Sink<C>) -> Self {
+    pub(super) fn new(splitter: Splitter, copies: Copies, sink: &'a mut Sink<'a, C>) -> Self {
         Self { splitter: Some(splitter), copies, ..Self::aside(sink) }
     }
 
     /// Cuts documents of a side set.
-    pub(super) fn aside(sink: &'a mut dyn Sink<C>) -> Self {
+    pub(super) fn aside(sink: &'a mut Sink<'a, C>) -> Self {
         Self {
             splitter: None,
             sink,
@@ -97,7 +95,7 @@ impl<'a, C: Content> Cutter<'a, C> {
         if self.is_copy && unit.split != Some(Split::Train) {
             return Ok(());
         }
-        self.sink.unit(unit)
+        (self.sink)(unit)
     }
 
     /// Passes on what is surely complete. Cuts depend on the text alone, not on how it comes in.
@@ -159,23 +157,17 @@ mod tests {
     use super::*;
     use crate::data::prepare::split::Shares;
 
-    #[derive(Default)]
-    struct Collect(Vec<Unit<String>>);
-
-    impl Sink<String> for Collect {
-        fn unit(&mut self, unit: Unit<String>) -> Result<()> {
-            self.0.push(unit);
-            Ok(())
-        }
-    }
-
     fn book() -> String {
         (0..3000).map(|n| format!("Paragraph {n} has some words.\nAnd two lines.\n\n")).collect()
     }
 
     /// Cuts a text that comes in parts of `size` bytes.
     fn cut(text: &str, size: usize, section: Option<(u64, u64)>) -> Vec<Unit<String>> {
-        let mut collect = Collect::default();
+        let mut units = Vec::new();
+        let mut collect = |unit| {
+            units.push(unit);
+            Ok(())
+        };
         let splitter = Splitter::new(Shares { val: 0.1, test: 0.1 }, 0, section);
         let mut cutter = Cutter::new(splitter, Copies::Drop, &mut collect);
         let head = Head { key: text.to_owned().key(), length: text.len() as u64 };
@@ -184,7 +176,7 @@ mod tests {
             .chunks(size)
             .for_each(|part| cutter.part(std::str::from_utf8(part).unwrap()).unwrap());
         cutter.end().unwrap();
-        collect.0
+        units
     }
 
     #[test]
@@ -218,16 +210,6 @@ mod tests {
         assert!(pieces.iter().all(|unit| unit.key == text.clone().key()));
     }
 
-    /// Counts units and forgets them.
-    struct Count(usize);
-
-    impl Sink<Vec<u32>> for Count {
-        fn unit(&mut self, _unit: Unit<Vec<u32>>) -> Result<()> {
-            self.0 += 1;
-            Ok(())
-        }
-    }
-
     /// A document that comes in one part (a row of Parquet) is cut without moving its rest for each
     /// section, which would take minutes here.
     #[test]
@@ -235,14 +217,18 @@ mod tests {
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let tokens = vec![7; 8 << 20];
-            let mut count = Count(0);
+            let mut units = 0;
+            let mut count = |_: Unit<Vec<u32>>| {
+                units += 1;
+                Ok(())
+            };
             let splitter = Splitter::new(Shares { val: 0.1, test: 0.1 }, 0, Some((64, 64)));
             let mut cutter = Cutter::new(splitter, Copies::Drop, &mut count);
             let head = Head { key: 1, length: tokens.len() as u64 };
             assert!(cutter.document(head).unwrap().is_continue());
             cutter.part(&tokens).unwrap();
             cutter.end().unwrap();
-            sender.send(count.0).unwrap();
+            sender.send(units).unwrap();
         });
         let units = receiver.recv_timeout(std::time::Duration::from_secs(90));
         assert_eq!(units, Ok((8 << 20) / 64));

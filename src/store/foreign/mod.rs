@@ -15,14 +15,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::atomic::{sync_folder, temporary_path, write_atomically};
-use super::hashed::{FileFacts, HashedFile};
-use super::manifest::{self, Manifest};
-use super::regular;
+use crate::disk::{
+    FileFacts, FreshFolder, HashedFile, InTheWay, has_ending, is_whole, list, manifest, regular,
+    temporary_path,
+};
 use crate::error::quoted;
 use crate::{Error, Result};
 
 pub use run::{ForeignHistory, ForeignRun, ForeignSettings, ForeignSource};
+
+/// Files of a batch.
+const RUNS: &str = "runs.jsonl";
+const HISTORY: &str = "history.jsonl";
 
 /// The identity of a foreign run: 64 hexadecimal digits.
 pub type ForeignId = String;
@@ -78,15 +82,21 @@ struct Holder {
 /// An import in progress: nothing is visible before it is published, and dropping it removes it.
 #[derive(Debug)]
 pub struct ForeignDraft {
-    root: PathBuf,
-    folder: PathBuf,
-    /// Holds the store's foreign area for this process: two imports cannot both add one run.
-    lock: Option<File>,
     /// What has each id.
     known: BTreeMap<String, Holder>,
-    runs: Option<HashedFile>,
-    history: Option<HashedFile>,
+    /// None if nothing is written.
+    batch: Option<Batch>,
     count: u64,
+}
+
+/// What an import writes.
+#[derive(Debug)]
+struct Batch {
+    folder: FreshFolder,
+    runs: HashedFile,
+    history: HashedFile,
+    /// Holds the store's foreign area for this process: two imports cannot both add one run.
+    _lock: File,
 }
 
 impl Store {
@@ -96,20 +106,8 @@ impl Store {
 
     /// The folders of all batches, in ascending order.
     fn batches(&self) -> Result<Vec<PathBuf>> {
-        let path = self.foreign_path();
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(cause) => return Err(Error::io("list", &path, &cause)),
-        };
-        let mut folders = Vec::new();
-        for entry in entries {
-            let folder = entry.map_err(|cause| Error::io("list", &path, &cause))?.path();
-            if folder.join("manifest.json").is_file() && folder.extension().is_none() {
-                folders.push(folder);
-            }
-        }
-        folders.sort();
+        let mut folders = list(&self.foreign_path())?;
+        folders.retain(|folder| is_whole(folder) && folder.extension().is_none());
         Ok(folders)
     }
 
@@ -149,19 +147,18 @@ impl Store {
         let holder = |one: ForeignRecord| {
             (one.run.id, Holder { content: one.content, source: one.source, stored: true })
         };
-        let known = self.foreign()?.into_iter().map(holder);
-        let mut draft = ForeignDraft::trial();
-        draft.known = known.collect();
-        draft.lock = lock;
-        if !dry_run {
-            draft.folder = temporary_path(&root.join("draft"));
-            draft.root = root;
-            let folder = &draft.folder;
-            fs::create_dir_all(folder).map_err(|cause| Error::io("create", folder, &cause))?;
-            draft.runs = Some(HashedFile::create(folder.join("runs.jsonl"))?);
-            draft.history = Some(HashedFile::create(folder.join("history.jsonl"))?);
-        }
-        Ok(draft)
+        let known = self.foreign()?.into_iter().map(holder).collect();
+        let batch = lock.map(|lock| Batch::new(&root, lock)).transpose()?;
+        Ok(ForeignDraft { known, batch, count: 0 })
+    }
+}
+
+impl Batch {
+    fn new(root: &Path, lock: File) -> Result<Self> {
+        let folder = FreshFolder::create(temporary_path(&root.join("draft")))?;
+        let create = |name| HashedFile::create(folder.path().join(name));
+        let (runs, history) = (create(RUNS)?, create(HISTORY)?);
+        Ok(Self { folder, runs, history, _lock: lock })
     }
 }
 
@@ -176,7 +173,7 @@ fn lock(root: &Path) -> Result<File> {
         // Whoever left these was killed: the lock was theirs.
         for entry in fs::read_dir(root)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "tmp") {
+            if has_ending(&path, "tmp") {
                 fs::remove_dir_all(path)?;
             }
         }
@@ -186,9 +183,9 @@ fn lock(root: &Path) -> Result<File> {
 }
 
 fn read_batch(folder: &Path) -> Result<Vec<ForeignRecord>> {
-    let path = folder.join("runs.jsonl");
+    let path = folder.join(RUNS);
     let bytes = regular::read(&path).map_err(|cause| Error::io("read", &path, &cause))?;
-    if manifest::read(folder)?.get("runs.jsonl") != Some(&FileFacts::of(&bytes)) {
+    if manifest::read(folder)?.get(RUNS) != Some(&FileFacts::of(&bytes)) {
         return Err(damaged(&path));
     }
     let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
@@ -200,15 +197,14 @@ fn read_batch(folder: &Path) -> Result<Vec<ForeignRecord>> {
 }
 
 fn damaged(path: &Path) -> Error {
-    Error::data(format!("`{}` is damaged: its hash is not the manifest's", path.display()))
-        .hint("remove the folder that it lies in and import the files again")
+    manifest::damaged(path).hint("remove the folder that it lies in and import the files again")
 }
 
 /// Reads one line of a batch's histories; the whole file is hashed first, piece by piece.
 fn read_history(folder: &Path, start: u64, bytes: u64) -> Result<ForeignHistory> {
-    let path = folder.join("history.jsonl");
+    let path = folder.join(HISTORY);
     let io = |cause: std::io::Error| Error::io("read", &path, &cause);
-    let expected = manifest::read(folder)?.remove("history.jsonl").ok_or_else(|| damaged(&path))?;
+    let expected = manifest::read(folder)?.remove(HISTORY).ok_or_else(|| damaged(&path))?;
     let mut file = regular::open_regular(&path).map_err(io)?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(&mut file).map_err(io)?;
@@ -225,15 +221,7 @@ impl ForeignDraft {
     /// An import into nothing: every check is made against an empty store.
     #[must_use]
     pub fn trial() -> Self {
-        Self {
-            root: PathBuf::new(),
-            folder: PathBuf::new(),
-            lock: None,
-            known: BTreeMap::new(),
-            runs: None,
-            history: None,
-            count: 0,
-        }
+        Self { known: BTreeMap::new(), batch: None, count: 0 }
     }
 
     /// What has the id of a run.
@@ -265,51 +253,30 @@ impl ForeignDraft {
         let holder = Holder { content: content.clone(), source: source.clone(), stored: false };
         self.known.insert(run.id.clone(), holder);
         self.count += 1;
-        let (Some(runs), Some(histories)) = (&mut self.runs, &mut self.history) else {
-            return Ok(Added::New);
-        };
+        let Some(batch) = &mut self.batch else { return Ok(Added::New) };
         let place = match history.step.is_empty() {
             true => None,
-            false => Some((histories.bytes(), line(histories, &history_json)?)),
+            false => Some((batch.history.bytes(), line(&mut batch.history, &history_json)?)),
         };
         let source = source.clone();
         let record =
             ForeignRecord { record: id, foreign: true, source, content, history: place, run };
-        line(runs, &json(&record)?)?;
+        line(&mut batch.runs, &json(&record)?)?;
         Ok(Added::New)
     }
 
     /// Makes the new runs visible, all at once. Returns how many there are.
-    pub fn publish(mut self) -> Result<u64> {
-        let (Some(runs), Some(history)) = (&mut self.runs, &mut self.history) else {
-            return Ok(self.count);
-        };
-        if self.count == 0 {
-            return Ok(0);
-        }
-        let runs = runs.finish()?;
-        let history = history.finish()?;
-        let batch = blake3::hash(format!("{}\n{}\n", runs.blake3, history.blake3).as_bytes());
-        let files: Manifest = [("runs.jsonl", runs), ("history.jsonl", history)]
-            .map(|(name, entry)| (name.to_owned(), entry))
-            .into();
-        write_atomically(&self.folder.join("manifest.json"), json(&files)?.as_bytes())?;
-        let target = self.root.join(batch.to_hex().as_str());
-        let publish = || -> std::io::Result<()> {
-            fs::rename(&self.folder, &target)?;
-            sync_folder(&target)
-        };
-        publish().map_err(|cause| Error::io("write", &target, &cause))?;
+    pub fn publish(self) -> Result<u64> {
+        let Some(mut batch) = self.batch.filter(|_| self.count > 0) else { return Ok(self.count) };
+        let (runs, history) = (batch.runs.finish()?, batch.history.finish()?);
+        let name = blake3::hash(format!("{}\n{}\n", runs.blake3, history.blake3).as_bytes());
+        let folder = &mut batch.folder;
+        folder.files = [(RUNS.to_owned(), runs), (HISTORY.to_owned(), history)].into();
+        folder.seal(json(&folder.files)?.as_bytes())?;
+        let target = folder.path().with_file_name(name.to_hex().as_str());
+        // Whoever was faster has published the same bytes: the name is their hash.
+        folder.publish(&target, InTheWay::Stays)?;
         Ok(self.count)
-    }
-}
-
-impl Drop for ForeignDraft {
-    fn drop(&mut self) {
-        // After publication the folder has another name and nothing is left to remove.
-        if self.lock.is_some() {
-            let _ = fs::remove_dir_all(&self.folder);
-        }
     }
 }
 

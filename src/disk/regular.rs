@@ -20,7 +20,7 @@ pub fn open_regular(path: &Path) -> Result<File> {
 }
 
 /// An error if something lies at `path` that is not a regular file.
-pub(super) fn check_absent_or_regular(path: &Path) -> Result<()> {
+pub fn check_absent_or_regular(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) => check(&metadata),
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
@@ -29,14 +29,14 @@ pub(super) fn check_absent_or_regular(path: &Path) -> Result<()> {
 }
 
 /// The whole content of a regular file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+pub fn read(path: &Path) -> Result<Vec<u8>> {
     let mut content = Vec::new();
     open_regular(path)?.read_to_end(&mut content)?;
     Ok(content)
 }
 
 /// The whole text of a regular file that nothing vouches for.
-pub(super) fn read_small_text(path: &Path) -> Result<String> {
+pub fn read_small_text(path: &Path) -> Result<String> {
     let mut text = String::new();
     open_regular(path)?.take(SMALL_BYTES_MAX + 1).read_to_string(&mut text)?;
     match text.len() as u64 {

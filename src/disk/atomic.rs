@@ -3,9 +3,8 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::token::process_token;
+use super::unique::unique_word;
 use crate::{Error, Result};
 
 /// Writes `bytes` under `path` so that a crash leaves the old file or the new one.
@@ -31,10 +30,15 @@ pub fn fresh_file(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<(
 }
 
 /// Makes a rename inside the folder of `path` durable.
-pub(super) fn sync_folder(path: &Path) -> std::io::Result<()> {
+pub fn sync_folder(path: &Path) -> std::io::Result<()> {
+    sync_directory(folder_of(path))
+}
+
+/// The folder that a path lies in.
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => sync_directory(folder),
-        _ => sync_directory(Path::new(".")),
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 
@@ -56,11 +60,10 @@ use tests::flushed;
 fn flushed(_file: &File) {}
 
 /// A name beside `path` that no other process or thread uses.
-pub(super) fn temporary_path(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
+#[must_use]
+pub fn temporary_path(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    name.push(format!(".{}-{count}.tmp", process_token()));
+    name.push(format!(".{}.tmp", unique_word()));
     path.with_file_name(name)
 }
 

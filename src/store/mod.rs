@@ -20,7 +20,6 @@ mod claim;
 mod clock;
 mod column;
 mod draft;
-mod ensemble;
 mod foreign;
 mod memory;
 mod metrics;
@@ -45,7 +44,6 @@ pub use claim::{Claim, Held};
 pub use clock::{unix_seconds, utc};
 pub use column::{Average, Column};
 pub use draft::Draft;
-pub use ensemble::{EnsembleFacts, EnsembleSize, MemberPair, MemberPairs};
 pub use foreign::{
     Added, ForeignDraft, ForeignHistory, ForeignId, ForeignRecord, ForeignRun, ForeignSettings,
     ForeignSource, Place,
@@ -55,8 +53,8 @@ pub use metrics::{MetricsLog, MetricsMark};
 pub use names::{Found, NamedModel, check_name};
 pub use reads::TestRead;
 pub use record::{
-    AboveFloor, Cost, Loss, Machine, Measured, Numerics, Outcome, Record, SideLoss, SideMean,
-    TrainedOn,
+    AboveFloor, Cost, EnsembleFacts, EnsembleSize, Loss, Machine, Measured, MemberPair,
+    MemberPairs, Numerics, Outcome, Record, SideLoss, SideMean, TrainedOn,
 };
 pub use usage::{busy_seconds, cpu_seconds, peak_memory_bytes};
 

@@ -1,8 +1,8 @@
 //! Laws as aligned tables for the terminal. No asymptote stands there without its interval.
 
-use super::{Answer, Answered, Law, Question, robust};
+use super::{Answer, Answered, Law, Question};
 use crate::draw::table::{Align, Table};
-use crate::laws::{Fit, HUBER_DELTA, JointFit, Noise, Residuals, SurfaceFit};
+use crate::laws::{Estimate, Fit, HUBER_DELTA, JointFit, Noise, Parameter, Residuals, SurfaceFit};
 use crate::number::{MISSING, digits, signed};
 use crate::report::study::{held_out, left_out, shapes, times};
 
@@ -10,7 +10,7 @@ use crate::report::study::{held_out, left_out, shapes, times};
 pub(super) fn page(question: &Question, answers: &[Answered]) -> String {
     let mut page = heading(question);
     let tables = match question.law {
-        _ if question.robust => vec![robust::parameters(question, answers)],
+        _ if question.robust => vec![parameters(question, answers)],
         Law::Power | Law::Reciprocal => {
             vec![lines(question, answers), doubts(question, answers), reached(answers)]
         }
@@ -306,6 +306,51 @@ fn stages(question: &Question, answers: &[Answered]) -> Table {
                     fit.exponent.claim().to_string(),
                 ]);
             }
+        }
+    }
+    table
+}
+
+/// A parameter of an answer by least squares.
+fn by_squares(answer: &Answer, parameter: Parameter) -> Option<&Estimate> {
+    match (answer, parameter) {
+        (Answer::Surface(fit), _) => fit.get(parameter),
+        (Answer::Line(fit, _), Parameter::E) => Some(&fit.asymptote),
+        (Answer::Line(fit, _), Parameter::A) => Some(&fit.coefficient),
+        (Answer::Line(fit, _), Parameter::Alpha) => Some(&fit.exponent),
+        _ => None,
+    }
+}
+
+/// Every parameter by both, and how far they lie apart.
+fn parameters(question: &Question, answers: &[Answered]) -> Table {
+    let mut table = Table::new(&[
+        (question.group.as_deref().unwrap_or("group"), Align::Left),
+        ("parameter", Align::Left),
+        ("huber-log (bootstrap)", Align::Right),
+        ("least squares (profile)", Align::Right),
+        ("huber-log - least squares", Align::Right),
+    ]);
+    for answered in answers {
+        let title = title(answered);
+        let Answer::Robust(fit, squares) = &answered.answer else {
+            table.push([title.as_str(), "no law", MISSING, MISSING, MISSING]);
+            continue;
+        };
+        for (parameter, claim) in &fit.estimates {
+            let other = by_squares(squares, *parameter).map(Estimate::claim);
+            let difference = other.map(|other| claim.value - other.value);
+            let plain = |value: f64| match value.abs() {
+                size if size < 100.0 => signed(value),
+                _ => digits(value),
+            };
+            table.push([
+                title.clone(),
+                parameter.to_string(),
+                claim.to_string(),
+                other.map_or_else(|| MISSING.to_owned(), |other| other.to_string()),
+                difference.map_or_else(|| MISSING.to_owned(), plain),
+            ]);
         }
     }
     table

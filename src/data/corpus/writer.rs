@@ -6,13 +6,12 @@ use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{
-    CORPUS_FORMAT, Duplicates, InputFacts, Manifest, PartFiles, SplitFacts, SplitPolicy, Splits,
-    SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenizerFacts,
+    CORPUS_FORMAT, Duplicates, InputFacts, Manifest, PartFiles, SideFacts, SplitFacts, SplitPolicy,
+    Splits, SyntheticFacts, TOKEN_BYTES_FILE, TOKENIZER_FILE, TokenizerFacts,
 };
 use super::part::PartWriter;
 use super::place::{Publication, check_target, publish};
 use super::shard::TokenWidth;
-use super::side::SideFacts;
 use crate::disk::FreshFolder;
 use crate::spec::{Allowed, SideName, Split};
 use crate::{Error, Result};

@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::files::{FileKind, InputFile};
-use super::{Pass, bin, visit_text};
+use super::{Pass, visit_text, visit_tokens};
 use crate::Result;
 use crate::data::hash::mix;
 use crate::token::{Encoded, Encoder};
@@ -179,7 +179,7 @@ impl Content for Vec<u32> {
 
     fn visit(file: &InputFile, pass: &mut Pass<'_, Self>) -> Result<ControlFlow<()>> {
         assert_eq!(file.kind, FileKind::Tokens, "a file of text holds no tokens");
-        bin::visit(file, pass)
+        visit_tokens(file, pass)
     }
 }
 

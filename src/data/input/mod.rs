@@ -8,7 +8,6 @@ mod content;
 mod files;
 mod json;
 mod jsonl;
-mod megatron;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod standard_input;
@@ -117,6 +116,11 @@ pub fn visit<C: Content>(
         }
     }
     Ok(pass.counts)
+}
+
+/// Reads a file of tokens.
+fn visit_tokens(file: &InputFile, pass: &mut Pass<'_, Vec<u32>>) -> Result<ControlFlow<()>> {
+    bin::visit(file, pass)
 }
 
 /// Reads a file of text.

@@ -1,12 +1,15 @@
 //! The pass before encoding: samples the training text and indexes the held-out text.
 
+use super::PrepareOptions;
 use super::duplicates::DuplicateFinder;
 use super::plan::Plan;
 use super::sample::{SAMPLE_BYTES_MAX, Sample};
 use super::units::Unit;
-use crate::data::corpus::Splits;
+use super::vocabulary::Tokens;
+use crate::data::corpus::{Splits, TrainedFacts};
 use crate::data::input::{Content, Observer};
 use crate::spec::Split;
+use crate::token::{train, train_at_most};
 use crate::{Error, Result};
 
 /// What the pass found.
@@ -74,5 +77,41 @@ impl<C: Content> Learned<C> {
             Some(split) => Err(Error::data(format!("the {split} split would be empty"))
                 .hint(plan.hint_for_empty(split))),
         }
+    }
+}
+
+impl Tokens {
+    /// Trains a tokenizer on the sample, which is used up: the passes that follow need its room.
+    pub(super) fn train<C: Content>(
+        learned: &mut Learned<C>,
+        options: &PrepareOptions,
+    ) -> Result<Self> {
+        let sample = learned.sample.take().expect("a sample was taken to train on");
+        let texts: Vec<String> = sample.into_texts().collect();
+        let (tokenizer, sample_bytes) = match options.vocabulary {
+            Some(size) => train(&texts, size)?,
+            // A text that repeats little fills less than what suits its length.
+            None => train_at_most(&texts, default_size(learned.train_length))?,
+        };
+        drop(texts);
+        let size = tokenizer.vocabulary();
+        let trained = TrainedFacts { sample_bytes, seed: options.seed };
+        let mut tokens = Self::of(tokenizer, options, Some(trained))?;
+        if options.vocabulary.is_none() {
+            tokens.notes.push(format!(
+                "a vocabulary of {size} suits this amount of text; `--vocab N` gives another"
+            ));
+        }
+        Ok(tokens)
+    }
+}
+
+/// A vocabulary that a text of this many bytes can fill with tokens that it repeats.
+fn default_size(train_bytes: u64) -> u32 {
+    match train_bytes {
+        0..200_000 => 320,
+        200_000..1_000_000 => 512,
+        1_000_000..4_000_000 => 1024,
+        _ => 4096,
     }
 }

@@ -142,7 +142,7 @@ pub fn prepare(options: &PrepareOptions, observer: &mut dyn Observer) -> Result<
         format: options.format,
         standard_input: standard_input.as_ref().map(|stored| stored.file().clone()),
     };
-    let sides = sides::list(options, &sources, &mut skipped)?;
+    let sides = plan::list_sides(options, &sources, &mut skipped)?;
     let mut files = Splits::default();
     let mut list = |paths: &[PathBuf]| -> Result<_> {
         if paths.is_empty() {

@@ -1,17 +1,19 @@
 //! What is read, where it goes, and whether documents are whole or cut into sections.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::PrepareOptions;
 use super::copies::{Copies, CopyFinder};
-use super::sides::SideInput;
 use super::split::{DOCUMENTS_MIN, Shares, Splitter};
 use super::units::{Cutter, Sink};
 use super::vocabulary::Tokens;
 use crate::data::corpus::{SplitPolicy, Splits};
-use crate::data::input::{Content, Head, InputFile, Observer, ReadCounts, Reading, Visitor, visit};
+use crate::data::input::{
+    Content, Head, InputFile, Observer, ReadCounts, Reading, Sources, Visitor, expand, visit,
+};
 use crate::error::quoted_path;
-use crate::spec::Split;
+use crate::spec::{SideName, Split};
 use crate::{Error, Result};
 
 /// Holds out whole sequences of a fixed shuffled order (mission D2).
@@ -263,4 +265,31 @@ impl<C: Content> Visitor<C> for Survey {
     fn end(&mut self) -> Result<()> {
         Ok(())
     }
+}
+
+/// The files of a side set.
+pub(super) struct SideInput {
+    pub(super) name: SideName,
+    pub(super) files: Vec<InputFile>,
+}
+
+/// Lists the files of every side set; `skipped` gets those that were passed over.
+pub(super) fn list_sides(
+    options: &PrepareOptions,
+    sources: &Sources,
+    skipped: &mut Vec<String>,
+) -> Result<Vec<SideInput>> {
+    let mut names = BTreeSet::new();
+    let mut sides = Vec::new();
+    for (name, path) in &options.sides {
+        if !names.insert(name) {
+            return Err(Error::usage(format!("there are two side sets `{name}`"))
+                .hint("give each a name of its own, or put the files of one set into a folder"));
+        }
+        let (files, passed_over) = expand(std::slice::from_ref(path), sources)
+            .map_err(|error| error.within(format!("side set `{name}`")))?;
+        skipped.extend(passed_over);
+        sides.push(SideInput { name: name.clone(), files });
+    }
+    Ok(sides)
 }

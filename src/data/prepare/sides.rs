@@ -1,44 +1,16 @@
 //! Side sets: read, compared with the training text and encoded like held-out text, but apart from
 //! all splits and after them, so that no choice of `prepare` depends on them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::PrepareOptions;
 use super::encode::{Batch, EncodedUnit};
 use super::lost::Losses;
 use super::plan::Plan;
 use super::vocabulary::Tokens;
+use crate::Result;
 use crate::data::corpus::{CorpusWriter, Duplicates, SideProvenance};
-use crate::data::input::{Content, InputFile, Observer, Sources, expand};
+use crate::data::input::{Content, Observer};
 use crate::spec::SideName;
-use crate::{Error, Result};
-
-/// The files of a side set.
-pub(super) struct SideInput {
-    pub(super) name: SideName,
-    pub(super) files: Vec<InputFile>,
-}
-
-/// Lists the files of every side set; `skipped` gets those that were passed over.
-pub(super) fn list(
-    options: &PrepareOptions,
-    sources: &Sources,
-    skipped: &mut Vec<String>,
-) -> Result<Vec<SideInput>> {
-    let mut names = BTreeSet::new();
-    let mut sides = Vec::new();
-    for (name, path) in &options.sides {
-        if !names.insert(name) {
-            return Err(Error::usage(format!("there are two side sets `{name}`"))
-                .hint("give each a name of its own, or put the files of one set into a folder"));
-        }
-        let (files, passed_over) = expand(std::slice::from_ref(path), sources)
-            .map_err(|error| error.within(format!("side set `{name}`")))?;
-        skipped.extend(passed_over);
-        sides.push(SideInput { name: name.clone(), files });
-    }
-    Ok(sides)
-}
 
 /// Encodes and writes all side sets. `duplicates` are those of each set in the plan's order, where
 /// they were looked for. Returns what the writer wants to know of them.

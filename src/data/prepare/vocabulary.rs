@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::PrepareOptions;
-use super::learn::Learned;
 use crate::data::corpus::Vocabulary;
 use crate::data::corpus::{TokenizerFacts, TrainedFacts};
 use crate::data::input::{Content, InputFile, declared_vocabulary};
 use crate::error::{quoted, quoted_path};
-use crate::token::{Encoder, TokenBytes, Tokenizer, train, train_at_most};
+use crate::token::{Encoder, TokenBytes, Tokenizer};
 use crate::{Error, Result};
 
 /// The tokens of the corpus.
@@ -82,31 +81,8 @@ fn bare(options: &PrepareOptions, files: &[InputFile]) -> Result<Tokens> {
 }
 
 impl Tokens {
-    /// Trains a tokenizer on the sample, which is used up: the passes that follow need its room.
-    pub(super) fn train<C: Content>(
-        learned: &mut Learned<C>,
-        options: &PrepareOptions,
-    ) -> Result<Self> {
-        let sample = learned.sample.take().expect("a sample was taken to train on");
-        let texts: Vec<String> = sample.into_texts().collect();
-        let (tokenizer, sample_bytes) = match options.vocabulary {
-            Some(size) => train(&texts, size)?,
-            // A text that repeats little fills less than what suits its length.
-            None => train_at_most(&texts, default_size(learned.train_length))?,
-        };
-        drop(texts);
-        let size = tokenizer.vocabulary();
-        let trained = TrainedFacts { sample_bytes, seed: options.seed };
-        let mut tokens = Self::of(tokenizer, options, Some(trained))?;
-        if options.vocabulary.is_none() {
-            tokens.notes.push(format!(
-                "a vocabulary of {size} suits this amount of text; `--vocab N` gives another"
-            ));
-        }
-        Ok(tokens)
-    }
-
-    fn of(
+    /// A tokenizer's tokens.
+    pub(super) fn of(
         tokenizer: Tokenizer,
         options: &PrepareOptions,
         trained: Option<TrainedFacts>,
@@ -152,14 +128,4 @@ impl Tokens {
 /// Bytes of text that tokens stand for; 0 if unknown.
 pub(super) fn bytes_of(lengths: Option<&TokenBytes>, tokens: &[u32]) -> u64 {
     lengths.map_or(0, |lengths| tokens.iter().map(|&token| lengths.of(token)).sum())
-}
-
-/// A vocabulary that a text of this many bytes can fill with tokens that it repeats.
-fn default_size(train_bytes: u64) -> u32 {
-    match train_bytes {
-        0..200_000 => 320,
-        200_000..1_000_000 => 512,
-        1_000_000..4_000_000 => 1024,
-        _ => 4096,
-    }
 }

@@ -1,5 +1,7 @@
 //! What a job leaves behind, as data.
 
+mod ensemble;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::column::{Average, Column};
-use super::ensemble::EnsembleFacts;
 use crate::error::quoted;
 use crate::spec::{Allowed, CorpusId, JobId, JobKind, SideSet, Split};
 use crate::{Error, Result};
+
+pub use ensemble::{EnsembleFacts, EnsembleSize, MemberPair, MemberPairs};
 
 /// The content of `record.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

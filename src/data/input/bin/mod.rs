@@ -9,13 +9,14 @@
 //! somebody says otherwise (`--token-width`, or Megatron's index beside the file), and a file that
 //! looks like wider ones is refused: half of its tokens would be zero.
 
+mod megatron;
+
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::ops::ControlFlow;
 
 use super::content::{Content, KeyHasher};
 use super::files::InputFile;
-use super::megatron;
 use super::stream::Observer;
 use super::{Head, Pass};
 use crate::{Error, Result};

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::bin::TokenInteger;
-use super::files::InputFile;
+use super::TokenInteger;
+use crate::data::input::files::InputFile;
 use crate::error::quoted_path;
 use crate::{Error, Result};
 

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::column::{Average, Column};
-use super::record::{Measured, Record};
+use super::{Measured, Record};
+use crate::store::column::{Average, Column};
 
 /// The ensembles of all sizes of some members, on the split that the record's losses are of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -193,7 +193,7 @@ mod tests {
 
     /// As the version wrote it that knew these numbers by their names only.
     fn stored() -> Record {
-        serde_json::from_str(include_str!("../../tests/formats/ensemble-record-1.json")).unwrap()
+        serde_json::from_str(include_str!("../../../tests/formats/ensemble-record-1.json")).unwrap()
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod recipes;
 mod records;
 mod run;
 mod scope;
+pub mod table;
 mod work;
 
 pub use certificate::Certificate;

@@ -21,6 +21,7 @@ mod name;
 mod parquet;
 mod reading;
 mod row;
+pub mod sheet;
 mod source;
 mod spool;
 mod table;

@@ -4,14 +4,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::forecasts;
-use super::hold_out::HoldOut;
-use super::law_file::{Findings, LawFile};
-use super::rows::{Columns, Reader, Row};
-use super::sheet::Sheet;
-use super::{FitArgs, Objective, checked_level};
+use super::{FitArgs, checked_level};
+use crate::analysis::table::{Columns, Findings, HoldOut, LawFile, Objective, Reader, Row};
 use crate::cli::print;
 use crate::draw::table::{Align, Table};
 use crate::error::quoted;
+use crate::exchange::sheet::Sheet;
 use crate::laws::families::{
     Comparison, Formula, HUBER_DELTA, Law, Misfit, Options, Point, Units, choose, compare, largest,
 };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rows::Row;
+use crate::analysis::table::Row;
 use crate::draw::table::{Align, Table};
 use crate::error::quoted;
 use crate::laws::families::{Beyond, Comparison, Forecast};

@@ -6,16 +6,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::checked_level;
-use super::expression::Expression;
 use super::forecasts;
-use super::law_file::LawFile;
-use super::rows::{Reader, Row};
-use super::sheet::Sheet;
-use crate::Result;
+use crate::analysis::table::{Expression, LawFile, Reader, Row};
 use crate::cli::print;
 use crate::error::quoted_path;
 use crate::exchange::Written;
+use crate::exchange::sheet::Sheet;
 use crate::laws::families::{Comparison, Forecast};
+use crate::{Error, Result};
 
 /// Arguments of `scarce predict`.
 #[derive(Debug, Args)]
@@ -45,8 +43,10 @@ pub(in crate::cli) struct PredictArgs {
 
 /// Reads law and table, predicts, prints.
 pub(in crate::cli) fn run(arguments: &PredictArgs) -> Result<()> {
-    let file = LawFile::read(&arguments.law)?;
-    let law = file.law().map_err(|error| error.within(quoted_path(&arguments.law)))?;
+    let (path, name) = (&arguments.law, quoted_path(&arguments.law));
+    let content = std::fs::read(path).map_err(|cause| Error::io("read", path, &cause))?;
+    let file = LawFile::parse(&name, &content)?;
+    let law = file.law().map_err(|error| error.within(&name))?;
     let level = checked_level(arguments.level.unwrap_or(file.level))?;
     let sheet = Sheet::read(&arguments.runs, Written::default())?;
     let reader = Reader::new(&sheet, &file.columns, arguments.name.as_deref(), true)?;

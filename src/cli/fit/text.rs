@@ -1,8 +1,8 @@
 //! Laws as aligned tables for the terminal. No asymptote stands there without its interval.
 
-use super::{Answer, Answered, Law, Question};
+use crate::analysis::table::{Answer, Answered, Law, Question};
 use crate::draw::table::{Align, Table};
-use crate::laws::{Estimate, Fit, HUBER_DELTA, JointFit, Noise, Parameter, Residuals, SurfaceFit};
+use crate::laws::{Estimate, Fit, HUBER_DELTA, JointFit, Noise, Parameter, SurfaceFit};
 use crate::number::{MISSING, digits, signed};
 use crate::report::study::{held_out, left_out, shapes, times};
 
@@ -78,16 +78,6 @@ pub(super) fn title(answered: &Answered) -> String {
     answered.name.clone().unwrap_or_else(|| "all rows".to_owned())
 }
 
-/// The residuals of an answer; a joint law has those of its stages only.
-pub(super) fn residuals(answer: &Answer) -> Option<&Residuals> {
-    match answer {
-        Answer::Line(fit, _) => Some(&fit.residuals),
-        Answer::Surface(fit) => Some(&fit.residuals),
-        Answer::Robust(fit, _) => Some(&fit.residuals),
-        Answer::Joint(_) | Answer::Refused(..) => None,
-    }
-}
-
 /// The points furthest off, and how many are far off.
 fn furthest(question: &Question, answers: &[Answered]) -> Table {
     let deviations = if question.robust { "in robust sd" } else { "in sd" };
@@ -101,7 +91,7 @@ fn furthest(question: &Question, answers: &[Answered]) -> Table {
         ("excess kurtosis", Align::Right),
     ]);
     for answered in answers {
-        let Some(found) = residuals(&answered.answer) else { continue };
+        let Some(found) = answered.answer.residuals() else { continue };
         let line = answered.lines.get(found.furthest).copied().unwrap_or_default();
         table.push([
             title(answered),

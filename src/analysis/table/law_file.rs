@@ -2,13 +2,12 @@
 //! `scarce predict` reads.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::rows::Columns;
-use crate::error::{quoted, quoted_path};
+use crate::error::quoted;
 use crate::laws::families::{Formula, Known, Law, Letter, Member, Misfit, Theta, Units};
 use crate::{Error, Result};
 
@@ -18,18 +17,18 @@ pub(super) const FORMAT: &str = "scarce-law-1";
 /// A law with what is needed to use it, and what was found with it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LawFile {
+pub struct LawFile {
     format: String,
     /// Names of the columns.
-    pub(super) columns: Columns,
+    pub columns: Columns,
     /// Parameters and tokens in a unit of N and of T and U.
     units: UnitsEntry,
     /// What fits minimize.
     misfit: String,
     /// Level of the intervals.
-    pub(super) level: f64,
+    pub level: f64,
     /// Runs that the law was fitted to.
-    pub(super) runs: usize,
+    pub runs: usize,
     /// The loss of a uniform guess.
     ceiling: f64,
     /// Standard deviation of ln(loss) around the law.
@@ -86,20 +85,29 @@ struct FamilyEntry {
 }
 
 /// Beside the law, what the file holds.
-pub(super) struct Findings {
-    pub(super) columns: Columns,
-    pub(super) units: Units,
-    pub(super) misfit: Misfit,
-    pub(super) level: f64,
-    pub(super) runs: usize,
-    pub(super) axes: Vec<String>,
-    pub(super) outliers: Value,
-    pub(super) held_out: Value,
-    pub(super) warnings: Vec<String>,
+pub struct Findings {
+    /// Names of the columns.
+    pub columns: Columns,
+    /// Units of N and of tokens.
+    pub units: Units,
+    /// What fits minimize.
+    pub misfit: Misfit,
+    /// Level of the intervals.
+    pub level: f64,
+    /// Runs that the law was fitted to.
+    pub runs: usize,
+    /// Names of the axes.
+    pub axes: Vec<String>,
+    /// Runs far from the law.
+    pub outliers: Value,
+    /// How the runs that were held out were predicted; null without any.
+    pub held_out: Value,
+    /// What a reader must know.
+    pub warnings: Vec<String>,
 }
 
 /// The names of the misfits in files.
-pub(super) fn misfit_name(misfit: Misfit) -> &'static str {
+fn misfit_name(misfit: Misfit) -> &'static str {
     match misfit {
         Misfit::HuberLog => "huber-log",
         Misfit::Squares => "least-squares",
@@ -108,7 +116,7 @@ pub(super) fn misfit_name(misfit: Misfit) -> &'static str {
 
 impl LawFile {
     /// The file of a law.
-    pub(super) fn new(law: &Law, findings: Findings) -> Self {
+    pub fn new(law: &Law, findings: Findings) -> Self {
         let axes = findings.axes.into_iter().zip(&law.axes).map(|(axis, known)| AxisEntry {
             axis,
             edge: known.edge,
@@ -133,11 +141,12 @@ impl LawFile {
         }
     }
 
-    /// Reads a file.
-    pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|cause| Error::io("read", path, &cause))?;
-        let name = quoted_path(path);
-        let file: Self = serde_json::from_slice(&bytes).map_err(|cause| {
+    /// Reads the content of a file, whose name is for messages.
+    ///
+    /// # Errors
+    /// If it is no law, or one of another format.
+    pub fn parse(name: &str, content: &[u8]) -> Result<Self> {
+        let file: Self = serde_json::from_slice(content).map_err(|cause| {
             Error::data(format!("`{name}` is no law: {cause}"))
                 .hint("write one by `scarce fit TABLE --law auto ... --json > LAW.json`")
         })?;
@@ -147,22 +156,22 @@ impl LawFile {
         }
         file.columns
             .check()
-            .map_err(|_| damaged("its columns need one of `t` and `epochs`").within(&name))?;
+            .map_err(|_| damaged("its columns need one of `t` and `epochs`").within(name))?;
         Ok(file)
     }
 
     /// Its units.
-    pub(super) fn units(&self) -> Units {
+    pub fn units(&self) -> Units {
         Units { parameters: self.units.n, tokens: self.units.t }
     }
 
     /// The names of its axes.
-    pub(super) fn axes(&self) -> Vec<String> {
+    pub fn axes(&self) -> Vec<String> {
         self.axes.iter().map(|entry| entry.axis.clone()).collect()
     }
 
     /// The law.
-    pub(super) fn law(&self) -> Result<Law> {
+    pub fn law(&self) -> Result<Law> {
         let members = self.families.iter().map(FamilyEntry::member).collect::<Result<Vec<_>>>()?;
         let known = |entry: &AxisEntry| Known {
             edge: entry.edge,

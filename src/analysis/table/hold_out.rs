@@ -9,10 +9,11 @@ const SHARE: f64 = 0.1;
 
 /// The largest runs by an expression over columns.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct HoldOut {
+pub struct HoldOut {
     /// The expression as it was written.
-    pub(super) text: String,
-    pub(super) expression: Expression,
+    pub text: String,
+    /// What runs are ordered by.
+    pub expression: Expression,
     amount: Amount,
 }
 
@@ -24,7 +25,7 @@ enum Amount {
 
 impl HoldOut {
     /// Parses what was written.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         let wrong = |what: String| {
             Error::usage(format!("--hold-out {}: {what}", quoted(text)))
                 .hint("write largest:params*tokens=21, or =12% for a share of the runs")
@@ -47,7 +48,7 @@ impl HoldOut {
     }
 
     /// How many of so many runs; ties may make it more.
-    pub(super) fn count(&self, runs: usize) -> usize {
+    pub fn count(&self, runs: usize) -> usize {
         match self.amount {
             Amount::Count(count) => count,
             Amount::Share(share) => ((share * runs as f64).round() as usize).max(1),

@@ -1,7 +1,7 @@
 //! Rows of a table as runs of several axes: N, T, U and a loss, checked.
 
-use super::sheet::{Column, Sheet};
 use crate::error::quoted;
+use crate::exchange::sheet::{Column, Sheet};
 use crate::laws::families::in_other_units;
 use crate::{Error, Result};
 
@@ -15,35 +15,40 @@ const EPOCHS_MAX: f64 = 1e6;
 /// Names of the columns.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Columns {
+pub struct Columns {
     /// Parameters N.
-    pub(super) n: String,
+    pub n: String,
     /// Unique tokens U.
-    pub(super) d: String,
+    pub d: String,
     /// Tokens trained T.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) t: Option<String>,
+    pub t: Option<String>,
     /// Epochs, T / U.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) epochs: Option<String>,
+    pub epochs: Option<String>,
     /// Losses.
-    pub(super) y: String,
+    pub y: String,
 }
 
 /// A row in the units of its columns.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Row {
-    pub(super) name: String,
-    pub(super) line: u64,
-    pub(super) n: f64,
-    pub(super) t: f64,
-    pub(super) u: f64,
+pub struct Row {
+    /// Its name, or the line.
+    pub name: String,
+    /// The line in the file, counted from 1.
+    pub line: u64,
+    /// N.
+    pub n: f64,
+    /// Tokens trained.
+    pub t: f64,
+    /// Unique tokens.
+    pub u: f64,
     /// `None` where the run is planned.
-    pub(super) loss: Option<f64>,
+    pub loss: Option<f64>,
 }
 
 /// How to read a table.
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     sheet: &'a Sheet,
     columns: &'a Columns,
     n: Column,
@@ -56,7 +61,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Finds the columns. Losses may be missing where runs are planned.
-    pub(super) fn new(
+    pub fn new(
         sheet: &'a Sheet,
         columns: &'a Columns,
         name: Option<&str>,
@@ -72,7 +77,7 @@ impl<'a> Reader<'a> {
     }
 
     /// All rows. Losses may be empty where runs are planned.
-    pub(super) fn rows(&self, planned: bool) -> Result<Vec<Row>> {
+    pub fn rows(&self, planned: bool) -> Result<Vec<Row>> {
         (0..self.sheet.rows().len()).map(|row| self.row(row, planned)).collect()
     }
 
@@ -119,7 +124,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Refuses columns in which some rows are in another unit than others.
-    pub(super) fn check_units(&self, rows: &[Row]) -> Result<()> {
+    pub fn check_units(&self, rows: &[Row]) -> Result<()> {
         let passes = self.columns.t.as_ref().unwrap_or(&self.columns.d);
         let axes = [
             (&self.columns.n, rows.iter().map(|row| row.n).collect()),
@@ -142,7 +147,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Refuses losses above that of a uniform guess.
-    pub(super) fn check_ceiling(&self, rows: &[Row], ceiling: f64) -> Result<()> {
+    pub fn check_ceiling(&self, rows: &[Row], ceiling: f64) -> Result<()> {
         let above = rows.iter().find(|row| row.loss.is_some_and(|loss| loss >= ceiling));
         let Some(Row { line, loss: Some(loss), .. }) = above else { return Ok(()) };
         let what = format!("a loss of {loss} is not below that of a uniform guess, {ceiling}");
@@ -155,7 +160,7 @@ impl<'a> Reader<'a> {
 
 impl Columns {
     /// Checks that T is given once.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         match (&self.t, &self.epochs) {
             (Some(_), Some(_)) => Err(Error::usage("--t and --epochs say the same: give one")
                 .hint("epochs are tokens trained over unique tokens")),

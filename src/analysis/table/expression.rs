@@ -3,8 +3,8 @@
 //! Columns by their names (in backquotes where a name has other characters than letters, digits,
 //! `_` and `.`), numbers, + - * / ^ and parentheses.
 
-use super::sheet::{Column, Sheet};
 use crate::error::quoted;
+use crate::exchange::sheet::{Column, Sheet};
 use crate::{Error, Result};
 
 /// Parentheses and signs within each other: more would be no formula but an attack on the stack.
@@ -14,15 +14,19 @@ const BYTES_MAX: usize = 4096;
 
 /// A parsed expression.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Expression {
+pub enum Expression {
+    /// A constant.
     Number(f64),
+    /// A column by its name.
     Column(String),
+    /// The negative of something.
     Negative(Box<Expression>),
+    /// Two of them with an operator between.
     Both(Box<Expression>, Operator, Box<Expression>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operator {
+pub enum Operator {
     Plus,
     Minus,
     Times,
@@ -39,7 +43,7 @@ struct Bound<'a> {
 
 impl Expression {
     /// Parses a text.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         let mut parser = Parser { text, place: 0 };
         parser.all().map_err(|what| {
             let text = quoted(text);
@@ -49,7 +53,7 @@ impl Expression {
     }
 
     /// The logarithms of its values in all rows of a table; `text` is the expression as written.
-    pub(super) fn ln_values(&self, text: &str, sheet: &Sheet) -> Result<Vec<f64>> {
+    pub fn ln_values(&self, text: &str, sheet: &Sheet) -> Result<Vec<f64>> {
         let bound = self.bind(sheet)?;
         (0..sheet.rows().len()).map(|row| bound.ln_value(row, text)).collect()
     }

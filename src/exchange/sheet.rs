@@ -3,8 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
+use super::dialect::{Dialect, SAMPLE, Written};
+use super::fields::listed;
 use crate::error::{quoted, quoted_path, suggest};
-use crate::exchange::{Dialect, SAMPLE, Written, listed};
 use crate::laws::LOSS_MAX;
 use crate::{Error, Result};
 
@@ -14,7 +15,7 @@ const ENCODING_HINT: &str =
 
 /// A table of texts.
 #[derive(Debug)]
-pub(super) struct Sheet {
+pub struct Sheet {
     name: String,
     dialect: Dialect,
     heading: Vec<String>,
@@ -24,12 +25,12 @@ pub(super) struct Sheet {
 
 /// A column, found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column(usize);
+pub struct Column(usize);
 
 impl Sheet {
     /// Reads a table: a heading and at least one row, fields possibly quoted, blank lines skipped.
     /// `-` is standard input.
-    pub(super) fn read(path: &Path, written: Written) -> Result<Self> {
+    pub fn read(path: &Path, written: Written) -> Result<Self> {
         let mut bytes = Vec::new();
         if path.as_os_str() == "-" {
             let read = std::io::stdin().lock().read_to_end(&mut bytes);
@@ -85,22 +86,22 @@ impl Sheet {
     }
 
     /// Name of the file, as it was given.
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// How the table is written.
-    pub(super) fn dialect(&self) -> Dialect {
+    pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
     /// Line and fields of each row.
-    pub(super) fn rows(&self) -> &[(u64, Vec<String>)] {
+    pub fn rows(&self) -> &[(u64, Vec<String>)] {
         &self.rows
     }
 
     /// An error in a line.
-    pub(super) fn error(&self, line: u64, what: &str) -> Error {
+    pub fn error(&self, line: u64, what: &str) -> Error {
         Error::data(what).at_line(line).within(&self.name)
     }
 
@@ -109,12 +110,12 @@ impl Sheet {
     }
 
     /// Whether a column of this name stands in the heading, be it twice.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.heading.iter().any(|heading| heading == name)
     }
 
     /// The column of this name, which must stand in the heading exactly once.
-    pub(super) fn column(&self, name: &str) -> Result<Column> {
+    pub fn column(&self, name: &str) -> Result<Column> {
         let mut found = self.heading.iter().enumerate().filter(|(_, heading)| *heading == name);
         match (found.next(), found.next()) {
             (Some((index, _)), None) => Ok(Column(index)),
@@ -146,12 +147,12 @@ impl Sheet {
     }
 
     /// The text of a column in a row.
-    pub(super) fn text(&self, row: usize, column: Column) -> &str {
+    pub fn text(&self, row: usize, column: Column) -> &str {
         &self.rows[row].1[column.0]
     }
 
     /// The number of a column in a row: finite.
-    pub(super) fn number(&self, row: usize, column: Column) -> Result<f64> {
+    pub fn number(&self, row: usize, column: Column) -> Result<f64> {
         let (line, text) = (self.rows[row].0, self.text(row, column));
         let name = quoted(&self.heading[column.0]);
         if text.is_empty() {
@@ -179,7 +180,7 @@ impl Sheet {
     }
 
     /// The number of a column in a row: a loss, which is not negative.
-    pub(super) fn loss(&self, row: usize, column: Column) -> Result<f64> {
+    pub fn loss(&self, row: usize, column: Column) -> Result<f64> {
         let value = self.number(row, column)?;
         if (0.0..=LOSS_MAX).contains(&value) {
             return Ok(value);
@@ -191,7 +192,7 @@ impl Sheet {
     }
 
     /// The number of a column in a row: positive.
-    pub(super) fn positive(&self, row: usize, column: Column) -> Result<f64> {
+    pub fn positive(&self, row: usize, column: Column) -> Result<f64> {
         let value = self.number(row, column)?;
         if value > 0.0 {
             return Ok(value);

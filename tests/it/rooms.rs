@@ -80,8 +80,11 @@ fn figures_and_pages_fit_nothing() {
 /// The command line asks the library and prints.
 fn computing(path: &str, text: &str) -> Violations {
     let statistics = ["paired_difference", "jackknife", "StandardError", "over_seeds"];
+    // `predictions` is a word of the command's own, too.
+    let fitting = FITTING.into_iter().filter(|word| *word != "predictions");
+    let forbidden: Vec<&str> = fitting.chain(statistics).collect();
     match path.starts_with("src/cli/") {
-        true => words(path, text, &[&FITTING[..], &statistics].concat(), &[]),
+        true => words(path, text, &forbidden, &[]),
         false => Violations::new(),
     }
 }

@@ -66,6 +66,8 @@ pub struct Chosen {
     pub regularized: BTreeSet<String>,
     /// The members of the ensemble of every cell.
     pub members: BTreeSet<Vec<String>>,
+    /// Of both recipes, the best model of every budget.
+    pub best: BTreeSet<String>,
 }
 
 impl Chosen {
@@ -74,6 +76,7 @@ impl Chosen {
     pub fn of_scaling(outcome: &scale::Outcome) -> Self {
         let mut chosen = Self::default();
         let ids = |runs: &[JobId]| runs.iter().map(ToString::to_string).collect::<Vec<_>>();
+        chosen.best.extend(outcome.best_singles().flat_map(|single| ids(&single.runs)));
         for cell in &outcome.cells {
             chosen.standard.extend(cell.standard.iter().flat_map(|single| ids(&single.runs)));
             chosen.regularized.extend(cell.regularized.iter().flat_map(|single| ids(&single.runs)));

@@ -209,7 +209,7 @@ impl<'r> Scope<'r> {
     /// The best standard setting at a budget.
     #[must_use]
     pub fn best_standard(&self, d: f64) -> Option<&Setting<'r>> {
-        self.standard(d).into_iter().min_by(|a, b| a.loss().total_cmp(&b.loss()))
+        self.best_of(self.standard(d))
     }
 
     /// The best standard setting of each budget: the yardstick of data efficiency.

@@ -196,6 +196,15 @@ impl<'r> Scope<'r> {
         self.best(d, |_| tuned)
     }
 
+    /// The best of some settings of a budget: the one that the study chose, else the lowest.
+    #[must_use]
+    pub fn best_of<'s>(&self, settings: Vec<&'s Setting<'r>>) -> Option<&'s Setting<'r>> {
+        match &self.options.chosen {
+            Some(chosen) => settings.into_iter().find(|setting| setting.holds(&chosen.best)),
+            None => settings.into_iter().min_by(|a, b| a.loss().total_cmp(&b.loss())),
+        }
+    }
+
     /// The budget of figures that show one.
     #[must_use]
     pub fn budget(&self) -> Option<f64> {

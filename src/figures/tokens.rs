@@ -109,8 +109,7 @@ pub(super) fn recipes(scope: &Scope) -> Part {
 pub(super) fn largest_single(scope: &Scope, d: f64) -> Option<Finding> {
     scope.standard_law().ok()?;
     let base = scope.best_standard(d)?.target();
-    let best = scope.regularized(d);
-    let best = best.iter().min_by(|a, b| a.loss().total_cmp(&b.loss()))?;
+    let best = scope.best_of(scope.regularized(d))?;
     let name = scope.size_name(best.n);
     let what = format!("data efficiency, best single model ({name}), D = {}", amount(d));
     Some(multiplier(what, (best.target(), base), &scope.worth(best.target(), base)))

@@ -276,6 +276,38 @@ fn pages_of_records_tell_no_number_with_two_intervals() {
     assert!(laws >= 20, "{laws} laws");
 }
 
+/// The multipliers by the law that a figure's second axis shows, by the loss that they are of, and
+/// those of the table.
+fn multipliers(folder: &Path) -> Option<(Vec<(f64, f64)>, Vec<(f64, f64)>)> {
+    let outcome = std::fs::read_to_string(folder.join("outcome.json")).ok()?;
+    let outcome: serde_json::Value = serde_json::from_str(&outcome).unwrap();
+    let row = |row: &serde_json::Value| {
+        Some((row["loss_nats"].as_f64()?, row["multipliers"][0]["value"].as_f64()?))
+    };
+    let table = outcome["data_efficiency"].as_array()?.iter().filter_map(row).collect();
+    let mut figure = csv::Reader::from_path(folder.join("figures/figure-1.csv")).unwrap();
+    let ticks = figure.records().map(Result::unwrap).filter(|row| &row[2] == "right");
+    let shown = ticks.map(|row| (row[4].parse().unwrap(), row[6].parse().unwrap())).collect();
+    Some((shown, table))
+}
+
+#[test]
+fn figures_of_records_show_the_multipliers_of_their_tables() {
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("records");
+    for name in ["pocket-paper", "books-paper"] {
+        let (shown, table) = multipliers(&records.join(name)).unwrap();
+        let same = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
+        let mut compared = 0;
+        for (loss, multiplier) in shown {
+            for (_, told) in table.iter().filter(|(of, _)| same(*of, loss)) {
+                assert!(same(multiplier, *told), "{name}: {loss} is worth {multiplier}, {told}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 0, "{name}: no multiplier stands in both");
+    }
+}
+
 /// A study with every kind of law: in its table, its folds and its figures each has one asymptote
 /// with one interval.
 #[test]

@@ -364,13 +364,19 @@ fn standard(cells: &[CellResult], options: &laws::Options) -> Result<Option<LawO
 }
 
 /// The standard model of every budget that is best on `val`.
-fn best_standard(cells: &[CellResult]) -> Vec<(u64, &Single)> {
+pub(super) fn best_standard(cells: &[CellResult]) -> Vec<(u64, &Single)> {
     let budgets: BTreeSet<u64> = cells.iter().map(|cell| cell.budget_tokens).collect();
     let best = |budget: u64| {
         let row = cells.iter().filter(|cell| cell.budget_tokens == budget);
         best_on_val(row.filter_map(|cell| cell.standard.as_ref()), |single| single.score())
     };
     budgets.into_iter().filter_map(|budget| Some((budget, best(budget)?))).collect()
+}
+
+/// The regularized model of a budget that is best on `val`.
+pub(super) fn best_regularized(cells: &[CellResult], budget_tokens: u64) -> Option<&Single> {
+    let row = cells.iter().filter(|cell| cell.budget_tokens == budget_tokens);
+    best_on_val(row.filter_map(|cell| cell.regularized.as_ref()), |single| single.score())
 }
 
 /// The first of those with the lowest number on `val`.
@@ -412,8 +418,7 @@ fn efficiency(
         let measured = best.iter().find(|(d, _)| *d == budget_tokens).map(|(_, single)| *single);
         let base_slopes: Vec<Slope> = measured.map(Slope::of_single).into_iter().collect();
         let base = measured.map_or(Base::X(budget_tokens as f64), |s| Base::Loss(s.target()));
-        let single = best_on_val(row().filter_map(|c| c.regularized.as_ref()), |s| s.score());
-        let single = single.map(|single| {
+        let single = best_regularized(cells, budget_tokens).map(|single| {
             (single.target(), vec![single.evaluation], vec![Slope::of_single(single)])
         });
         let ensemble =

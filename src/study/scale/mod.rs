@@ -198,6 +198,16 @@ impl Single {
     }
 }
 
+impl Outcome {
+    /// The models that are best on `val` at each budget: the standard recipe's, which is the
+    /// yardstick of data efficiency, then the regularized one's.
+    pub fn best_singles(&self) -> impl Iterator<Item = &Single> {
+        let budgets = self.laws.budgets.iter().map(|laws| laws.budget_tokens);
+        let regularized = budgets.filter_map(|budget| laws::best_regularized(&self.cells, budget));
+        laws::best_standard(&self.cells).into_iter().map(|(_, single)| single).chain(regularized)
+    }
+}
+
 /// K members at one setting.
 #[derive(Clone, Debug)]
 pub struct Ensemble {

@@ -14,7 +14,7 @@ use super::signals::Interrupt;
 use crate::data::{Corpus, Manifest, prepare_synthetic};
 use crate::eval::statistics::Estimate;
 use crate::eval::{Windows, floor_ledger};
-use crate::lab::{Corpora, Lab, LocalLab};
+use crate::lab::{Corpora, Foretold, Lab, LocalLab};
 use crate::report::page::Source;
 use crate::report::quickstart::{self as shown, Family, QuickstartReport};
 use crate::spec::bounds::SEED_MAX;
@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &QuickstartArgs) -> Result<()> {
     let jobs = quickstart::first_jobs(&facts, &options)?;
     ask(&jobs, (Some(&store), &corpora), pool.allowed)?;
     if arguments.dry_run {
-        return dry_run(&store, &jobs, corpora.get(facts.id)?, arguments.json);
+        return dry_run(&store, &jobs, &corpora, arguments.json);
     }
     let before = store.ids()?;
     let bar = Bar::new("quick start");
@@ -113,17 +113,10 @@ fn corpus_directory(arguments: &QuickstartArgs) -> Result<PathBuf> {
     Ok(directory)
 }
 
-fn dry_run(store: &Store, jobs: &[Job], corpus: &Corpus, as_json: bool) -> Result<()> {
+fn dry_run(store: &Store, jobs: &[Job], corpora: &Corpora, as_json: bool) -> Result<()> {
     let known = jobs.iter().filter(|job| store.has(job.id())).count();
-    let mut tokens = 0.0;
-    let mut flops = 0.0;
-    for job in jobs {
-        if let Job::Train(spec) = job {
-            let of_run = spec.data.epochs * spec.data.budget_tokens as f64;
-            tokens += of_run;
-            flops += of_run * spec.model.flops_per_token(spec.data.sequence_tokens) as f64;
-        }
-    }
+    let Foretold { tokens, flops, .. } = Foretold::of(jobs, &[], (Some(store), corpora))?;
+    let corpus = corpora.get(facts(corpora)?.id)?;
     let rest = "then 2 ensemble members and 8 evaluations";
     if as_json {
         let (jobs, ids) = (jobs.len(), jobs.iter().map(Job::id).collect::<Vec<_>>());
@@ -134,8 +127,9 @@ fn dry_run(store: &Store, jobs: &[Job], corpus: &Corpus, as_json: bool) -> Resul
         }));
     } else {
         print::data(&format!(
-            "{} runs ({known} known), {tokens:.3e} tokens, {flops:.3e} FLOP; {rest}\n",
-            jobs.len()
+            "{} runs ({known} known), {:.3e} tokens, {flops:.3e} FLOP; {rest}\n",
+            jobs.len(),
+            tokens as f64
         ));
         print::data(&super::runs::planned_sides(corpus));
     }

@@ -11,7 +11,7 @@ use super::progress::Bar;
 use super::signals::Interrupt;
 use crate::Result;
 use crate::error::quoted_path;
-use crate::lab::{Corpora, Crowd, Demand, Lab, LocalLab, LocalOptions, StoredLab};
+use crate::lab::{Corpora, Crowd, Demand, Foretold, Lab, LocalLab, LocalOptions, StoredLab};
 use crate::number;
 use crate::spec::{CorpusFacts, Job, JobKind, Request, TrainSpec};
 use crate::store::Store;
@@ -104,7 +104,8 @@ impl StudyArgs {
             Err(error) if lab.missing().is_empty() => return Err(error),
             _ => {}
         }
-        let cost = Cost::of(lab.missing());
+        let places = (Some(&study.store), &study.corpora);
+        let cost = Foretold::of(lab.missing(), lab.known(), places)?;
         let speed = flops_per_second(&study.store)?;
         let workers = self.pool.options(usize::MAX)?.workers;
         let hours = speed.map(|speed| cost.flops / speed / workers as f64 / 3600.0);
@@ -125,9 +126,9 @@ impl StudyArgs {
             text += &format!(
                 ", {} needed next: {} tokens, {}, {} of disk\n",
                 lab.missing().len(),
-                number::grouped(cost.tokens as u64),
+                number::grouped(cost.tokens),
                 number::prefixed(cost.flops, "FLOP"),
-                print::bytes(cost.disk_bytes as u64),
+                print::bytes(cost.disk_bytes),
             );
             text += &match hours {
                 Some(hours) => format!(
@@ -172,30 +173,6 @@ pub(super) fn with_lab<T>(
 /// Reads a study file.
 pub(super) fn read_study(path: &Path) -> Result<StudyFile> {
     StudyFile::parse(&quoted_path(path), &read_text(path)?)
-}
-
-/// What jobs would cost.
-#[derive(Default)]
-struct Cost {
-    tokens: f64,
-    flops: f64,
-    disk_bytes: f64,
-}
-
-impl Cost {
-    fn of(jobs: &[Job]) -> Self {
-        let mut cost = Self::default();
-        for job in jobs {
-            if let Job::Train(spec) = job {
-                let tokens = spec.data.epochs * spec.data.budget_tokens as f64;
-                cost.tokens += tokens;
-                cost.flops += tokens * spec.model.flops_per_token(spec.data.sequence_tokens) as f64;
-                // Weights in f32; ledgers and metrics are small beside them for larger models.
-                cost.disk_bytes += 4.0 * spec.model.parameters() as f64;
-            }
-        }
-        cost
-    }
 }
 
 /// Floating-point operations per CPU second over the training runs of a store.

@@ -114,7 +114,7 @@ pub(super) fn ensemble_bytes(
 
 /// Bytes on disk of an ensemble's ledger.
 #[must_use]
-pub fn planned_ledger_bytes(members: usize, split_tokens: u64) -> u64 {
+pub(super) fn planned_ledger_bytes(members: usize, split_tokens: u64) -> u64 {
     // Members, two averages of prefixes and of subsets, soups from the second member on, blocks.
     6 * members as u64 * 4 * split_tokens
 }

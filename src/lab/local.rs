@@ -12,12 +12,13 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::Lab;
 use super::arithmetic::kernels;
 use super::consent::consents;
 use super::context::Corpora;
+use super::cost::Foretold;
 use super::memory::{Crowd, Demand};
 use super::progress::{Overview, Report, Running};
-use super::{Lab, planned_steps};
 use crate::disk::json_line;
 use crate::eval::Ledger;
 use crate::spec::{Allowed, Job, JobId, Precision, Split};
@@ -61,6 +62,9 @@ impl std::fmt::Debug for LocalLab<'_> {
     }
 }
 
+/// What the least job counts for.
+const FLOPS_MIN: f64 = 1e9;
+
 /// A worker that dies this often on one job is not unlucky: something is wrong with the job.
 const DEATHS_MAX: u32 = 3;
 
@@ -84,32 +88,12 @@ impl<'a> LocalLab<'a> {
         &self.store
     }
 
-    /// Floating-point operations of a job, for shares and times left.
+    /// Floating-point operations of a job, for shares and times left: of small ones enough that the
+    /// bar moves.
     fn flops(&self, job: &Job) -> Result<f64> {
-        Ok(match job {
-            Job::Train(spec) => {
-                let batch = f64::from(spec.optim.batch_sequences());
-                let sequence = spec.data.sequence_tokens;
-                let tokens =
-                    planned_steps(spec, self.corpora)? as f64 * batch * f64::from(sequence);
-                tokens * spec.model.flops_per_token(sequence) as f64
-            }
-            // Small beside training: enough that the bar moves.
-            Job::Evaluate(spec) => 1e9 * spec.members.len() as f64,
-            Job::Ensemble(spec) => {
-                let positions = spec.sequence_tokens;
-                let tokens = self.corpora.get(spec.corpus)?.split(spec.split).tokens() as f64;
-                let mut of_token = 0.0;
-                for &member in &spec.members {
-                    if let Job::Train(train) = self.store.job(member)? {
-                        of_token += train.model.flops_per_token(positions) as f64 / 3.0;
-                    }
-                }
-                // The members, their soups, and averages that take about as long as one of both.
-                3.0 * tokens * of_token
-            }
-            Job::Ngram(_) => 1e9,
-        })
+        let places = (Some(&self.store), self.corpora);
+        let foretold = Foretold::of(std::slice::from_ref(job), &[], places)?;
+        Ok(foretold.flops.max(FLOPS_MIN))
     }
 
     /// Refuses jobs that lack consent or memory before any worker starts.

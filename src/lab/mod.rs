@@ -8,6 +8,7 @@ mod arithmetic;
 mod bench;
 mod consent;
 mod context;
+mod cost;
 mod ensemble;
 mod evaluate;
 mod floor;
@@ -30,7 +31,8 @@ pub use arithmetic::{Choice, Reason, WORTHWHILE_GAIN, all_kernels, foreseen, ker
 pub use bench::{WorkOptions, ledger, metrics};
 pub use consent::{Consents, consents};
 pub use context::Corpora;
-pub use ensemble::{planned_ensemble_bytes, planned_ledger_bytes};
+pub use cost::Foretold;
+pub use ensemble::planned_ensemble_bytes;
 pub use floor::add_floors;
 pub use local::{LocalLab, LocalOptions};
 pub use memory::{Crowd, Demand, ensemble_demand};

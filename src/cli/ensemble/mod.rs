@@ -10,8 +10,8 @@ use super::print;
 use super::study::{tell, with_lab};
 use crate::Result;
 use crate::error::quoted_path;
-use crate::lab::{Corpora, Crowd, Demand, Lab, LocalOptions};
-use crate::lab::{ensemble_demand, planned_ensemble_bytes, planned_ledger_bytes, planned_steps};
+use crate::lab::{Corpora, Crowd, Demand, Foretold, Lab, LocalOptions};
+use crate::lab::{ensemble_demand, planned_ensemble_bytes};
 use crate::number;
 use crate::spec::{Job, Split, TrainSpec, resolve};
 use crate::store::Store;
@@ -188,18 +188,11 @@ fn dry_run(
     let needed = jobs.iter().filter(|job| !known(job)).count();
     let measured = ensembles.iter().filter(|job| known(job)).count();
 
-    let sequence = base.data.sequence_tokens;
-    let batch = u64::from(base.optim.batch_sequences());
-    let of_run = planned_steps(base, corpora)? * batch * u64::from(sequence);
-    let tokens = needed as u64 * of_run;
+    let open = [&jobs[..], &ensembles].concat();
+    let open: Vec<Job> = open.into_iter().filter(|job| !known(job)).collect();
+    let Foretold { tokens, flops, disk_bytes } = Foretold::of(&open, &jobs, (store, corpora))?;
     let split_tokens = corpora.get(base.data.corpus)?.split(options.split).tokens();
     let members = options.members as usize;
-    // A forward pass is a third of a step; a soup for every member but the first.
-    let passes = (2 * members - 1) * (ensembles.len() - measured);
-    let flops = base.model.flops_per_token(sequence) as f64
-        * (tokens as f64 + passes as f64 * split_tokens as f64 / 3.0);
-    let disk_bytes = needed as u64 * 4 * base.model.parameters()
-        + (ensembles.len() - measured) as u64 * planned_ledger_bytes(members, split_tokens);
     let pool = arguments.pool.options(needed)?;
     let memory_bytes = planned_ensemble_bytes(base, store, members, pool.threads, split_tokens)?;
     let (demand, crowd) = demand((base, options), (store, corpora), &pool)?;

@@ -88,6 +88,54 @@ pub fn amount(value: f64) -> String {
     short_tokens((value / unit).round() * unit)
 }
 
+/// The amount that a person writes: "25600", "1e6", "25.6k", "1.5M", "2B"; `None` for other texts.
+#[must_use]
+pub fn parse_amount(text: &str) -> Option<f64> {
+    let (digits, factor) = match text.char_indices().next_back()? {
+        (at, 'k') => (&text[..at], 1e3),
+        (at, 'M') => (&text[..at], 1e6),
+        (at, 'B') => (&text[..at], 1e9),
+        (at, 'T') => (&text[..at], 1e12),
+        _ => (text, 1.0),
+    };
+    let plain = |c: char| c.is_ascii_digit() || ".eE+-_".contains(c);
+    let begins = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+    let number: f64 = digits.replace('_', "").parse().ok()?;
+    // The product of decimals is not always the decimal that was meant: 25.6k are 25,600.
+    let value = (number * factor * 1e3).round() / 1e3;
+    let value = if factor > 1.0 { value } else { number };
+    (begins && digits.chars().all(plain) && value.is_finite()).then_some(value)
+}
+
+/// A whole number of tokens as a person writes it.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    let whole = |value: &f64| value.fract() == 0.0 && (0.0..9e15).contains(value);
+    let exact = text.parse::<u64>().ok();
+    let count = exact.or_else(|| Some(parse_amount(text).filter(whole)? as u64));
+    count.ok_or_else(|| "a whole number was expected: 25600, 25.6k or 1e6".to_owned())
+}
+
+/// Hours as a person writes them: "0.5", "2h", "30m", "1h30m".
+///
+/// # Errors
+/// If it is no time.
+pub fn parse_hours(text: &str) -> Result<f64, String> {
+    let part = |rest: &str, unit: char| match rest.split_once(unit) {
+        Some((number, rest)) => Some((number.parse::<f64>().ok()?, rest.to_owned())),
+        None => Some((0.0, rest.to_owned())),
+    };
+    let with_units = || {
+        let (hours, rest) = part(text, 'h')?;
+        let (minutes, rest) = part(&rest, 'm')?;
+        rest.is_empty().then_some(hours + minutes / 60.0)
+    };
+    let hours = text.parse().ok().or_else(with_units);
+    hours.ok_or_else(|| "hours were expected: 0.5, 2h or 30m".to_owned())
+}
+
 /// A duration: "0.84 s", "42.1 s", "3 min 12 s", "1 h 05 min".
 #[must_use]
 pub fn duration(seconds: f64) -> String {
@@ -157,6 +205,24 @@ mod tests {
         for (value, expected) in cases {
             assert_eq!(amount(value), expected);
         }
+    }
+
+    #[test]
+    fn amounts_are_read_as_people_write_them() {
+        let cases = [("25600", 25_600.0), ("25.6k", 25_600.0), ("1e6", 1e6), ("1.5M", 1.5e6)];
+        for (text, expected) in cases {
+            assert_eq!(parse_amount(text), Some(expected), "{text}");
+            assert_eq!(parse_count(text), Ok(expected as u64), "{text}");
+        }
+        assert_eq!(parse_amount("2B"), Some(2e9));
+        for text in ["", "k", "inf", "nan", "1kk", "pocket-150k", "e6", "0x10", "1.5.5"] {
+            assert_eq!(parse_amount(text), None, "{text}");
+        }
+        assert!(parse_count("0.5").is_err() && parse_count("-1k").is_err());
+        for (text, expected) in [("0.5", 0.5), ("2h", 2.0), ("30m", 0.5), ("1h30m", 1.5)] {
+            assert_eq!(parse_hours(text), Ok(expected), "{text}");
+        }
+        assert!(["", "h", "2x", "30m1h"].iter().all(|text| parse_hours(text).is_err()));
     }
 
     #[test]

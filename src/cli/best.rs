@@ -12,6 +12,7 @@ use super::{print, report};
 use crate::data::{Corpus, MANIFEST_FILE};
 use crate::error::quoted_path;
 use crate::lab::{Corpora, Lab, LocalOptions, kernels, numerics};
+use crate::number::parse_hours;
 use crate::report::page::Page;
 use crate::report::study::{
     averages_table, best as sections, best_figures, best_headline, division_sentence,
@@ -36,7 +37,7 @@ pub(super) struct BestArgs {
     #[arg(value_name = "CORPUS")]
     corpus: PathBuf,
     /// Wall-clock hours for everything
-    #[arg(long, value_name = "H")]
+    #[arg(long, value_name = "H", value_parser = parse_hours)]
     hours: f64,
     /// Name that the model gets; the file names/NAME.toml of the store
     #[arg(long, default_value = "best", value_name = "NAME")]

@@ -66,7 +66,11 @@ pub(super) fn run(arguments: &EvalArgs) -> Result<()> {
 
 /// The training runs behind ids, beginnings of ids, and names.
 fn find(store: &Store, texts: &[String]) -> Result<Vec<JobId>> {
-    let found = texts.iter().map(|text| store.members(text));
+    let found = texts.iter().map(|text| match text.contains(',') {
+        true => Err(Error::usage(format!("`{}` is no id and no name", quoted(text)))
+            .hint(format!("several are separated by blanks: {}", quoted(&text.replace(',', " "))))),
+        false => store.members(text),
+    });
     Ok(found.collect::<Result<Vec<_>>>()?.concat())
 }
 

@@ -124,18 +124,51 @@ fn without_a_verb(parsed: &clap::Error) -> ExitCode {
     let text = parsed.render().to_string();
     let mut paragraphs = text.split("\n\n").map(str::trim);
     let error = paragraphs.next().and_then(|first| Error::heard(2, first));
-    let hint = paragraphs.next().map(|hint| match hint.strip_prefix("tip: ") {
-        Some(tip) => tip.to_owned(),
-        None => hint
-            .replace("Usage: ", "usage: ")
-            .replace("For more information, ", "")
-            .trim_end_matches('.')
-            .to_owned(),
+    let hint = of_another_program(parsed).or_else(|| {
+        paragraphs.next().map(|hint| match hint.strip_prefix("tip: ") {
+            Some(tip) => tip.to_owned(),
+            None => hint
+                .replace("Usage: ", "usage: ")
+                .replace("For more information, ", "")
+                .trim_end_matches('.')
+                .to_owned(),
+        })
     });
     print::error(
         &error.unwrap_or_else(|| Error::usage(text.clone())).hint(hint.unwrap_or_default()),
     );
     ExitCode::from(2)
+}
+
+/// What is meant by a flag or a word that other programs have in this place.
+fn of_another_program(parsed: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let word = |kind| match parsed.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.clone()),
+        _ => None,
+    };
+    match parsed.kind() {
+        ErrorKind::UnknownArgument => {
+            let flag = word(ContextKind::InvalidArg)?;
+            if flag == "--device" {
+                return Some("this version trains on CPUs: leave it out".to_owned());
+            }
+            let key = crate::spec::field::of_last_part(&flag)?;
+            let key = key.trim_start_matches("did you mean `").trim_end_matches("`?");
+            Some(format!("it is a key of the spec: --set {key}=VALUE"))
+        }
+        ErrorKind::InvalidSubcommand => {
+            let word = word(ContextKind::InvalidSubcommand)?;
+            let file = std::path::Path::new(&word).extension().is_some();
+            file.then(|| {
+                format!(
+                    "runs of other programs: scarce import runs {}",
+                    crate::error::quoted(&word)
+                )
+            })
+        }
+        _ => None,
+    }
 }
 
 fn run(verb: Verb) -> Result<ExitCode> {

@@ -12,6 +12,7 @@ use crate::spec::{
     Allowed, Consent, CorpusFacts, Job, Request, Resolved, TrainSpec, named_corpus, resolve,
 };
 use crate::store::Store;
+use crate::study::StudyFile;
 use crate::{Error, Result};
 
 /// More workers, and more threads of each, than any machine has a use for.
@@ -157,11 +158,29 @@ impl Places {
                  `scarce prepare --synthetic pocket --out DIR`",
             ));
         }
+        for path in self.corpus.iter().filter(|path| path.is_file()) {
+            let shown = quoted_path(path);
+            return Err(Error::usage(format!("`{shown}` is a file, not a prepared corpus"))
+                .hint(format!("prepare it first: scarce prepare {shown} --out corpus")));
+        }
         Corpora::open(&self.corpus)
     }
 }
 
 impl SpecSource {
+    /// Refuses a study where the spec of a run is meant.
+    pub(super) fn check(&self) -> Result<()> {
+        let Some(path) = &self.spec else { return Ok(()) };
+        let text = read_text(path)?;
+        if !StudyFile::is_study(&text) {
+            return Ok(());
+        }
+        let name = quoted_path(path);
+        let verb = StudyFile::parse(&name, &text).map_or("tune", |file| file.plan.verb());
+        Err(Error::usage(format!("{name} is a study, not the spec of one run"))
+            .hint(format!("run it by `scarce {verb} {name}`")))
+    }
+
     /// Reads and resolves the spec against the corpus that it names, else against the first one.
     pub(super) fn resolve(&self, corpora: &Corpora) -> Result<Resolved> {
         let file = match &self.spec {

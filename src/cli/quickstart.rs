@@ -15,6 +15,7 @@ use crate::data::{Corpus, Manifest, prepare_synthetic};
 use crate::eval::statistics::Estimate;
 use crate::eval::{Windows, floor_ledger};
 use crate::lab::{Corpora, Foretold, Lab, LocalLab};
+use crate::number::parse_count;
 use crate::report::page::Source;
 use crate::report::quickstart::{self as shown, Family, QuickstartReport};
 use crate::spec::bounds::SEED_MAX;
@@ -40,7 +41,7 @@ pub(super) struct QuickstartArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(..=SEED_MAX / 16))]
     seed: u64,
     /// Training tokens; default: all, but at most 51,712
-    #[arg(long, value_name = "TOKENS")]
+    #[arg(long, value_name = "TOKENS", value_parser = parse_count)]
     budget: Option<u64>,
     #[command(flatten)]
     pool: PoolArgs,

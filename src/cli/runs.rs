@@ -241,6 +241,18 @@ fn find_floors(record: &mut Record, store: &Store, corpora: &Corpora) -> Result<
 }
 
 fn show_spec(arguments: &ShowArgs) -> Result<()> {
+    let ShowArgs { spec: None, set, places, .. } = arguments else { return show_file(arguments) };
+    if set.is_empty() && places.corpus.is_empty() {
+        return Err(Error::usage("what is to be shown?").hint(
+            "a record by its id (`scarce runs` lists them), a named model, the directory of a \
+             corpus, or a spec with --spec",
+        ));
+    }
+    show_file(arguments)
+}
+
+/// A spec with its defaults, and where each value comes from.
+fn show_file(arguments: &ShowArgs) -> Result<()> {
     let corpora = arguments.places.open_corpora()?;
     let source = SpecSource { spec: arguments.spec.clone(), set: arguments.set.clone() };
     let resolved = source.resolve(&corpora)?;

@@ -9,13 +9,13 @@ use super::options::{Places, PoolArgs, ask, facts, memory_verdict, read_text};
 use super::print;
 use super::progress::Bar;
 use super::signals::Interrupt;
-use crate::Result;
 use crate::error::quoted_path;
 use crate::lab::{Corpora, Crowd, Demand, Foretold, Lab, LocalLab, LocalOptions, StoredLab};
 use crate::number;
 use crate::spec::{CorpusFacts, Job, JobKind, Request, TrainSpec};
 use crate::store::Store;
 use crate::study::{Message, StudyFile};
+use crate::{Error, Result};
 
 /// Flags of every study.
 #[derive(Debug, Args)]
@@ -172,7 +172,13 @@ pub(super) fn with_lab<T>(
 
 /// Reads a study file.
 pub(super) fn read_study(path: &Path) -> Result<StudyFile> {
-    StudyFile::parse(&quoted_path(path), &read_text(path)?)
+    let (name, text) = (quoted_path(path), read_text(path)?);
+    // What is no TOML at all is told with its place below.
+    if toml::from_str::<toml::Table>(&text).is_ok() && !StudyFile::is_study(&text) {
+        return Err(Error::usage(format!("{name} is the spec of one run, not a study"))
+            .hint(format!("run it by `scarce train {name}`; a study begins with `study = `")));
+    }
+    StudyFile::parse(&name, &text)
 }
 
 /// Floating-point operations per CPU second over the training runs of a store.

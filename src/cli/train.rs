@@ -41,6 +41,7 @@ pub(super) struct TrainArgs {
 }
 
 pub(super) fn run(arguments: &TrainArgs) -> Result<ExitCode> {
+    arguments.source.check()?;
     let corpora = arguments.places.open_corpora()?;
     let resolved = arguments.source.resolve(&corpora)?;
     let options = arguments.running.options()?;

@@ -39,6 +39,22 @@ const fn field(key: &'static str, accepts: Accepts, meaning: &'static str) -> Fi
 
 use Accepts::{Count, Flag, Id, Large, Real, Word};
 
+/// What may be meant by the last part of a key alone, or by the flag of other programs: "did you
+/// mean `optim.lr`?".
+#[must_use]
+pub fn of_last_part(word: &str) -> Option<String> {
+    let word = word.trim_start_matches('-').replace('-', "_");
+    let word = match word.as_str() {
+        "learning_rate" => "lr",
+        "wd" => "weight_decay",
+        "batch_size" => "batch_sequences",
+        word => word,
+    };
+    let ends = |field: &&Field| field.key.rsplit('.').next() == Some(word);
+    let found = FIELDS.iter().find(ends)?;
+    Some(format!("did you mean `{}`?", found.key))
+}
+
 /// Every key of a training spec.
 pub const FIELDS: &[Field] = &[
     field("data.budget_tokens", Large, "D: unique training tokens, a multiple of the sequence"),

@@ -15,6 +15,7 @@ use super::preset;
 use super::text::parse_toml;
 use super::train::{Evaluation, Objective, Precision, Seeds, Start, TrainSpec};
 use crate::error::{quoted, suggest};
+use crate::number::parse_amount;
 use crate::{Error, Result};
 
 /// What a spec needs to know of the corpus that it is resolved against.
@@ -223,14 +224,27 @@ fn parse_sets(sets: &[String]) -> Result<Leaves> {
         // A bare word is a string: nobody should have to quote quotes on a command line.
         let parsed = parse_toml::<toml::Table>(&format!("value = {value}"))
             .ok()
-            .and_then(|mut table| table.remove("value"))
-            .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+            .and_then(|mut table| table.remove("value"));
+        let parsed = match parsed {
+            // 1e6 and 25k are whole numbers, too.
+            None | Some(toml::Value::Float(_)) => amount(value).or(parsed),
+            other => other,
+        };
+        let parsed = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
         let table = toml::Table::from_iter([("value".to_owned(), parsed)]);
         for (leaf, value) in table_leaves(table).map_err(|error| error.within(&place))? {
             leaves.insert(format!("{key}{}", &leaf["value".len()..]), value);
         }
     }
     Ok(leaves)
+}
+
+/// A number as people write it on a command line, if it is one with an exponent or a suffix.
+fn amount(text: &str) -> Option<toml::Value> {
+    let value = parse_amount(text)
+        .filter(|_| !text.contains('.') || text.ends_with(char::is_alphabetic))?;
+    let whole = value.fract() == 0.0 && value.abs() < 9e15;
+    Some(if whole { toml::Value::Integer(value as i64) } else { toml::Value::Float(value) })
 }
 
 /// Leaves of a TOML table. Non-finite numbers and dates have no canonical text and are rejected.
@@ -272,14 +286,22 @@ fn checked(leaves: Leaves, place: &str) -> Result<Leaves> {
             let Some(field) = field::find(&key) else {
                 let keys = field::FIELDS.iter().map(|field| field.key).chain([PRESET_KEY]);
                 let error = Error::usage(format!("{place}: unknown key `{}`", quoted(&key)));
-                return Err(match suggest(&key, keys) {
+                return Err(match field::of_last_part(&key).or_else(|| suggest(&key, keys)) {
                     Some(hint) => error.hint(hint),
                     None => error.hint("`scarce show --fields` lists all keys"),
                 });
             };
             match field.accepts.check(&value) {
                 Ok(value) => Ok((key, value)),
-                Err(what) => Err(Error::usage(format!("{place}: `{key}`: {what}"))),
+                Err(what) => {
+                    let error = Error::usage(format!("{place}: `{key}`: {what}"));
+                    let number = value.as_str().and_then(parse_amount);
+                    let accepts = "`scarce show --fields` says what each key accepts";
+                    Err(error.hint(match number {
+                        Some(_) => "it is text because it is in quotes: leave them out",
+                        None => accepts,
+                    }))
+                }
             }
         })
         .collect()

@@ -56,6 +56,7 @@ mod kernels;
 
 /// Messages about hostile text.
 mod messages;
+mod mistakes;
 
 /// `scarce fit --law auto` and `scarce predict`.
 mod laws;

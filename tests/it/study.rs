@@ -296,7 +296,7 @@ fn figures_of_records_show_the_multipliers_of_their_tables() {
     let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("records");
     for name in ["pocket-paper", "books-paper"] {
         let (shown, table) = multipliers(&records.join(name)).unwrap();
-        let same = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
+        let same = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-7;
         let mut compared = 0;
         for (loss, multiplier) in shown {
             for (_, told) in table.iter().filter(|(of, _)| same(*of, loss)) {

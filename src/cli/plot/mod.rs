@@ -16,6 +16,7 @@ use crate::draw::palette::Colors;
 use crate::draw::{pdf, png};
 use crate::figures::{Mode, draw};
 use crate::laws::Noise;
+use crate::number::parse_count;
 use crate::spec::{JobId, Split};
 use crate::store::{Average, Store, write_atomically};
 use crate::{Error, Result};
@@ -28,7 +29,7 @@ drawn and the records it is from. What a mode finds is printed: laws with their 
 likelihood), data efficiency, certificates, and why there is none.")]
 pub(super) struct PlotArgs {
     /// What to plot; --list shows the modes
-    #[arg(long, value_name = "MODE", required_unless_present = "list")]
+    #[arg(long, value_name = "MODE")]
     mode: Option<String>,
     /// List the modes
     #[arg(long)]
@@ -58,8 +59,8 @@ pub(super) struct PlotArgs {
     #[arg(long, value_parser = averages(), default_value = "logits")]
     averaging: Average,
     /// The budget D of figures that show one; default: the one with most ensembles, then runs
-    #[arg(long, value_name = "TOKENS")]
-    budget: Option<f64>,
+    #[arg(long, value_name = "TOKENS", value_parser = parse_count)]
+    budget: Option<u64>,
     /// The weight decay of the standard recipe
     #[arg(long, value_name = "DECAY", default_value_t = 0.1)]
     standard_decay: f64,
@@ -104,7 +105,12 @@ pub(super) fn run(arguments: &PlotArgs) -> Result<()> {
         out::data(&print::list(arguments.json));
         return Ok(());
     }
-    let mode = Mode::parse(arguments.mode.as_deref().unwrap_or_default())?;
+    let Some(mode) = arguments.mode.as_deref() else {
+        let names: Vec<&str> = Mode::ALL.into_iter().map(Mode::name).collect();
+        return Err(Error::usage("what is to be plotted?")
+            .hint(format!("--mode {}; --list says what each shows", names.join(", "))));
+    };
+    let mode = Mode::parse(mode)?;
     let options = options(arguments)?;
     let runs = runs(arguments, mode)?;
     let plots = draw(mode, &runs, &options)?;
@@ -141,7 +147,7 @@ fn options(arguments: &PlotArgs) -> Result<Options> {
         level: arguments.level,
         standard_weight_decay: arguments.standard_decay,
         averaging: arguments.averaging,
-        budget_tokens: arguments.budget,
+        budget_tokens: arguments.budget.map(|tokens| tokens as f64),
         ..Options::default()
     })
 }

@@ -35,7 +35,7 @@ const MISTAKES: [(&str, i32, &[&str]); 24] = [
     ("quickstart --budget lots", 2, &["a whole number was expected: 25600, 25.6k or 1e6"]),
     ("fit HERE/none.csv --x a --y b", 2, &["there is no table", "comma-separated"]),
     ("show", 2, &["what is to be shown?", "scarce runs"]),
-    ("show zzz --store HERE/store", 2, &["zzz"]),
+    ("show zzz --store HERE/store", 2, &["there is no store", "scarce train"]),
     ("eval aa,bb --corpus CORPUS --store HERE/new", 2, &["separated by blanks: aa bb"]),
     ("plot", 2, &["what is to be plotted?", "infinite-model-scaling"]),
     ("import runs.csv", 2, &["scarce import runs runs.csv"]),

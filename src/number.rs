@@ -130,7 +130,7 @@ pub fn parse_hours(text: &str) -> Result<f64, String> {
     let with_units = || {
         let (hours, rest) = part(text, 'h')?;
         let (minutes, rest) = part(&rest, 'm')?;
-        rest.is_empty().then_some(hours + minutes / 60.0)
+        (rest.is_empty() && !text.is_empty()).then_some(hours + minutes / 60.0)
     };
     let hours = text.parse().ok().or_else(with_units);
     hours.ok_or_else(|| "hours were expected: 0.5, 2h or 30m".to_owned())

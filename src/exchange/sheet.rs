@@ -37,12 +37,14 @@ impl Sheet {
             read.map_err(|cause| Error::data(format!("failed to read standard input: {cause}")))?;
             return Self::parse("standard input".to_owned(), &bytes, written);
         }
-        bytes = std::fs::read(path).map_err(|cause| match cause.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::usage(format!("there is no table `{}`", quoted_path(path)))
-                    .hint("name a file of comma-separated values, or - for standard input")
+        bytes = std::fs::read(path).map_err(|cause| {
+            let error = Error::io("read", path, &cause);
+            match cause.kind() {
+                std::io::ErrorKind::NotFound => {
+                    error.hint("name a file of comma-separated values, or - for standard input")
+                }
+                _ => error,
             }
-            _ => Error::io("read", path, &cause),
         })?;
         Self::parse(quoted_path(path), &bytes, written)
     }

@@ -239,13 +239,17 @@ fn parse_sets(sets: &[String]) -> Result<Leaves> {
     Ok(leaves)
 }
 
-/// A number as people write it on a command line, if it is one with an exponent or a suffix.
+/// A number as people write it on a command line, if it is one with an exponent or a suffix. An id
+/// may be all digits: nobody writes a number of so many.
 fn amount(text: &str) -> Option<toml::Value> {
-    let value = parse_amount(text)
-        .filter(|_| !text.contains('.') || text.ends_with(char::is_alphabetic))?;
+    let decimal = text.contains('.') && !text.ends_with(char::is_alphabetic);
+    let value = parse_amount(text).filter(|_| !decimal && text.len() < LONGEST_NUMBER)?;
     let whole = value.fract() == 0.0 && value.abs() < 9e15;
     Some(if whole { toml::Value::Integer(value as i64) } else { toml::Value::Float(value) })
 }
+
+/// Characters of the longest number that anybody types, and some more.
+const LONGEST_NUMBER: usize = 32;
 
 /// Leaves of a TOML table. Non-finite numbers and dates have no canonical text and are rejected.
 fn table_leaves(table: toml::Table) -> Result<Leaves> {

@@ -33,7 +33,7 @@ const MISTAKES: [(&str, i32, &[&str]); 24] = [
     ("best HERE/book.txt --hours 1", 2, &["prepare"]),
     ("best CORPUS --hours soon", 2, &["hours were expected: 0.5, 2h or 30m"]),
     ("quickstart --budget lots", 2, &["a whole number was expected: 25600, 25.6k or 1e6"]),
-    ("fit HERE/none.csv --x a --y b", 2, &["there is no table", "comma-separated"]),
+    ("fit HERE/none.csv --x a --y b", 3, &["failed to read", "comma-separated"]),
     ("show", 2, &["what is to be shown?", "scarce runs"]),
     ("show zzz --store HERE/store", 2, &["there is no store", "scarce train"]),
     ("eval aa,bb --corpus CORPUS --store HERE/new", 2, &["separated by blanks: aa bb"]),

@@ -158,7 +158,7 @@ impl Places {
                  `scarce prepare --synthetic pocket --out DIR`",
             ));
         }
-        for path in self.corpus.iter().filter(|path| path.is_file()) {
+        if let Some(path) = self.corpus.iter().find(|path| path.is_file()) {
             let shown = quoted_path(path);
             return Err(Error::usage(format!("`{shown}` is a file, not a prepared corpus"))
                 .hint(format!("prepare it first: scarce prepare {shown} --out corpus")));

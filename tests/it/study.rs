@@ -276,9 +276,11 @@ fn pages_of_records_tell_no_number_with_two_intervals() {
     assert!(laws >= 20, "{laws} laws");
 }
 
-/// The multipliers by the law that a figure's second axis shows, by the loss that they are of, and
-/// those of the table.
-fn multipliers(folder: &Path) -> Option<(Vec<(f64, f64)>, Vec<(f64, f64)>)> {
+/// Multipliers by the law, each behind the loss that it is of.
+type Multipliers = Vec<(f64, f64)>;
+
+/// Those that a figure's second axis shows, and those of the table.
+fn multipliers(folder: &Path) -> Option<(Multipliers, Multipliers)> {
     let outcome = std::fs::read_to_string(folder.join("outcome.json")).ok()?;
     let outcome: serde_json::Value = serde_json::from_str(&outcome).unwrap();
     let row = |row: &serde_json::Value| {

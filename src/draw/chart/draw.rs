@@ -433,8 +433,11 @@ fn draw_labels(scene: &mut Scene, panel: &Panel, frame: &Frame) -> Vec<Entry> {
             let bars = panel.points(series).filter_map(|point| bar(panel, frame, point));
             wanted.curves.extend(bars.map(|(from, to)| vec![from, to]));
         }
+        // A course is named where it ends: before that, courses lie on each other.
+        let last = places.len().saturating_sub(1);
+        let named = if series.marked { anchors(&places) } else { places[last..].to_vec() };
         if !places.is_empty() {
-            wanted.ask(&series.label, sample, anchors(&places));
+            wanted.ask(&series.label, sample, named);
         }
     }
     for law in &panel.laws {

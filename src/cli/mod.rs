@@ -154,7 +154,6 @@ fn of_another_program(parsed: &clap::Error) -> Option<String> {
                 return Some("this version trains on CPUs: leave it out".to_owned());
             }
             let key = crate::spec::field::of_last_part(&flag)?;
-            let key = key.trim_start_matches("did you mean `").trim_end_matches("`?");
             Some(format!("it is a key of the spec: --set {key}=VALUE"))
         }
         ErrorKind::InvalidSubcommand => {

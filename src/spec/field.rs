@@ -39,10 +39,10 @@ const fn field(key: &'static str, accepts: Accepts, meaning: &'static str) -> Fi
 
 use Accepts::{Count, Flag, Id, Large, Real, Word};
 
-/// What may be meant by the last part of a key alone, or by the flag of other programs: "did you
-/// mean `optim.lr`?".
+/// The key that may be meant by its last part alone, or by the flag of other programs: `optim.lr`
+/// by `--learning-rate`.
 #[must_use]
-pub fn of_last_part(word: &str) -> Option<String> {
+pub fn of_last_part(word: &str) -> Option<&'static str> {
     let word = word.trim_start_matches('-').replace('-', "_");
     let word = match word.as_str() {
         "learning_rate" => "lr",
@@ -51,8 +51,7 @@ pub fn of_last_part(word: &str) -> Option<String> {
         word => word,
     };
     let ends = |field: &&Field| field.key.rsplit('.').next() == Some(word);
-    let found = FIELDS.iter().find(ends)?;
-    Some(format!("did you mean `{}`?", found.key))
+    FIELDS.iter().find(ends).map(|field| field.key)
 }
 
 /// Every key of a training spec.

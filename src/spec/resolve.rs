@@ -290,7 +290,8 @@ fn checked(leaves: Leaves, place: &str) -> Result<Leaves> {
             let Some(field) = field::find(&key) else {
                 let keys = field::FIELDS.iter().map(|field| field.key).chain([PRESET_KEY]);
                 let error = Error::usage(format!("{place}: unknown key `{}`", quoted(&key)));
-                return Err(match field::of_last_part(&key).or_else(|| suggest(&key, keys)) {
+                let meant = field::of_last_part(&key).map(|key| format!("did you mean `{key}`?"));
+                return Err(match meant.or_else(|| suggest(&key, keys)) {
                     Some(hint) => error.hint(hint),
                     None => error.hint("`scarce show --fields` lists all keys"),
                 });
